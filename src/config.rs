@@ -1,0 +1,294 @@
+//! What did the operator ask for?
+//!
+//! The file on disk (`config/file.rs`) is checked as a whole (`config/check.rs`)
+//! and becomes a [`Config`], in which every name resolves, every number is in
+//! range and every duration has a value. What comes after relies on that and
+//! never checks again.
+
+/// Walks the spanned document and finds every problem with its place.
+pub mod check;
+/// The configuration as serde sees the file.
+pub mod file;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::names::{ModelId, PoolName, Secret};
+
+/// A whole, checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses, threads, TLS.
+    pub server: Server,
+    /// Bounds on what a caller may send, and how slowly.
+    pub limits: Limits,
+    /// How often a request is tried.
+    pub attempts: Attempts,
+    /// Where generated images are kept.
+    pub images: Images,
+    /// Which web pages may call.
+    pub cors: Cors,
+    /// Where the request log goes.
+    pub log: Log,
+    /// Pools of upstream targets, in the order of the file. Names are unique.
+    pub pools: Vec<Pool>,
+    /// Models, in the order of the file. Ids and aliases are unique among both.
+    pub models: Vec<Model>,
+    /// The first 12 hexadecimal digits of the BLAKE3 hash of the file's bytes.
+    pub version: String,
+}
+
+/// `[server]`
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Plaintext listeners.
+    pub listen: Vec<SocketAddr>,
+    /// Listeners that speak TLS with HTTP/2 and HTTP/1.1 by ALPN.
+    pub tls: Option<Tls>,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// Worker threads; never 0 here.
+    pub threads: usize,
+    /// What image URLs begin with, without a trailing slash.
+    pub public_url: Option<String>,
+    /// Hosts that may be asked for, lower case, without port; empty: any.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// `[server.tls]`
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From accept to the end of the first request head.
+    pub head_timeout: Duration,
+    /// How long an idle connection waits for its next request.
+    pub keep_alive: Duration,
+    /// Idle time and the next head together.
+    pub next_head_timeout: Duration,
+    /// Requests on one connection before it is closed.
+    pub requests_per_connection: u32,
+    /// Bytes of a request line.
+    pub request_line_bytes_max: usize,
+    /// Bytes of a request head.
+    pub head_bytes_max: usize,
+    /// Fields of a request head.
+    pub head_fields_max: usize,
+    /// Bytes of a request body.
+    pub body_bytes_max: usize,
+    /// From the end of the head to the first byte of the body.
+    pub body_first_byte_timeout: Duration,
+    /// Bytes a second a body must arrive with, averaged over ten seconds.
+    pub body_rate_min: usize,
+    /// Nesting of a JSON body.
+    pub json_depth_max: usize,
+    /// Keys of one object of a JSON body.
+    pub json_keys_max: usize,
+    /// How long a client may take nothing of an answer before it is reset.
+    pub write_stall: Duration,
+}
+
+/// `[attempts]`
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    /// Attempts of one request over all pools.
+    pub max: usize,
+    /// Attempts of one request inside one pool.
+    pub per_pool_max: usize,
+}
+
+/// `[images]`
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// `file:///…`, `s3://bucket/prefix` or `gs://bucket/prefix`; a plain path is a folder.
+    pub store: String,
+    /// Bytes of all images together.
+    pub store_bytes_max: u64,
+    /// Bytes of one image.
+    pub image_bytes_max: usize,
+    /// How long an image is kept.
+    pub age_max: Duration,
+}
+
+/// `[cors]`
+#[derive(Debug, Clone)]
+pub struct Cors {
+    /// Origins that may call, lower case; empty: any.
+    pub origins: Vec<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Where the line of each request goes.
+    pub requests: LogTarget,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// Where the line of each request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// The end of a file.
+    File(PathBuf),
+}
+
+/// How a request's line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// One short line for people.
+    Text,
+}
+
+/// One of `[[pools]]`.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Its name.
+    pub name: PoolName,
+    /// The protocol its targets speak.
+    pub dialect: Dialect,
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// The credential for all of its targets.
+    pub api_key: ApiKey,
+    /// PEM file of the certificate authorities that are trusted for this pool alone.
+    pub ca: Option<PathBuf>,
+    /// Which versions of HTTP are spoken.
+    pub http: HttpVersion,
+    /// Deadlines, the defaults of `[timeouts]` already filled in.
+    pub timeouts: Timeouts,
+}
+
+/// The protocol a pool's targets speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI chat completions.
+    OpenAi,
+    /// OpenAI image generations.
+    Images,
+}
+
+/// Where a pool's credential stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiKey {
+    /// The pool needs none.
+    None,
+    /// Here it is.
+    Known(Secret),
+    /// It was named and is not there; the text says where it was looked for.
+    Missing(String),
+}
+
+/// Which versions of HTTP a pool is spoken to with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/2 where TLS and ALPN agree on it, else HTTP/1.1.
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only; over plaintext with prior knowledge.
+    Http2,
+}
+
+/// One upstream address of a pool.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// `https` or `http`, host, optional port, path without a trailing slash.
+    pub url: url::Url,
+    /// Its share of the pool's requests, ≥ 1.
+    pub weight: u32,
+}
+
+/// Deadlines of an attempt and of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS together.
+    pub connect: Duration,
+    /// From the request to the first event of a stream.
+    pub first_event: Duration,
+    /// From the request to the end of an answer that is no stream.
+    pub answer: Duration,
+    /// Between two reads of a stream.
+    pub event_gap: Duration,
+    /// A whole stream.
+    pub stream: Duration,
+    /// All attempts of a request together.
+    pub request: Duration,
+    /// How long an unused upstream connection is kept.
+    pub idle: Duration,
+}
+
+/// One of `[[models]]`.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Exact, or a pattern: a prefix followed by `*`.
+    pub id: ModelId,
+    /// Whether `id` is a pattern.
+    pub is_pattern: bool,
+    /// Other exact names.
+    pub aliases: Vec<String>,
+    /// In order of preference; at least one.
+    pub pools: Vec<ModelPool>,
+    /// Text or image.
+    pub modality: Modality,
+    /// Who made it, for `/models`; the pool's name where the file is silent.
+    pub owned_by: String,
+    /// Unix seconds, for `/models`.
+    pub created: i64,
+    /// Deadlines that override its pools'.
+    pub timeouts: TimeoutsOverride,
+}
+
+/// A pool that can answer for a model.
+#[derive(Debug, Clone)]
+pub struct ModelPool {
+    /// Index into [`Config::pools`].
+    pub pool: usize,
+    /// What that pool calls the model; `None`: what the caller called it is sent,
+    /// except for an alias, where it is the model's id.
+    pub name: Option<String>,
+}
+
+/// What a model makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Modality {
+    /// Text.
+    Text,
+    /// Images.
+    Image,
+}
+
+/// Deadlines a model sets for itself; `None` leaves the pool's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeoutsOverride {
+    /// See [`Timeouts::connect`].
+    pub connect: Option<Duration>,
+    /// See [`Timeouts::first_event`].
+    pub first_event: Option<Duration>,
+    /// See [`Timeouts::answer`].
+    pub answer: Option<Duration>,
+    /// See [`Timeouts::event_gap`].
+    pub event_gap: Option<Duration>,
+    /// See [`Timeouts::stream`].
+    pub stream: Option<Duration>,
+    /// See [`Timeouts::request`].
+    pub request: Option<Duration>,
+}
