@@ -1,0 +1,156 @@
+//! What did they send?
+//!
+//! The whole body, since the model usually stands behind the messages and a
+//! retry needs all of it. It is read within a bound of bytes and of time: the
+//! first byte soon, and from then on not slower than a floor averaged over ten
+//! seconds, so that a slow sender cannot hold memory for as long as it likes.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use pingora_core::protocols::http::ServerSession;
+use thiserror::Error;
+
+use crate::config::Limits;
+use crate::gateway::door::Framing;
+
+/// Over how long the floor of the rate is averaged.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// What is reserved on a sender's word alone, before anything has come.
+const RESERVED_BYTES_MAX: usize = 64 * 1024;
+
+/// Why there is no body.
+#[derive(Debug, Error)]
+pub enum BodyError {
+    /// It passed the bound.
+    #[error("the body is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// It was too slow.
+    #[error("the body was too slow: {read_bytes} bytes so far")]
+    TooSlow {
+        /// What had come.
+        read_bytes: usize,
+    },
+    /// Its framing was broken.
+    #[error("the body's framing is broken: {0}")]
+    Malformed(Box<pingora_core::Error>),
+    /// The sender left in the middle.
+    #[error("the client left after {read_bytes} bytes of the body")]
+    Gone {
+        /// What had come.
+        read_bytes: usize,
+    },
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// Where it does not come whole, within its bounds.
+pub async fn read(
+    session: &mut ServerSession,
+    framing: Framing,
+    limits: &Limits,
+    now: impl Fn() -> Instant,
+) -> Result<Bytes, BodyError> {
+    if framing.awaits_continue && session.write_continue_response().await.is_err() {
+        return Err(BodyError::Gone { read_bytes: 0 });
+    }
+    let mut whole = Collected::default();
+    let mut window = Window {
+        ends: now() + limits.body_first_byte_timeout,
+        read_bytes: 0,
+        floor_bytes: 1,
+    };
+    loop {
+        let read = tokio::time::timeout_at(window.ends.into(), session.read_request_body()).await;
+        let Ok(read) = read else {
+            if window.read_bytes < window.floor_bytes {
+                return Err(BodyError::TooSlow { read_bytes: whole.len() });
+            }
+            window = Window::next(now(), limits);
+            continue;
+        };
+        match read {
+            Ok(None) => return Ok(whole.finish()),
+            Ok(Some(part)) => {
+                if whole.len() + part.len() > limits.body_bytes_max {
+                    return Err(BodyError::TooLarge { bytes_max: limits.body_bytes_max });
+                }
+                if whole.len() == 0 {
+                    window = Window::next(now(), limits);
+                }
+                window.read_bytes += part.len();
+                whole.push(part, framing.length);
+                if session.is_body_done() {
+                    return Ok(whole.finish());
+                }
+            }
+            Err(error) => return Err(failed(error, whole.len())),
+        }
+    }
+}
+
+/// A span of time in which a number of bytes must come.
+struct Window {
+    ends: Instant,
+    read_bytes: usize,
+    floor_bytes: usize,
+}
+
+impl Window {
+    fn next(now: Instant, limits: &Limits) -> Self {
+        let seconds = usize::try_from(RATE_WINDOW.as_secs()).unwrap_or(usize::MAX);
+        Self {
+            ends: now + RATE_WINDOW,
+            read_bytes: 0,
+            floor_bytes: limits.body_rate_min.saturating_mul(seconds),
+        }
+    }
+}
+
+/// The parts so far: one is kept as it came, more are put together.
+#[derive(Default)]
+struct Collected {
+    first: Bytes,
+    rest: Option<BytesMut>,
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        self.rest.as_ref().map_or(self.first.len(), BytesMut::len)
+    }
+
+    fn push(&mut self, part: Bytes, announced: Option<usize>) {
+        if self.first.is_empty() && self.rest.is_none() {
+            self.first = part;
+            return;
+        }
+        let first = &self.first;
+        let rest = self.rest.get_or_insert_with(|| {
+            // As much as was announced, but never more than a few times what has come.
+            let honest = (first.len() + part.len()).saturating_mul(4).max(RESERVED_BYTES_MAX);
+            let mut rest = BytesMut::with_capacity(announced.unwrap_or(0).min(honest));
+            rest.extend_from_slice(first);
+            rest
+        });
+        rest.extend_from_slice(&part);
+    }
+
+    fn finish(self) -> Bytes {
+        self.rest.map_or(self.first, BytesMut::freeze)
+    }
+}
+
+fn failed(error: Box<pingora_core::Error>, read_bytes: usize) -> BodyError {
+    use pingora_core::ErrorType;
+    match error.etype() {
+        ErrorType::ReadTimedout => BodyError::TooSlow { read_bytes },
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error => {
+            BodyError::Gone { read_bytes }
+        }
+        _ => BodyError::Malformed(error),
+    }
+}

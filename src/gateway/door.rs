@@ -1,0 +1,380 @@
+//! What was called?
+//!
+//! Everything that a head alone decides is decided here, before a byte of the
+//! body is read: bounds, Host, path, method, framing, media type. Paths are
+//! compared exactly, after decoding percent signs once; nothing of a caller's
+//! path or head is ever forwarded, so there is nothing to normalise.
+
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Version};
+use pingora_http::RequestHeader;
+
+use crate::config::Config;
+use crate::gateway::refusal::Refusal;
+
+/// Hops a `Connection` header may name.
+const NOMINATIONS_MAX: usize = 10;
+/// How much of a request's wished-for headers a preflight reflects.
+const REFLECTED_BYTES_MAX: usize = 4096;
+
+/// What of the configuration is asked of a head.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    line_bytes_max: usize,
+    head_bytes_max: usize,
+    fields_max: usize,
+    body_bytes_max: usize,
+    allowed_hosts: Vec<String>,
+    origins: Vec<String>,
+    public_url: Option<String>,
+}
+
+/// What was called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `POST …/chat/completions`
+    ChatCompletions,
+    /// `GET …/models`
+    Models,
+    /// `GET …/models/{id}`
+    Model(String),
+    /// `GET /images/{id}`
+    Image(String),
+    /// A browser asks whether it may ask; holds the headers it wants to send.
+    Preflight(Option<HeaderValue>),
+}
+
+/// What answers say about origins; decided first, since refusals carry it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowOrigin {
+    /// `*`
+    Any,
+    /// This one, for it is listed.
+    This(HeaderValue),
+    /// None of the listed.
+    Foreign,
+}
+
+/// How a body is framed, and whether its sender waits for a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// Bytes announced; `None`: chunked, or HTTP/2 without a length.
+    pub length: Option<usize>,
+    /// `Expect: 100-continue`
+    pub awaits_continue: bool,
+}
+
+impl Rules {
+    /// The rules of a configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            line_bytes_max: config.limits.request_line_bytes_max,
+            head_bytes_max: config.limits.head_bytes_max,
+            fields_max: config.limits.head_fields_max,
+            body_bytes_max: config.limits.body_bytes_max,
+            allowed_hosts: config.server.allowed_hosts.clone(),
+            origins: config.cors.origins.clone(),
+            public_url: config.server.public_url.clone(),
+        }
+    }
+
+    /// Which origins the answer may tell.
+    #[must_use]
+    pub fn allow_origin(&self, head: &RequestHeader) -> AllowOrigin {
+        if self.origins.is_empty() {
+            return AllowOrigin::Any;
+        }
+        match head.headers.get(header::ORIGIN) {
+            Some(origin) if self.lists(origin) => AllowOrigin::This(origin.clone()),
+            _ => AllowOrigin::Foreign,
+        }
+    }
+
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        let listed = |known: &String| known.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
+        self.origins.iter().any(listed)
+    }
+
+    /// What was called, where the head may come in.
+    ///
+    /// `raw_bytes` is the head's size on the wire; `None` for HTTP/2, whose
+    /// header list is bounded when it is decoded.
+    ///
+    /// # Errors
+    /// The refusal the caller sees.
+    pub fn enter(&self, head: &RequestHeader, raw: Option<&[u8]>) -> Result<Endpoint, Refusal> {
+        self.bounds(head, raw)?;
+        connection_is_harmless(&head.headers)?;
+        self.host(head)?;
+        if head.method == Method::OPTIONS {
+            return Ok(Endpoint::Preflight(wished_headers(&head.headers)));
+        }
+        let endpoint = endpoint(&head.uri)?;
+        method_fits(&endpoint, &head.method)?;
+        Ok(endpoint)
+    }
+
+    /// How the body comes, where it may come in.
+    ///
+    /// # Errors
+    /// The refusal the caller sees.
+    pub fn body(&self, head: &RequestHeader, raw: Option<&[u8]>) -> Result<Framing, Refusal> {
+        unambiguous(&head.headers, raw)?;
+        let awaits_continue = expectation(&head.headers)?;
+        is_plain_json(&head.headers)?;
+        let length = head
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok())
+            // `1, 1` is one length said twice; pingora has checked that they agree.
+            .and_then(|value| value.split(',').next()?.trim().parse::<u64>().ok());
+        if length.is_some_and(|length| length > self.body_bytes_max as u64) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        Ok(Framing {
+            length: length.and_then(|length| usize::try_from(length).ok()),
+            awaits_continue,
+        })
+    }
+
+    /// What the URLs of generated images begin with.
+    #[must_use]
+    pub fn base_url(&self, head: &RequestHeader, tls: bool) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let scheme = if tls { "https" } else { "http" };
+        let host = authority(head).unwrap_or("localhost");
+        format!("{scheme}://{host}")
+    }
+
+    fn bounds(&self, head: &RequestHeader, raw: Option<&[u8]>) -> Result<(), Refusal> {
+        if let Some(raw) = raw {
+            let line = memchr::memchr(b'\n', raw).unwrap_or(raw.len());
+            if line > self.line_bytes_max {
+                return Err(Refusal::UriTooLong);
+            }
+            if raw.len() > self.head_bytes_max {
+                return Err(Refusal::HeadersTooLarge);
+            }
+        } else if head.uri.path().len() > self.line_bytes_max {
+            return Err(Refusal::UriTooLong);
+        }
+        if head.headers.len() > self.fields_max {
+            return Err(Refusal::HeadersTooLarge);
+        }
+        Ok(())
+    }
+
+    fn host(&self, head: &RequestHeader) -> Result<(), Refusal> {
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        let host = hosts.next();
+        if hosts.next().is_some() || (host.is_none() && head.version != Version::HTTP_2) {
+            return Err(Refusal::BadHost);
+        }
+        if let (Some(host), Some(target)) = (host, head.uri.authority())
+            && !host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes())
+        {
+            return Err(Refusal::BadHost);
+        }
+        let Some(authority) = authority(head) else {
+            return Err(Refusal::BadHost);
+        };
+        let name = host_name(authority).ok_or(Refusal::BadHost)?;
+        let allowed = self.allowed_hosts.is_empty()
+            || self
+                .allowed_hosts
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(name));
+        if allowed {
+            Ok(())
+        } else {
+            Err(Refusal::UnknownHost)
+        }
+    }
+}
+
+/// The request's authority: `:authority` or the absolute form, else `Host`.
+fn authority(head: &RequestHeader) -> Option<&str> {
+    if let Some(authority) = head.uri.authority() {
+        return Some(authority.as_str());
+    }
+    head.headers.get(header::HOST)?.to_str().ok()
+}
+
+/// The host without its port, if it can be one at all.
+fn host_name(authority: &str) -> Option<&str> {
+    let (name, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (name, rest) = rest.split_once(']')?;
+            name.parse::<std::net::Ipv6Addr>().ok()?;
+            (name, rest.strip_prefix(':').or(rest.is_empty().then_some("")))
+        }
+        None => match authority.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (authority, Some("")),
+        },
+    };
+    let port = port?;
+    let port_fits = port.is_empty() || port.parse::<u16>().is_ok();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
+    (!name.is_empty() && port_fits && name.bytes().all(is_name)).then_some(name)
+}
+
+fn endpoint(uri: &http::Uri) -> Result<Endpoint, Refusal> {
+    let path = uri.path();
+    // The one path that is asked for all day needs no decoding.
+    if path == "/api/v1/chat/completions" || path == "/v1/chat/completions" {
+        return Ok(Endpoint::ChatCompletions);
+    }
+    let decoded = percent_decoded(path).ok_or(Refusal::UnknownPath)?;
+    if let Some(id) = decoded.strip_prefix("/images/") {
+        return Ok(Endpoint::Image(id.to_owned()));
+    }
+    let below = decoded.strip_prefix("/api").unwrap_or(&decoded);
+    match below.strip_prefix("/v1/").ok_or(Refusal::UnknownPath)? {
+        "chat/completions" => Ok(Endpoint::ChatCompletions),
+        "models" => Ok(Endpoint::Models),
+        rest => match rest.strip_prefix("models/") {
+            Some(id) if !id.is_empty() => Ok(Endpoint::Model(id.to_owned())),
+            _ => Err(Refusal::UnknownPath),
+        },
+    }
+}
+
+fn percent_decoded(path: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let high = char::from(bytes.next()?).to_digit(16)?;
+        let low = char::from(bytes.next()?).to_digit(16)?;
+        decoded.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    let text = String::from_utf8(decoded).ok()?;
+    (!text.contains(char::is_control)).then_some(text)
+}
+
+fn method_fits(endpoint: &Endpoint, method: &Method) -> Result<(), Refusal> {
+    let (fits, allow) = match endpoint {
+        Endpoint::ChatCompletions => (method == Method::POST, "POST, OPTIONS"),
+        Endpoint::Models | Endpoint::Model(_) | Endpoint::Image(_) | Endpoint::Preflight(_) => (
+            method == Method::GET || method == Method::HEAD,
+            "GET, HEAD, OPTIONS",
+        ),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::MethodNotAllowed { allow })
+    }
+}
+
+/// A `Connection` header may name hop-by-hop headers, a few, and none that matters here.
+fn connection_is_harmless(headers: &HeaderMap) -> Result<(), Refusal> {
+    const PROTECTED: [HeaderName; 8] = [
+        header::HOST,
+        header::AUTHORIZATION,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::TRANSFER_ENCODING,
+        header::ORIGIN,
+        header::CACHE_CONTROL,
+    ];
+    let mut named = 0;
+    for value in headers.get_all(header::CONNECTION) {
+        for token in value.as_bytes().split(|byte| *byte == b',') {
+            let token = token.trim_ascii();
+            named += 1;
+            let is = |name: &str| token.eq_ignore_ascii_case(name.as_bytes());
+            let protected = PROTECTED.iter().any(|name| is(name.as_str()))
+                || is("x-request-id")
+                || is("x-api-key")
+                || is("x-forwarded-for");
+            if protected || named > NOMINATIONS_MAX {
+                return Err(Refusal::BadConnectionHeader);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One framing, of which no reader could see another.
+fn unambiguous(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    // pingora drops the length when both are there, so the bytes themselves are asked.
+    let has_length = headers.contains_key(header::CONTENT_LENGTH)
+        || raw.is_some_and(|raw| names_field(raw, b"content-length"));
+    if chunked && !has_length {
+        Ok(())
+    } else {
+        Err(Refusal::AmbiguousFraming)
+    }
+}
+
+/// Whether a raw head has a field of this name.
+fn names_field(raw: &[u8], name: &[u8]) -> bool {
+    raw.split(|byte| *byte == b'\n').any(|line| {
+        line.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(name) && rest.trim_ascii_start().first() == Some(&b':')
+        })
+    })
+}
+
+fn expectation(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(header::EXPECT) {
+        None => Ok(false),
+        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
+        Some(_) => Err(Refusal::ExpectationFailed),
+    }
+}
+
+fn is_plain_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else {
+        return Err(Refusal::UnsupportedMediaType);
+    };
+    let encoded = headers.contains_key(header::CONTENT_ENCODING);
+    if is_json(only.as_bytes()) && !encoded {
+        Ok(())
+    } else {
+        Err(Refusal::UnsupportedMediaType)
+    }
+}
+
+/// `application/json`, alone or with `charset=utf-8`.
+fn is_json(value: &[u8]) -> bool {
+    let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/json"));
+    json && parts.all(|parameter| {
+        let (name, charset) = parameter.split_at(parameter.len().min(8));
+        let charset = charset.trim_ascii().trim_ascii_start();
+        parameter.is_empty()
+            || name.eq_ignore_ascii_case(b"charset=")
+                && (charset.eq_ignore_ascii_case(b"utf-8")
+                    || charset.eq_ignore_ascii_case(b"\"utf-8\""))
+    })
+}
+
+/// The headers a browser asks to send, if they are names and not too many.
+fn wished_headers(headers: &HeaderMap) -> Option<HeaderValue> {
+    let wished = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS)?;
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_, ".contains(byte);
+    let bytes = wished.as_bytes();
+    (bytes.len() <= REFLECTED_BYTES_MAX && bytes.iter().all(is_name)).then(|| wished.clone())
+}
+
+#[cfg(test)]
+#[path = "door/tests.rs"]
+mod tests;

@@ -1,0 +1,266 @@
+//! Who answers, in fact?
+//!
+//! Attempts over the plan until one commits: pools in order, in each the targets
+//! the balancer names, all inside one deadline. The exchange never sees the
+//! client: plan and body come in, an [`Answer`] that owns everything it needs goes
+//! out. Whoever drops either cancels the upstream; that is how a departed client
+//! is acted upon, here and in every step to come.
+
+/// One attempt at one target.
+mod attempt;
+/// What failed attempts mean.
+pub mod failure;
+/// A stream, event by event.
+pub mod events;
+/// An upstream that has answered.
+mod upstream;
+/// An answer that is no stream.
+mod whole;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::Connector;
+
+use crate::config::Attempts;
+use crate::gateway::inspect::Ask;
+use crate::gateway::record::metrics::AttemptOutcome;
+use crate::gateway::record::{AttemptRecord, RequestId, millis};
+use crate::gateway::refusal::Refusal;
+use crate::gateway::route::{Leg, Plan};
+use crate::openai::Usage;
+use crate::sys;
+use attempt::Attempt;
+use events::EventStream;
+use failure::AttemptError;
+use upstream::Upstream;
+
+/// Idle upstream connections kept, all pools together.
+const IDLE_CONNECTIONS_MAX: usize = 1024;
+
+/// Drives upstreams.
+pub struct Exchange {
+    connector: Arc<Connector>,
+}
+
+/// What upstreams are asked.
+#[derive(Debug)]
+pub struct Question {
+    /// Who may be asked.
+    pub plan: Arc<Plan>,
+    /// What was read in the body.
+    pub ask: Ask,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The id it carries upstream.
+    pub id: RequestId,
+    /// How often.
+    pub attempts: Attempts,
+    /// When everything must be over.
+    pub deadline: Instant,
+}
+
+/// Who answered, and what.
+pub struct Answer {
+    /// Index of the leg in the plan.
+    pub leg: usize,
+    /// The body, OpenAI's protocol whatever was spoken upstream.
+    pub body: Body,
+}
+
+/// An answer's body.
+pub enum Body {
+    /// All of it.
+    Whole {
+        /// The bytes.
+        bytes: Bytes,
+        /// The tokens it tells of.
+        usage: Option<Usage>,
+    },
+    /// Too large to be held: what was read, and where the rest comes from.
+    Through(Through),
+    /// Events, the first of which is here.
+    Events(Box<EventStream>),
+}
+
+/// A JSON answer on its way through.
+pub struct Through {
+    /// What was read before it was found too large.
+    pub begin: Vec<Bytes>,
+    /// Its length, where the upstream told.
+    pub length: Option<usize>,
+    upstream: Upstream,
+    deadline: Instant,
+}
+
+/// What was tried, for the record; it outlives a dropped exchange.
+#[derive(Debug, Default)]
+pub struct Trail {
+    /// Every attempt in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// Time spent with upstreams.
+    pub upstream: Duration,
+}
+
+impl Exchange {
+    /// An exchange with no connection yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let options = ConnectorOptions::new(IDLE_CONNECTIONS_MAX);
+        Self {
+            connector: Arc::new(Connector::new(Some(options))),
+        }
+    }
+
+    /// Asks until someone answers.
+    ///
+    /// # Errors
+    /// What the caller is told where nobody did.
+    pub async fn run(&self, question: &Question, trail: &mut Trail) -> Result<Answer, Refusal> {
+        let mut failure = None;
+        let mut left = question.attempts.max;
+        for (index, leg) in question.plan.legs.iter().enumerate() {
+            let mut tried = Vec::new();
+            while left > 0 && tried.len() < question.attempts.per_pool_max {
+                let now = sys::instant();
+                if now >= question.deadline {
+                    return Err(Refusal::UpstreamTimeout);
+                }
+                let Some(target) = leg.pool.pick(&tried, now) else {
+                    break;
+                };
+                tried.push(target);
+                left -= 1;
+                match self.attempt(question, leg, target, trail).await {
+                    Ok(body) => return Ok(Answer { leg: index, body }),
+                    Err(error) if error.may_be_replaced() => failure = Some(error),
+                    Err(error) => return Err(error.refusal()),
+                }
+            }
+        }
+        Err(failure.map_or(Refusal::NoHealthyUpstream, AttemptError::refusal))
+    }
+
+    /// One attempt, with what it teaches about its target.
+    async fn attempt(
+        &self,
+        question: &Question,
+        leg: &Leg,
+        index: usize,
+        trail: &mut Trail,
+    ) -> Result<Body, AttemptError> {
+        let Some(target) = leg.pool.targets.get(index) else {
+            return Err(AttemptError::Internal("no such target".to_owned()));
+        };
+        let mut counted = Counted::begin(leg, &target.label, trail);
+        let attempt = Attempt {
+            connector: &self.connector,
+            question,
+            leg,
+            target,
+            began: counted.began,
+        };
+        let result = attempt.run().await;
+        let now = sys::instant();
+        match &result {
+            Ok(_) => target.state.health.succeeded(),
+            Err(error) if error.outcome() == AttemptOutcome::Auth => {
+                leg.metrics.auth_failures.inc();
+                target.state.health.refused(now);
+                tracing::error!(
+                    pool = leg.pool.name.as_str(),
+                    target = target.label,
+                    status = error.status(),
+                    "our credential was refused; check the pool's api_key"
+                );
+            }
+            Err(error) if error.blames_target() && target.state.health.failed(now) => {
+                leg.metrics.ejections.inc();
+                tracing::warn!(
+                    pool = leg.pool.name.as_str(),
+                    target = target.label,
+                    cause = %error,
+                    "target ejected after failures in a row"
+                );
+            }
+            Err(_) => {}
+        }
+        counted.end(&result, now);
+        result
+    }
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An attempt that is counted whatever becomes of it: dropped in the middle, it was abandoned.
+struct Counted<'a> {
+    leg: &'a Leg,
+    trail: &'a mut Trail,
+    began: Instant,
+    ended: bool,
+}
+
+impl<'a> Counted<'a> {
+    fn begin(leg: &'a Leg, target: &str, trail: &'a mut Trail) -> Self {
+        trail.attempts.push(AttemptRecord {
+            pool: leg.pool.name.clone(),
+            target: target.to_owned(),
+            outcome: AttemptOutcome::Abandoned.as_str(),
+            status: None,
+            duration_ms: 0.0,
+            cause: Some("the client left".to_owned()),
+        });
+        Self {
+            leg,
+            trail,
+            began: sys::instant(),
+            ended: false,
+        }
+    }
+
+    fn end(&mut self, result: &Result<Body, AttemptError>, now: Instant) {
+        self.ended = true;
+        let duration = now.saturating_duration_since(self.began);
+        self.trail.upstream += duration;
+        let (outcome, status, cause) = match result {
+            Ok(_) => (AttemptOutcome::Answered, Some(200), None),
+            Err(error) => (error.outcome(), error.status(), Some(error.to_string())),
+        };
+        self.leg.metrics.attempts(outcome).inc();
+        if let Some(record) = self.trail.attempts.last_mut() {
+            record.outcome = outcome.as_str();
+            record.status = status;
+            record.duration_ms = millis(duration);
+            record.cause = cause;
+        }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.leg.metrics.attempts(AttemptOutcome::Abandoned).inc();
+        }
+    }
+}
+
+impl Through {
+    /// The next part; `None` at the end.
+    ///
+    /// # Errors
+    /// Where the upstream breaks off or takes too long; the answer cannot be completed then.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptError> {
+        self.upstream.body(self.deadline, "an answer passing through").await
+    }
+
+    /// Gives the upstream's connection back.
+    pub async fn finish(self) {
+        self.upstream.release().await;
+    }
+}

@@ -1,0 +1,137 @@
+//! What becomes of one attempt at one target?
+//!
+//! It commits with a whole answer, or with the first valid event of a stream; up
+//! to there nothing has reached the client, and another attempt may replace it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use pingora_core::connectors::http::Connector;
+
+use crate::config::Dialect;
+use crate::gateway::exchange::events::EventStream;
+use crate::gateway::exchange::failure::{AttemptError, from_answer};
+use crate::gateway::exchange::upstream::{Request, Upstream, until};
+use crate::gateway::exchange::{Body, Question, whole};
+use crate::gateway::pools::Target;
+use crate::gateway::pools::wire::Varying;
+use crate::gateway::route::Leg;
+use crate::gateway::splice::{self, Spliced};
+use crate::sys;
+
+/// What of an error answer is read.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// How long an error answer is read.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One attempt.
+pub struct Attempt<'a> {
+    pub connector: &'a Arc<Connector>,
+    pub question: &'a Question,
+    pub leg: &'a Leg,
+    pub target: &'a Target,
+    pub began: Instant,
+}
+
+impl Attempt<'_> {
+    /// Runs it to its commit.
+    pub async fn run(&self) -> Result<Body, AttemptError> {
+        let timeouts = &self.leg.timeouts;
+        let wants_events = self.question.ask.stream && self.leg.pool.dialect == Dialect::OpenAi;
+        let (allowed, what) = if wants_events {
+            (timeouts.first_event, "no first event")
+        } else {
+            (timeouts.answer, "no answer")
+        };
+        let deadline = (self.began + allowed).min(self.question.deadline);
+        let body = self.body();
+        let sent = until(deadline, self.send(&body, wants_events)).await;
+        let upstream = sent.unwrap_or(Err(AttemptError::Timeout(what)))?;
+        if !upstream.status().is_success() {
+            return Err(self.error_answer(upstream).await);
+        }
+        if wants_events {
+            if !upstream.has_type("text/event-stream") {
+                return Err(AttemptError::Invalid("no event stream, though one was asked for"));
+            }
+            let n = self.question.ask.n.unwrap_or(1);
+            let ends = (self.began + timeouts.stream).min(self.question.deadline.max(self.began + timeouts.stream));
+            let stream = EventStream::open(upstream, timeouts.event_gap, ends, n);
+            return Ok(Body::Events(Box::new(
+                stream.with_first_event(deadline, &self.leg.pool).await?,
+            )));
+        }
+        if !upstream.has_type("application/json") {
+            return Err(AttemptError::Invalid("no JSON"));
+        }
+        whole::read(upstream, deadline, &self.leg.pool).await
+    }
+
+    /// The body for this pool: the caller's own bytes but for the model's name.
+    fn body(&self) -> Spliced {
+        let question = self.question;
+        match &self.leg.name {
+            Some(name) if **name != *question.ask.model => {
+                splice::model_name(&question.body, &question.ask.model_span, name)
+            }
+            _ => splice::whole(&question.body),
+        }
+    }
+
+    /// Sends the request; a stale connection is replaced once by a fresh one, free of charge.
+    async fn send(&self, body: &Spliced, stream: bool) -> Result<Upstream, AttemptError> {
+        let id = self.question.id.header();
+        let request = Request {
+            wire: &self.target.wire,
+            varying: Varying {
+                request_id: &id,
+                stream,
+                body_bytes: body.len,
+            },
+            body,
+        };
+        let (upstream, reused) = self.connect(false).await?;
+        match upstream.send(request, reused).await {
+            Err(error) if error.stale => {
+                let (upstream, _) = self.connect(true).await?;
+                let sent = upstream.send(request, false).await;
+                sent.map_err(|error| error.error)
+            }
+            sent => sent.map_err(|error| error.error),
+        }
+    }
+
+    async fn connect(&self, fresh: bool) -> Result<(Upstream, bool), AttemptError> {
+        let idle_timeout = self.leg.timeouts.idle;
+        let connecting = Upstream::connect(self.connector, self.target, idle_timeout, fresh);
+        let deadline = sys::instant() + self.leg.timeouts.connect;
+        let (upstream, reused) = until(deadline, connecting)
+            .await
+            .unwrap_or(Err(AttemptError::Timeout("connecting")))?;
+        if reused {
+            self.leg.metrics.reused.inc();
+        } else {
+            self.leg.metrics.connected.inc();
+        }
+        Ok((upstream, reused))
+    }
+
+    /// Reads an error answer within its own bounds; an unreadable body leaves the status.
+    async fn error_answer(&self, mut upstream: Upstream) -> AttemptError {
+        let deadline = (sys::instant() + ERROR_BODY_TIMEOUT).min(self.question.deadline);
+        let mut body = Vec::new();
+        while let Ok(Some(part)) = upstream.body(deadline, "an error answer").await {
+            body.extend_from_slice(&part);
+            if body.len() > ERROR_BYTES_MAX {
+                body.truncate(ERROR_BYTES_MAX);
+                break;
+            }
+        }
+        let wall: SystemTime = sys::now().wall;
+        let error = from_answer(upstream.status(), upstream.headers(), &body, &self.leg.pool, wall);
+        if upstream.is_done() {
+            upstream.release().await;
+        }
+        error
+    }
+}

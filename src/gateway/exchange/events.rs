@@ -1,0 +1,187 @@
+//! What does a stream bring next, and how does it end?
+//!
+//! An explicit state machine around the upstream's connection. It hands out whole
+//! events as the slices that came in. Its end is judged, not assumed: `[DONE]` is
+//! an end, an end of the connection is one only if every choice had finished, and
+//! everything else is a break that the caller is told about.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::gateway::exchange::failure::{AttemptError, from_error_object};
+use crate::gateway::exchange::upstream::{Upstream, until};
+use crate::gateway::pools::Pool;
+use crate::openai::Usage;
+use crate::sse::{First, Scanner};
+use crate::sys;
+
+/// What waits for the end of its event; past it the bytes go out as they come.
+const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// How long the end of the connection is waited for behind `[DONE]`, to reuse it.
+const TAIL_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A stream whose first event has come.
+pub struct EventStream {
+    upstream: Upstream,
+    scanner: Scanner,
+    /// Read with the first event, not yet handed out.
+    ready: Vec<Bytes>,
+    gap: Duration,
+    ends: Instant,
+    choices: u32,
+}
+
+/// What a stream brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Slices to forward.
+    Slices,
+    /// Its end; true where `[DONE]` is missing and is to be added.
+    End {
+        /// Whether every choice had finished and only the terminator lacks.
+        add_done: bool,
+    },
+}
+
+/// How a stream broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamBreak {
+    /// Nothing came for too long.
+    Stalled,
+    /// It went on for too long.
+    TooLong,
+    /// The connection broke.
+    Cut,
+    /// Its chunks were malformed.
+    Malformed,
+    /// It ended before every choice had finished.
+    Unterminated,
+    /// It told of an error itself; the caller has seen it.
+    Failed,
+}
+
+impl StreamBreak {
+    /// The word for metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stalled => "stalled",
+            Self::TooLong => "too_long",
+            Self::Cut => "cut",
+            Self::Malformed => "malformed",
+            Self::Unterminated => "unterminated",
+            Self::Failed => "error_event",
+        }
+    }
+}
+
+impl EventStream {
+    /// A stream of which nothing has been read.
+    pub(super) fn open(upstream: Upstream, gap: Duration, ends: Instant, choices: u32) -> Self {
+        Self {
+            upstream,
+            scanner: Scanner::new(EVENT_BYTES_MAX),
+            ready: Vec::new(),
+            gap,
+            ends,
+            choices,
+        }
+    }
+
+    /// The same stream with its first event read and found good.
+    pub(super) async fn with_first_event(
+        mut self,
+        deadline: Instant,
+        pool: &Pool,
+    ) -> Result<Self, AttemptError> {
+        loop {
+            match &self.scanner.facts().first_event {
+                Some(First::Chunk | First::Oversized) => return Ok(self),
+                Some(First::Error(error)) => return Err(from_error_object(error, pool)),
+                Some(First::Done) => return Err(AttemptError::Invalid("an empty stream")),
+                Some(First::NotJson) => return Err(AttemptError::Invalid("a first event that is no chunk")),
+                None => {}
+            }
+            match self.upstream.body(deadline, "no first event").await? {
+                Some(slice) => self.scanner.feed(slice, &mut self.ready),
+                None => return Err(AttemptError::Broken("ended before its first event".to_owned())),
+            }
+        }
+    }
+
+    /// Waits for what comes next; whole events are appended to `out`.
+    ///
+    /// # Errors
+    /// Where the stream breaks. What had been appended before stays valid.
+    pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
+        if !self.ready.is_empty() {
+            out.append(&mut self.ready);
+            return Ok(Next::Slices);
+        }
+        loop {
+            if self.scanner.facts().done {
+                return Ok(Next::End { add_done: false });
+            }
+            let now = sys::instant();
+            if now >= self.ends {
+                return Err(StreamBreak::TooLong);
+            }
+            let deadline = (now + self.gap).min(self.ends);
+            match self.upstream.body(deadline, "the next event").await {
+                Ok(Some(slice)) => {
+                    self.scanner.feed(slice, out);
+                    if !out.is_empty() {
+                        return Ok(Next::Slices);
+                    }
+                }
+                Ok(None) => return self.ended(),
+                Err(AttemptError::Timeout(_)) if deadline == self.ends => {
+                    return Err(StreamBreak::TooLong);
+                }
+                Err(AttemptError::Timeout(_)) => return Err(StreamBreak::Stalled),
+                Err(AttemptError::Invalid(_)) => return Err(StreamBreak::Malformed),
+                Err(_) => return Err(StreamBreak::Cut),
+            }
+        }
+    }
+
+    /// Judges an end of the connection without `[DONE]`.
+    fn ended(&self) -> Result<Next, StreamBreak> {
+        let facts = self.scanner.facts();
+        if facts.error {
+            return Err(StreamBreak::Failed);
+        }
+        let complete = facts.every_choice_finished(self.choices)
+            && (self.scanner.held_bytes() == 0 || self.scanner.held_is_done());
+        if complete && self.scanner.at_boundary() {
+            Ok(Next::End { add_done: true })
+        } else {
+            Err(StreamBreak::Unterminated)
+        }
+    }
+
+    /// Whether what was handed out ends where an event ends, so that one of ours may follow.
+    #[must_use]
+    pub fn at_boundary(&self) -> bool {
+        self.scanner.at_boundary()
+    }
+
+    /// The tokens the stream told of.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.scanner.facts().usage
+    }
+
+    /// Gives the connection back, if its end comes soon.
+    pub async fn finish(mut self) {
+        let deadline = sys::instant() + TAIL_TIMEOUT;
+        let ended = until(deadline, async {
+            // Only the end itself: more bytes would belong to nobody.
+            matches!(self.upstream.body(deadline, "the end").await, Ok(None))
+        });
+        if ended.await == Some(true) {
+            self.upstream.release().await;
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! How is one upstream spoken to?
+//!
+//! A connection with one request on it. Dropping it cancels: HTTP/1.1 closes the
+//! connection, HTTP/2 resets the stream. Only [`Upstream::release`] gives it back
+//! for reuse, and pingora takes it only if the answer was read to its end and
+//! nothing unasked-for follows.
+//!
+//! Over HTTP/1.1 head and body are written by ourselves, in one go: pingora's
+//! client flushes after the head, which costs a packet and a system call for each
+//! request. Reading stays pingora's.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, StatusCode, header};
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::protocols::http::v1::client::HttpSession as Http1;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType};
+use tokio::io::AsyncWriteExt;
+
+use crate::gateway::exchange::failure::AttemptError;
+use crate::gateway::pools::wire::{Varying, Wire};
+use crate::gateway::pools::{InFlight, Target};
+use crate::gateway::splice::Spliced;
+
+/// Bodies up to this size are copied behind the head, to leave in one packet or few.
+const JOINED_BYTES_MAX: usize = 16 * 1024;
+/// Size of an answer's head.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Fields of an answer's head.
+const FIELDS_MAX: usize = 100;
+/// Interim answers (1xx) before the answer.
+const INTERIM_MAX: usize = 8;
+/// How long an answer is waited for when the upstream stopped taking our body.
+const EARLY_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection with one request on it.
+pub struct Upstream {
+    session: HttpSession,
+    connector: Arc<Connector>,
+    peer: Arc<HttpPeer>,
+    idle_timeout: Duration,
+    _in_flight: InFlight,
+}
+
+/// Why a request was not answered, and whether the connection was just stale.
+pub struct SendError {
+    /// The error.
+    pub error: AttemptError,
+    /// A reused connection died before a byte of the answer: the other side had
+    /// closed it already, and a fresh one may do.
+    pub stale: bool,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The fixed part of the head.
+    pub wire: &'a Wire,
+    /// The rest of it.
+    pub varying: Varying<'a>,
+    /// The body.
+    pub body: &'a Spliced,
+}
+
+impl Upstream {
+    /// Connects, or takes an idle connection; also tells whether it was reused.
+    ///
+    /// `fresh` never takes an idle one.
+    pub async fn connect(
+        connector: &Arc<Connector>,
+        target: &Target,
+        idle_timeout: Duration,
+        fresh: bool,
+    ) -> Result<(Self, bool), AttemptError> {
+        let Some(peer) = target.peer() else {
+            return Err(AttemptError::Connect("its name is not resolved".to_owned()));
+        };
+        let connected = if fresh {
+            // Idle connections are found by a hash of the peer; this one has none yet.
+            let mut apart = HttpPeer::clone(&peer);
+            apart.group_key = apart.group_key.wrapping_add(1);
+            connector.get_http_session(&apart).await
+        } else {
+            connector.get_http_session(&*peer).await
+        };
+        let (session, reused) = connected.map_err(|error| AttemptError::spoken(&error))?;
+        let upstream = Self {
+            session,
+            connector: Arc::clone(connector),
+            peer,
+            idle_timeout,
+            _in_flight: InFlight::at(&target.state),
+        };
+        Ok((upstream, reused))
+    }
+
+    /// Sends a request and reads the head of its answer.
+    pub async fn send(mut self, request: Request<'_>, reused: bool) -> Result<Self, SendError> {
+        let fail = |error: Box<Error>| SendError {
+            stale: reused && is_stale(&error),
+            error: AttemptError::spoken(&error),
+        };
+        let write_failed;
+        (self.session, write_failed) = match self.session {
+            HttpSession::H1(http1) => {
+                let mut stream = http1.into_inner();
+                let written = write_http1(&mut stream, request).await;
+                (HttpSession::H1(Http1::new(stream)), written.err())
+            }
+            mut session => {
+                let written = write_http2(&mut session, request).await;
+                (session, written.err())
+            }
+        };
+        if let Some(write_error) = write_failed {
+            // It may have answered and closed without reading all of our body.
+            let answer = tokio::time::timeout(EARLY_ANSWER_TIMEOUT, self.read_head()).await;
+            let Ok(Ok(())) = answer else {
+                return Err(fail(write_error));
+            };
+        } else {
+            self.read_head().await.map_err(fail)?;
+        }
+        self.head_is_sound().map_err(|error| SendError { error, stale: false })?;
+        Ok(self)
+    }
+
+    async fn read_head(&mut self) -> Result<(), Box<Error>> {
+        for _ in 0..=INTERIM_MAX {
+            self.session.read_response_header().await?;
+            let informational = self.status().is_informational();
+            if !informational || self.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(());
+            }
+        }
+        Error::e_explain(ErrorType::InvalidHTTPHeader, "too many interim answers")
+    }
+
+    /// Whether the head is within its bounds and leaves no doubt about where the answer ends.
+    fn head_is_sound(&self) -> Result<(), AttemptError> {
+        let headers = self.headers();
+        if headers.len() > FIELDS_MAX {
+            return Err(AttemptError::Invalid("too many fields in its head"));
+        }
+        if let HttpSession::H1(http1) = &self.session {
+            let raw = http1.get_headers_raw_bytes();
+            if raw.len() > HEAD_BYTES_MAX {
+                return Err(AttemptError::Invalid("its head is too large"));
+            }
+            // pingora drops the length where both are given, so the bytes are asked.
+            let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+            let length = raw.split(|byte| *byte == b'\n').any(|line| {
+                line.get(..15).is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
+            });
+            if chunked && length {
+                return Err(AttemptError::Invalid("both a length and chunks"));
+            }
+        }
+        let identity = headers
+            .get(header::CONTENT_ENCODING)
+            .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        if identity {
+            Ok(())
+        } else {
+            Err(AttemptError::Invalid("an encoding we did not ask for"))
+        }
+    }
+
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
+        self.session
+            .response_header()
+            .map_or(StatusCode::BAD_GATEWAY, |head| head.status)
+    }
+
+    /// The answer's fields.
+    pub fn headers(&self) -> &HeaderMap {
+        static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+        match self.session.response_header() {
+            Some(head) => &head.headers,
+            None => &NONE,
+        }
+    }
+
+    /// Whether its media type is this one.
+    pub fn has_type(&self, wanted: &str) -> bool {
+        self.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            let kind = value.as_bytes().split(|byte| *byte == b';').next();
+            kind.unwrap_or_default().trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
+        })
+    }
+
+    /// The length the answer announces.
+    pub fn length(&self) -> Option<usize> {
+        self.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    /// The next part of the body; `None` at its end.
+    pub async fn body(
+        &mut self,
+        deadline: Instant,
+        what: &'static str,
+    ) -> Result<Option<Bytes>, AttemptError> {
+        match until(deadline, self.session.read_response_body()).await {
+            None => Err(AttemptError::Timeout(what)),
+            Some(Err(error)) => Err(AttemptError::spoken(&error)),
+            Some(Ok(part)) => Ok(part),
+        }
+    }
+
+    /// Whether the body has been read to its end.
+    pub fn is_done(&mut self) -> bool {
+        self.session.response_done()
+    }
+
+    /// Gives the connection back for the next request.
+    pub async fn release(self) {
+        self.connector
+            .release_http_session(self.session, &*self.peer, Some(self.idle_timeout))
+            .await;
+    }
+}
+
+/// What a future gives before the deadline.
+pub async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+    tokio::time::timeout_at(deadline.into(), future).await.ok()
+}
+
+async fn write_http1(stream: &mut Stream, request: Request<'_>) -> Result<(), Box<Error>> {
+    let body = request.body;
+    let joined = body.len <= JOINED_BYTES_MAX;
+    let mut head = request.wire.http1(request.varying, if joined { body.len } else { 0 });
+    let failed = |error| Error::because(ErrorType::WriteError, "sending the request", error);
+    if joined {
+        for part in body.parts() {
+            head.extend_from_slice(part);
+        }
+        stream.write_all(&head).await.map_err(failed)?;
+    } else {
+        let all = head.freeze().chain(body.head.clone()).chain(body.name.clone());
+        stream
+            .write_all_buf(&mut all.chain(body.tail.clone()))
+            .await
+            .map_err(failed)?;
+    }
+    stream.flush().await.map_err(failed)
+}
+
+async fn write_http2(session: &mut HttpSession, request: Request<'_>) -> Result<(), Box<Error>> {
+    let head = request.wire.http2(request.varying)?;
+    session.write_request_header(head).await?;
+    for part in request.body.parts() {
+        session.write_request_body(part.clone(), false).await?;
+    }
+    session.finish_request_body().await
+}
+
+/// Whether this is how a connection fails that the other side had closed before we wrote.
+fn is_stale(error: &Error) -> bool {
+    match error.etype() {
+        ErrorType::WriteError | ErrorType::H2Downgrade | ErrorType::H2Error => true,
+        ErrorType::ConnectionClosed | ErrorType::ReadError => {
+            matches!(error.retry, pingora_core::RetryType::ReusedOnly)
+                || matches!(error.retry, pingora_core::RetryType::Decided(true))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,76 @@
+//! Is this a whole, valid answer?
+//!
+//! A JSON answer is held until it is complete, because then a broken one can
+//! still be replaced. One that is too large to be held is passed through as it
+//! comes, and can only be broken off.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::gateway::exchange::failure::{AttemptError, from_error_object};
+use crate::gateway::exchange::upstream::Upstream;
+use crate::gateway::exchange::{Body, Through};
+use crate::gateway::pools::Pool;
+use crate::openai::Usage;
+
+/// What is held of one answer; more passes through.
+const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What is looked at in an answer; the rest is only checked to be JSON.
+#[derive(Deserialize)]
+struct Glance {
+    #[serde(default)]
+    usage: Option<Usage>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
+}
+
+/// Reads an answer to its end, or to the bound.
+pub async fn read(
+    mut upstream: Upstream,
+    deadline: Instant,
+    pool: &Pool,
+) -> Result<Body, AttemptError> {
+    let mut parts: Vec<Bytes> = Vec::new();
+    let mut held_bytes = 0;
+    while let Some(part) = upstream.body(deadline, "the rest of the answer").await? {
+        held_bytes += part.len();
+        parts.push(part);
+        if held_bytes > HELD_BYTES_MAX {
+            return Ok(Body::Through(Through {
+                begin: parts,
+                length: upstream.length(),
+                upstream,
+                deadline,
+            }));
+        }
+        if upstream.is_done() {
+            break;
+        }
+    }
+    let announced = upstream.length();
+    if announced.is_some_and(|length| length != held_bytes) {
+        return Err(AttemptError::Broken("its body is shorter than announced".to_owned()));
+    }
+    upstream.release().await;
+    let bytes = joined(parts, held_bytes);
+    match serde_json::from_slice::<Glance>(&bytes) {
+        Ok(Glance { error: Some(_), .. }) => Err(from_error_object(&bytes, pool)),
+        Ok(Glance { usage, error: None }) => Ok(Body::Whole { bytes, usage }),
+        Err(_) => Err(AttemptError::Invalid("its body is no JSON object")),
+    }
+}
+
+fn joined(mut parts: Vec<Bytes>, len: usize) -> Bytes {
+    if parts.len() == 1 {
+        return parts.pop().unwrap_or_default();
+    }
+    let mut all = BytesMut::with_capacity(len);
+    for part in parts {
+        all.extend_from_slice(&part);
+    }
+    all.freeze()
+}

@@ -1,0 +1,89 @@
+//! Where is a target?
+//!
+//! Names are looked up in the background, and the request path sees addresses
+//! only: a slow or broken resolver delays nobody. What was once found is kept
+//! until something newer is found.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::gateway::pools::Pool;
+
+/// How often names are looked up.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// How often a name is looked up that was never found.
+const INTERVAL_UNKNOWN: Duration = Duration::from_secs(2);
+/// How long one look-up may take.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The address of a URL that names one by number.
+#[must_use]
+pub fn literal(url: &url::Url) -> Option<SocketAddr> {
+    let port = url.port_or_known_default()?;
+    let address = match url.host()? {
+        url::Host::Ipv4(address) => IpAddr::V4(address),
+        url::Host::Ipv6(address) => IpAddr::V6(address),
+        url::Host::Domain(_) => return None,
+    };
+    Some(SocketAddr::new(address, port))
+}
+
+/// Looks up every named target of `pools`, again and again, for as long as they are in use.
+pub fn spawn(pools: &[Arc<Pool>]) {
+    for pool in pools {
+        let named = (0..pool.targets.len()).filter(|index| {
+            pool.targets
+                .get(*index)
+                .is_some_and(|target| target.peer().is_none())
+        });
+        for index in named {
+            tokio::spawn(keep_located(Arc::downgrade(pool), index));
+        }
+    }
+}
+
+async fn keep_located(pool: std::sync::Weak<Pool>, index: usize) {
+    let mut told = false;
+    loop {
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        let Some(target) = pool.targets.get(index) else {
+            return;
+        };
+        match lookup(&target.label).await {
+            Ok(address) => {
+                target.locate(address);
+                told = false;
+            }
+            Err(cause) if !told => {
+                tracing::warn!(
+                    pool = pool.name.as_str(),
+                    target = target.label,
+                    cause,
+                    "target not resolved; its last known address stays in use, if there is one"
+                );
+                told = true;
+            }
+            Err(_) => {}
+        }
+        let pause = if target.peer().is_some() {
+            INTERVAL
+        } else {
+            INTERVAL_UNKNOWN
+        };
+        drop(pool);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn lookup(label: &str) -> Result<SocketAddr, String> {
+    match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host(label)).await {
+        Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(mut addresses)) => addresses
+            .next()
+            .ok_or_else(|| "the name has no address".to_owned()),
+    }
+}

@@ -1,0 +1,403 @@
+//! What happened?
+//!
+//! The steps return facts, and this step alone turns them into metrics and the
+//! one line a request leaves in the log. Nothing is counted or logged per chunk.
+
+/// The metrics, by name.
+pub mod metrics;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::gateway::client::ClientId;
+use crate::gateway::route::Plan;
+use crate::names::PoolName;
+use crate::sys::Now;
+use crate::telemetry::RequestLog;
+use metrics::{Class, LegMetrics, Metrics};
+
+/// The id a request carries in logs, headers and towards upstreams.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(http::HeaderValue);
+
+impl RequestId {
+    /// The caller's own id, if it is 1 to 128 characters of `[A-Za-z0-9._-]`.
+    #[must_use]
+    pub fn accept(value: &http::HeaderValue) -> Option<Self> {
+        let bytes = value.as_bytes();
+        let fits = (1..=128).contains(&bytes.len())
+            && bytes
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+        fits.then(|| Self(value.clone()))
+    }
+
+    /// An id of our own from two numbers: one no other process has, one no other request has.
+    #[must_use]
+    pub fn made(process: u64, request: u64) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        // Spread, so that two ids in a row do not look alike.
+        let spread = request.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut text = *b"req_00000000000000000000000000000000";
+        let digits = text.iter_mut().skip(4);
+        let wide = (u128::from(process) << 64) | u128::from(spread);
+        for (position, digit) in digits.enumerate() {
+            let nibble = (wide >> (124 - 4 * position)) & 0xF;
+            *digit = HEX.get(nibble as usize).copied().unwrap_or(b'0');
+        }
+        // Letters and digits only, so this never fails.
+        Self(http::HeaderValue::from_bytes(&text).unwrap_or(http::HeaderValue::from_static("req_0")))
+    }
+
+    /// As a header's value.
+    #[must_use]
+    pub fn header(&self) -> http::HeaderValue {
+        self.0.clone()
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered as asked.
+    Served,
+    /// Refused here, or by the upstream for the caller's own fault.
+    Refused,
+    /// No attempt succeeded.
+    UpstreamFailed,
+    /// A stream ended before its time; the word says how.
+    StreamBroken(&'static str),
+    /// The caller left.
+    ClientGone,
+}
+
+impl Outcome {
+    /// The word for metrics and log lines.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Refused => "refused",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::StreamBroken(_) => "stream_broken",
+            Self::ClientGone => "client_gone",
+        }
+    }
+}
+
+/// One attempt, for the log line.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptRecord {
+    /// The pool that was asked.
+    #[serde(serialize_with = "as_text")]
+    pub pool: PoolName,
+    /// The target in it.
+    pub target: String,
+    /// What came of it.
+    pub outcome: &'static str,
+    /// The upstream's status, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// From its begin to its end, or to its commit.
+    pub duration_ms: f64,
+    /// The error's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// The facts of one request, gathered on its way.
+#[derive(Debug)]
+pub struct RequestRecord {
+    began: Now,
+    /// Its id.
+    pub id: RequestId,
+    /// Who asked.
+    pub client: ClientId,
+    /// What was called.
+    pub endpoint: &'static str,
+    /// Who might have answered.
+    pub plan: Option<Arc<Plan>>,
+    /// Who did, counted by pool.
+    pub leg: Option<Arc<LegMetrics>>,
+    /// Every attempt in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// Time spent with upstreams before the first byte of the answer.
+    pub upstream: Duration,
+    /// The status the caller saw; 499 where the caller left before one was sent.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Which error the caller saw.
+    pub code: Option<String>,
+    /// When the first byte of the answer was handed to the connection.
+    pub first_byte: Option<Instant>,
+    /// Whether events were asked for.
+    pub stream: bool,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// Tokens of the prompt, where the upstream told.
+    pub tokens_in: Option<u64>,
+    /// Tokens of the answer, where the upstream told.
+    pub tokens_out: Option<u64>,
+}
+
+/// The log line, field by field.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    request_id: &'a str,
+    client: String,
+    endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    attempts: usize,
+    status: u16,
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    stream: bool,
+    duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte_ms: Option<f64>,
+    upstream_ms: f64,
+    bytes_in: u64,
+    bytes_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_out: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tried: &'a [AttemptRecord],
+}
+
+impl RequestRecord {
+    /// A record that begins now.
+    #[must_use]
+    pub fn begin(now: Now, id: RequestId, client: ClientId) -> Self {
+        Self {
+            began: now,
+            id,
+            client,
+            endpoint: "none",
+            plan: None,
+            leg: None,
+            attempts: Vec::new(),
+            upstream: Duration::ZERO,
+            status: 0,
+            outcome: Outcome::Served,
+            code: None,
+            first_byte: None,
+            stream: false,
+            bytes_in: 0,
+            bytes_out: 0,
+            tokens_in: None,
+            tokens_out: None,
+        }
+    }
+
+    /// When the request began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began.instant
+    }
+
+    /// The time of day when it began.
+    #[must_use]
+    pub fn began_wall(&self) -> std::time::SystemTime {
+        self.began.wall
+    }
+
+    /// Counts the request and writes its line.
+    pub fn finish(&self, now: Instant, metrics: &Metrics, log: &RequestLog) {
+        self.count(now, metrics);
+        if log.is_on() {
+            log.write(self.line(now, log.is_json()));
+        }
+    }
+
+    fn count(&self, now: Instant, metrics: &Metrics) {
+        let class = Class::of(self.status, self.outcome == Outcome::ClientGone);
+        match (&self.leg, &self.plan) {
+            (Some(leg), _) => leg.requests(class).inc(),
+            (None, Some(plan)) => plan.metrics.unpooled(class).inc(),
+            (None, None) => metrics.unrouted(class).inc(),
+        }
+        if let Some(code) = &self.code {
+            metrics.error(code);
+        }
+        if let Outcome::StreamBroken(kind) = self.outcome {
+            metrics.stream_broken(kind);
+        }
+        let Some(plan) = &self.plan else {
+            return;
+        };
+        let model = &plan.metrics;
+        model.duration.observe(seconds(now, self.began.instant));
+        model.bytes_in.inc_by(self.bytes_in);
+        model.bytes_out.inc_by(self.bytes_out);
+        model.tokens_in.inc_by(self.tokens_in.unwrap_or(0));
+        model.tokens_out.inc_by(self.tokens_out.unwrap_or(0));
+        if let Some(first_byte) = self.first_byte {
+            let to_first_byte = first_byte.saturating_duration_since(self.began.instant);
+            model.first_byte.observe(to_first_byte.as_secs_f64());
+            let overhead = to_first_byte.saturating_sub(self.upstream);
+            metrics.overhead.observe(overhead.as_secs_f64());
+        }
+    }
+
+    fn line(&self, now: Instant, json: bool) -> Vec<u8> {
+        let last = self.attempts.last();
+        let line = Line {
+            time: timestamp(self.began.wall),
+            request_id: self.id.as_str(),
+            client: self.client.to_string(),
+            endpoint: self.endpoint,
+            model: self.plan.as_ref().map(|plan| plan.model.as_str()),
+            pool: last.map(|attempt| attempt.pool.as_str()),
+            target: last.map(|attempt| attempt.target.as_str()),
+            attempts: self.attempts.len(),
+            status: self.status,
+            outcome: self.outcome.as_str(),
+            cause: match self.outcome {
+                Outcome::StreamBroken(kind) => Some(kind),
+                _ => None,
+            },
+            code: self.code.as_deref(),
+            stream: self.stream,
+            duration_ms: millis(now.saturating_duration_since(self.began.instant)),
+            first_byte_ms: self
+                .first_byte
+                .map(|at| millis(at.saturating_duration_since(self.began.instant))),
+            upstream_ms: millis(self.upstream),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            tokens_in: self.tokens_in,
+            tokens_out: self.tokens_out,
+            tried: self.failures(),
+        };
+        let mut bytes = Vec::with_capacity(512);
+        if json {
+            // Plain fields into memory: there is nothing that could fail.
+            let _ = serde_json::to_writer(&mut bytes, &line);
+        } else {
+            bytes.extend_from_slice(line.for_people().as_bytes());
+        }
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The attempts, where they tell more than the line does.
+    fn failures(&self) -> &[AttemptRecord] {
+        let all_well = matches!(self.attempts.as_slice(), [only] if only.cause.is_none());
+        if all_well { &[] } else { &self.attempts }
+    }
+}
+
+impl Line<'_> {
+    fn for_people(&self) -> String {
+        let mut text = format!(
+            "{} {} {} {} {:.1} ms",
+            self.time, self.status, self.outcome, self.endpoint, self.duration_ms
+        );
+        let mut put = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                text.push_str("  ");
+                text.push_str(name);
+                text.push('=');
+                text.push_str(value);
+            }
+        };
+        put("model", self.model);
+        put("pool", self.pool);
+        put("target", self.target);
+        put("code", self.code);
+        put("cause", self.cause);
+        put("client", Some(&self.client));
+        put("id", Some(self.request_id));
+        for attempt in self.tried {
+            put("tried", Some(&attempt.to_string()));
+        }
+        text
+    }
+}
+
+impl fmt::Display for AttemptRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.pool, self.target, self.outcome)?;
+        if let Some(cause) = &self.cause {
+            write!(f, " ({cause})")?;
+        }
+        Ok(())
+    }
+}
+
+fn as_text<S: serde::Serializer>(name: &PoolName, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(name.as_str())
+}
+
+fn seconds(later: Instant, earlier: Instant) -> f64 {
+    later.saturating_duration_since(earlier).as_secs_f64()
+}
+
+/// A duration in milliseconds, to the microsecond.
+#[must_use]
+pub fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn timestamp(wall: std::time::SystemTime) -> String {
+    jiff::Timestamp::try_from(wall).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(text: &str) -> bool {
+        RequestId::accept(&http::HeaderValue::from_str(text).unwrap()).is_some()
+    }
+
+    #[test]
+    fn a_callers_id_is_taken_only_when_it_is_harmless() {
+        assert!(accepted("a"));
+        assert!(accepted("3f2a-b.c_D9"));
+        assert!(accepted(&"x".repeat(128)));
+        assert!(!accepted(""));
+        assert!(!accepted(&"x".repeat(129)));
+        assert!(!accepted("a b"));
+        assert!(!accepted("a\tb"));
+        assert!(!accepted("ünicode"));
+    }
+
+    #[test]
+    fn made_ids_differ() {
+        let first = RequestId::made(7, 1);
+        let second = RequestId::made(7, 2);
+        assert_ne!(first, second);
+        assert_eq!(first.as_str().len(), 36);
+        assert!(first.as_str().starts_with("req_0000000000000007"));
+    }
+}

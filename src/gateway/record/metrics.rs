@@ -1,0 +1,400 @@
+//! Which numbers does an operator see?
+//!
+//! Every metric is a field here, with its unit in its name. Labels come from the
+//! configuration alone. A request finds its counters already looked up in its
+//! plan: counting is an atomic addition, not a search by label.
+
+use std::sync::Arc;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::names::{ModelId, PoolName};
+
+/// Buckets of whole requests and first bytes, in seconds.
+const DURATION_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+/// Buckets of what the gateway itself adds, in seconds, from 50 µs.
+const OVERHEAD_BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+];
+/// The pool label where no pool was asked.
+const NO_POOL: &str = "none";
+/// The model label where no model was found.
+const NO_MODEL: &str = "other";
+
+/// How a status is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// 1xx to 3xx and 2xx.
+    Success,
+    /// 4xx.
+    Caller,
+    /// 5xx.
+    Server,
+    /// The caller left first.
+    Gone,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// It committed.
+    Answered,
+    /// No connection.
+    Connect,
+    /// A connection that broke.
+    Broken,
+    /// A deadline passed.
+    Timeout,
+    /// 429.
+    RateLimited,
+    /// 5xx.
+    ServerError,
+    /// 401, 402 or 403.
+    Auth,
+    /// 400, 404, 409, 413, 415 or 422.
+    Refused,
+    /// No valid answer.
+    Invalid,
+    /// The caller left while it ran.
+    Abandoned,
+}
+
+/// All metrics of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    first_byte: HistogramVec,
+    /// `spafe_gateway_overhead_seconds`
+    pub overhead: Histogram,
+    /// `spafe_requests_in_flight`
+    pub in_flight: IntGauge,
+    attempts: IntCounterVec,
+    connections: IntCounterVec,
+    auth_failures: IntCounterVec,
+    ejections: IntCounterVec,
+    bytes: IntCounterVec,
+    tokens: IntCounterVec,
+    errors: IntCounterVec,
+    stream_breaks: IntCounterVec,
+    /// `spafe_stream_terminators_added_total`
+    pub terminators_added: IntCounter,
+    /// `spafe_target_fit`
+    pub target_fit: IntGaugeVec,
+    /// `spafe_target_in_flight`
+    pub target_in_flight: IntGaugeVec,
+    /// `spafe_images_stored_bytes`
+    pub images_bytes: IntGauge,
+    /// `spafe_images_stored`
+    pub images_count: IntGauge,
+    /// `spafe_request_log_lines_dropped`
+    pub log_lines_dropped: IntGauge,
+    limits: IntGaugeVec,
+    unrouted: [IntCounter; 4],
+}
+
+/// The counters of one model.
+#[derive(Debug)]
+pub struct ModelMetrics {
+    /// Whole requests.
+    pub duration: Histogram,
+    /// To the first byte of the answer.
+    pub first_byte: Histogram,
+    /// Bodies of requests.
+    pub bytes_in: IntCounter,
+    /// Bodies of answers.
+    pub bytes_out: IntCounter,
+    /// Tokens of prompts.
+    pub tokens_in: IntCounter,
+    /// Tokens of answers.
+    pub tokens_out: IntCounter,
+    unpooled: [IntCounter; 4],
+}
+
+/// The counters of one model at one pool.
+#[derive(Debug)]
+pub struct LegMetrics {
+    requests: [IntCounter; 4],
+    attempts: [IntCounter; 10],
+    /// Connections taken from the pool of idle ones.
+    pub reused: IntCounter,
+    /// Connections made.
+    pub connected: IntCounter,
+    /// Our credential was refused.
+    pub auth_failures: IntCounter,
+    /// A target was ejected.
+    pub ejections: IntCounter,
+}
+
+impl Class {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Success, "2xx"),
+        (Self::Caller, "4xx"),
+        (Self::Server, "5xx"),
+        (Self::Gone, "gone"),
+    ];
+
+    /// The class of a status.
+    #[must_use]
+    pub fn of(status: u16, gone: bool) -> Self {
+        match status {
+            _ if gone => Self::Gone,
+            500.. => Self::Server,
+            400..=499 => Self::Caller,
+            _ => Self::Success,
+        }
+    }
+}
+
+impl AttemptOutcome {
+    const ALL: [Self; 10] = [
+        Self::Answered,
+        Self::Connect,
+        Self::Broken,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::ServerError,
+        Self::Auth,
+        Self::Refused,
+        Self::Invalid,
+        Self::Abandoned,
+    ];
+
+    /// The word for the label and the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Connect => "connect_failed",
+            Self::Broken => "broken",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::ServerError => "server_error",
+            Self::Auth => "auth_refused",
+            Self::Refused => "refused",
+            Self::Invalid => "invalid_answer",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let new = Make(&registry);
+        let requests = new.counters("spafe_requests_total", "Requests by model, pool that answered and class of status.", &["model", "pool", "class"]);
+        let metrics = Self {
+            duration: new.histograms("spafe_request_duration_seconds", "Whole requests, first byte in to last byte out.", DURATION_BUCKETS, &["model"]),
+            first_byte: new.histograms("spafe_time_to_first_byte_seconds", "First byte in to first byte of the answer out.", DURATION_BUCKETS, &["model"]),
+            overhead: new.histogram("spafe_gateway_overhead_seconds", "Time to the first byte less the time spent with upstreams.", OVERHEAD_BUCKETS),
+            in_flight: new.gauge("spafe_requests_in_flight", "Requests being served."),
+            attempts: new.counters("spafe_attempts_total", "Upstream attempts by pool and outcome.", &["pool", "outcome"]),
+            connections: new.counters("spafe_upstream_connections_total", "Upstream connections used, by whether they were reused.", &["pool", "reused"]),
+            auth_failures: new.counters("spafe_upstream_auth_failures_total", "Answers that refused our credential: someone must act.", &["pool"]),
+            ejections: new.counters("spafe_target_ejections_total", "Targets taken out after failures in a row.", &["pool"]),
+            bytes: new.counters("spafe_bytes_total", "Bytes of bodies, from clients and to clients.", &["model", "direction"]),
+            tokens: new.counters("spafe_tokens_total", "Tokens as upstreams told them.", &["model", "direction"]),
+            errors: new.counters("spafe_errors_total", "Errors that clients saw, by code.", &["code"]),
+            stream_breaks: new.counters("spafe_stream_breaks_total", "Streams that ended before their time, by kind.", &["kind"]),
+            terminators_added: new.counter("spafe_stream_terminators_added_total", "Finished streams whose missing [DONE] was added."),
+            target_fit: new.gauges("spafe_target_fit", "1 where a target may be asked, else 0.", &["pool", "target"]),
+            target_in_flight: new.gauges("spafe_target_in_flight", "Requests in flight at a target.", &["pool", "target"]),
+            images_bytes: new.gauge("spafe_images_stored_bytes", "Bytes of generated images kept."),
+            images_count: new.gauge("spafe_images_stored", "Generated images kept."),
+            log_lines_dropped: new.gauge("spafe_request_log_lines_dropped", "Request log lines dropped since start because the sink was slow."),
+            limits: new.gauges("spafe_limit", "Effective limits, by name.", &["name"]),
+            unrouted: Class::ALL.map(|(_, class)| requests.with_label_values(&[NO_MODEL, NO_POOL, class])),
+            requests,
+            registry: registry.clone(),
+        };
+        let build = new.gauges("spafe_build_info", "1, with the version as a label.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        new.keep(prometheus::process_collector::ProcessCollector::for_self());
+        metrics
+    }
+
+    /// The counters of a model, the same ones whenever it is asked for.
+    #[must_use]
+    pub fn model(&self, model: &ModelId) -> Arc<ModelMetrics> {
+        let name = model.as_str();
+        Arc::new(ModelMetrics {
+            duration: self.duration.with_label_values(&[name]),
+            first_byte: self.first_byte.with_label_values(&[name]),
+            bytes_in: self.bytes.with_label_values(&[name, "in"]),
+            bytes_out: self.bytes.with_label_values(&[name, "out"]),
+            tokens_in: self.tokens.with_label_values(&[name, "in"]),
+            tokens_out: self.tokens.with_label_values(&[name, "out"]),
+            unpooled: Class::ALL.map(|(_, class)| self.requests.with_label_values(&[name, NO_POOL, class])),
+        })
+    }
+
+    /// The counters of a model at a pool.
+    #[must_use]
+    pub fn leg(&self, model: &ModelId, pool: &PoolName) -> Arc<LegMetrics> {
+        let (model, pool) = (model.as_str(), pool.as_str());
+        Arc::new(LegMetrics {
+            requests: Class::ALL.map(|(_, class)| self.requests.with_label_values(&[model, pool, class])),
+            attempts: AttemptOutcome::ALL.map(|outcome| self.attempts.with_label_values(&[pool, outcome.as_str()])),
+            reused: self.connections.with_label_values(&[pool, "true"]),
+            connected: self.connections.with_label_values(&[pool, "false"]),
+            auth_failures: self.auth_failures.with_label_values(&[pool]),
+            ejections: self.ejections.with_label_values(&[pool]),
+        })
+    }
+
+    /// The counter of requests for which no model was found.
+    #[must_use]
+    pub fn unrouted(&self, class: Class) -> &IntCounter {
+        pick(&self.unrouted, class as usize)
+    }
+
+    /// Counts an error that a client saw. `code` is one of ours; an upstream's own is `upstream`.
+    pub fn error(&self, code: &str) {
+        self.errors.with_label_values(&[code]).inc();
+    }
+
+    /// Counts a stream that ended before its time.
+    pub fn stream_broken(&self, kind: &'static str) {
+        self.stream_breaks.with_label_values(&[kind]).inc();
+    }
+
+    /// Tells an effective limit.
+    pub fn limit(&self, name: &str, value: usize) {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        self.limits.with_label_values(&[name]).set(value);
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(64 * 1024);
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics not encoded");
+        }
+        text
+    }
+}
+
+impl ModelMetrics {
+    /// The counter of this model's requests that no pool answered.
+    #[must_use]
+    pub fn unpooled(&self, class: Class) -> &IntCounter {
+        pick(&self.unpooled, class as usize)
+    }
+}
+
+impl LegMetrics {
+    /// The counter of requests this pool answered for this model.
+    #[must_use]
+    pub fn requests(&self, class: Class) -> &IntCounter {
+        pick(&self.requests, class as usize)
+    }
+
+    /// The counter of this pool's attempts.
+    #[must_use]
+    pub fn attempts(&self, outcome: AttemptOutcome) -> &IntCounter {
+        pick(&self.attempts, outcome as usize)
+    }
+}
+
+/// Makes metrics and registers them. Names are constants, so it fails at the first start or never.
+struct Make<'a>(&'a Registry);
+
+#[expect(clippy::expect_used, reason = "names and labels are constants of this file; a test makes them all")]
+impl Make<'_> {
+    fn keep(&self, collector: impl prometheus::core::Collector + 'static) {
+        self.0.register(Box::new(collector)).expect("each metric is registered once");
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
+        self.keep(made.clone());
+        made
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        let made = IntCounter::new(name, help).expect("a valid name");
+        self.keep(made.clone());
+        made
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        let made = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid name");
+        self.keep(made.clone());
+        made
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        let made = IntGauge::new(name, help).expect("a valid name");
+        self.keep(made.clone());
+        made
+    }
+
+    fn histograms(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let made = HistogramVec::new(options, labels).expect("a valid name");
+        self.keep(made.clone());
+        made
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let made = Histogram::with_opts(options).expect("a valid name");
+        self.keep(made.clone());
+        made
+    }
+}
+
+/// The counter of a variant: `counters` has one for each, in the order of the enum.
+#[expect(clippy::indexing_slicing, reason = "index < N: it is the discriminant of an enum with N variants")]
+fn pick<const N: usize>(counters: &[IntCounter; N], index: usize) -> &IntCounter {
+    &counters[index]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variant_has_its_own_counter() {
+        let metrics = Metrics::new();
+        let leg = metrics.leg(&ModelId::new("m"), &PoolName::new("p"));
+        for outcome in AttemptOutcome::ALL {
+            leg.attempts(outcome).inc();
+        }
+        for (class, _) in Class::ALL {
+            leg.requests(class).inc();
+        }
+        let text = String::from_utf8(metrics.text()).unwrap();
+        for outcome in AttemptOutcome::ALL {
+            let line = format!("spafe_attempts_total{{outcome=\"{}\",pool=\"p\"}} 1\n", outcome.as_str());
+            assert!(text.contains(&line), "{line}");
+        }
+        for (_, class) in Class::ALL {
+            let line = format!("spafe_requests_total{{class=\"{class}\",model=\"m\",pool=\"p\"}} 1\n");
+            assert!(text.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn counters_are_the_same_ones_after_a_reload() {
+        let metrics = Metrics::new();
+        metrics.model(&ModelId::new("m")).bytes_in.inc_by(3);
+        metrics.model(&ModelId::new("m")).bytes_in.inc_by(4);
+        assert_eq!(metrics.model(&ModelId::new("m")).bytes_in.get(), 7);
+    }
+}
