@@ -12,6 +12,8 @@ pub mod balance;
 pub mod health;
 /// Where is a target?
 pub mod resolve;
+/// What stands in the head of every request to a target?
+pub mod wire;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,6 +32,7 @@ use crate::config::{self, ApiKey, Dialect, HttpVersion};
 use crate::names::{PoolName, Secret};
 use balance::RoundRobin;
 use health::Health;
+use wire::Wire;
 
 /// A pool as requests see it.
 #[derive(Debug)]
@@ -52,10 +55,8 @@ pub struct Pool {
 pub struct Target {
     /// `host:port`, for logs and metrics.
     pub label: String,
-    /// The Host header, port only where it is not the scheme's.
-    pub authority: String,
-    /// What stands before `/chat/completions`, without a trailing slash.
-    pub base_path: String,
+    /// The head of requests to it.
+    pub wire: Wire,
     /// What outlives the configuration.
     pub state: Arc<TargetState>,
     template: HttpPeer,
@@ -192,11 +193,15 @@ impl Target {
         options.idle_timeout = Some(pool.timeouts.idle);
         options.write_timeout = Some(pool.timeouts.event_gap);
         options.ca = authorities;
+        let key = match &pool.api_key {
+            ApiKey::Known(secret) => Some(secret),
+            ApiKey::None | ApiKey::Missing(_) => None,
+        };
+        let base_path = url.path().trim_end_matches('/');
         let built = Self {
-            base_path: url.path().trim_end_matches('/').to_owned(),
+            wire: Wire::new(base_path, &authority, pool.dialect, key),
             state: registry.state(&pool.name, &label),
             label,
-            authority,
             template,
             peer: ArcSwapOption::empty(),
         };

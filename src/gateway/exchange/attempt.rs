@@ -55,7 +55,7 @@ impl Attempt<'_> {
                 return Err(AttemptError::Invalid("no event stream, though one was asked for"));
             }
             let n = self.question.ask.n.unwrap_or(1);
-            let ends = (self.began + timeouts.stream).min(self.question.deadline.max(self.began + timeouts.stream));
+            let ends = self.began + timeouts.stream;
             let stream = EventStream::open(upstream, timeouts.event_gap, ends, n);
             return Ok(Body::Events(Box::new(
                 stream.with_first_event(deadline, &self.leg.pool).await?,

@@ -1,0 +1,233 @@
+//! How does it reach the client?
+//!
+//! JSON at once, or events as they come, each slice as it was read. Nothing is
+//! serialised anew, and what breaks off says so: before the head with a status,
+//! inside a stream with an event of its own, and where neither can be said
+//! honestly by breaking the framing, which every client library notices.
+
+/// What stands in the head of every answer.
+pub mod head;
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use pingora_core::protocols::http::ServerSession;
+use pingora_http::ResponseHeader;
+
+use crate::gateway::exchange::Through;
+use crate::gateway::exchange::events::{EventStream, Next, StreamBreak};
+use crate::gateway::refusal::Refusal;
+use crate::sys;
+
+/// A write this large is cut, so that progress is seen within it.
+const WRITE_BYTES_MAX: usize = 128 * 1024;
+const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
+
+/// How an answer reached its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whole.
+    Complete,
+    /// The upstream broke, and the client was told.
+    Broken(StreamBreak),
+    /// The client left or stopped taking.
+    Gone,
+}
+
+/// What was delivered, for the record.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivered {
+    /// How it ended.
+    pub how: Delivery,
+    /// Bytes of the body handed to the connection.
+    pub bytes: u64,
+    /// When the first of them was.
+    pub first_byte: Option<Instant>,
+    /// Whether a missing `[DONE]` was added.
+    pub done_added: bool,
+}
+
+impl Delivered {
+    fn new() -> Self {
+        Self { how: Delivery::Gone, bytes: 0, first_byte: None, done_added: false }
+    }
+
+    async fn write(&mut self, session: &mut ServerSession, part: Bytes, end: bool) -> Result<(), Left> {
+        self.bytes += part.len() as u64;
+        let mut rest = part;
+        while rest.len() > WRITE_BYTES_MAX {
+            let next = rest.split_to(WRITE_BYTES_MAX);
+            session.write_response_body(next, false).await.map_err(|_| Left)?;
+        }
+        session.write_response_body(rest, end).await.map_err(|_| Left)?;
+        if self.first_byte.is_none() {
+            self.first_byte = Some(sys::instant());
+        }
+        Ok(())
+    }
+}
+
+/// The client left, or takes nothing any more.
+struct Left;
+
+/// Sends an answer that is all here.
+pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Bytes) -> Delivered {
+    let mut delivered = Delivered::new();
+    if session.write_response_header(Box::new(head)).await.is_err() {
+        return delivered;
+    }
+    if delivered.write(session, body, true).await.is_ok() {
+        delivered.how = Delivery::Complete;
+    }
+    delivered
+}
+
+/// Passes a large JSON answer through.
+pub async fn through(session: &mut ServerSession, head: ResponseHeader, mut answer: Through) -> Delivered {
+    let mut delivered = Delivered::new();
+    if session.write_response_header(Box::new(head)).await.is_err() {
+        return delivered;
+    }
+    for part in std::mem::take(&mut answer.begin) {
+        if delivered.write(session, part, false).await.is_err() {
+            return delivered;
+        }
+    }
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = answer.next() => next,
+            () = gone(session) => return delivered,
+        };
+        match next {
+            Ok(Some(part)) => {
+                if delivered.write(session, part, false).await.is_err() {
+                    return delivered;
+                }
+            }
+            Ok(None) => break,
+            Err(_) => {
+                session.shutdown().await;
+                delivered.how = Delivery::Broken(StreamBreak::Cut);
+                return delivered;
+            }
+        }
+    }
+    answer.finish().await;
+    if session.finish_body().await.is_ok() {
+        delivered.how = Delivery::Complete;
+    }
+    delivered
+}
+
+/// Sends the events of a stream as they come.
+pub async fn events(session: &mut ServerSession, head: Option<ResponseHeader>, mut stream: EventStream) -> (Delivered, EventStream) {
+    let mut delivered = Delivered::new();
+    if let Some(head) = head
+        && session.write_response_header(Box::new(head)).await.is_err()
+    {
+        return (delivered, stream);
+    }
+    let mut slices = Vec::new();
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = stream.next(&mut slices) => next,
+            () = gone(session) => return (delivered, stream),
+        };
+        for slice in slices.drain(..) {
+            if delivered.write(session, slice, false).await.is_err() {
+                return (delivered, stream);
+            }
+        }
+        match next {
+            Ok(Next::Slices) => {}
+            Ok(Next::End { add_done }) => {
+                delivered.done_added = add_done;
+                let last = if add_done { DONE } else { Bytes::new() };
+                if delivered.write(session, last, true).await.is_ok() {
+                    delivered.how = Delivery::Complete;
+                }
+                return (delivered, stream);
+            }
+            Err(broken) => {
+                let told = broken_off(session, &mut delivered, broken, stream.at_boundary()).await;
+                delivered.how = if told.is_ok() { Delivery::Broken(broken) } else { Delivery::Gone };
+                return (delivered, stream);
+            }
+        }
+    }
+}
+
+/// Sends events that are all here.
+pub async fn ready_events(session: &mut ServerSession, head: Option<ResponseHeader>, events: Vec<Bytes>) -> Delivered {
+    let mut delivered = Delivered::new();
+    if let Some(head) = head
+        && session.write_response_header(Box::new(head)).await.is_err()
+    {
+        return delivered;
+    }
+    for event in events {
+        if delivered.write(session, event, false).await.is_err() {
+            return delivered;
+        }
+    }
+    if delivered.write(session, Bytes::new(), true).await.is_ok() {
+        delivered.how = Delivery::Complete;
+    }
+    delivered
+}
+
+/// Tells a client that a stream with a head but no events has failed.
+pub async fn failed_stream(session: &mut ServerSession, refusal: &Refusal) -> Delivered {
+    let mut delivered = Delivered::new();
+    let event = error_event(refusal);
+    if delivered.write(session, event, true).await.is_ok() {
+        delivered.how = Delivery::Complete;
+    }
+    delivered
+}
+
+/// A comment that keeps a waiting stream's connection alive.
+pub async fn comment(session: &mut ServerSession, head: Option<ResponseHeader>) -> bool {
+    if let Some(head) = head
+        && session.write_response_header(Box::new(head)).await.is_err()
+    {
+        return false;
+    }
+    let comment = Bytes::from_static(b": working\n\n");
+    session.write_response_body(comment, false).await.is_ok()
+}
+
+/// Resolves when the client is gone, and not before.
+pub async fn gone(session: &mut ServerSession) {
+    // A client that sends more than its body is not gone; it is just not listened to.
+    while let Ok(Some(_)) = session.read_body_or_idle(true).await {}
+}
+
+/// Ends a broken stream: an event of its own and an orderly end without `[DONE]`, or,
+/// in the middle of an event that was too large to be held back, no end at all.
+async fn broken_off(
+    session: &mut ServerSession,
+    delivered: &mut Delivered,
+    broken: StreamBreak,
+    at_boundary: bool,
+) -> Result<(), Left> {
+    if !at_boundary {
+        session.shutdown().await;
+        return Ok(());
+    }
+    if broken == StreamBreak::Failed {
+        return delivered.write(session, Bytes::new(), true).await;
+    }
+    let refusal = match broken {
+        StreamBreak::Stalled | StreamBreak::TooLong => Refusal::UpstreamTimeout,
+        StreamBreak::Malformed => Refusal::UpstreamInvalidResponse,
+        StreamBreak::Cut | StreamBreak::Unterminated | StreamBreak::Failed => Refusal::UpstreamUnavailable,
+    };
+    delivered.write(session, error_event(&refusal), true).await
+}
+
+fn error_event(refusal: &Refusal) -> Bytes {
+    format!("data: {}\n\n", refusal.envelope().json()).into()
+}

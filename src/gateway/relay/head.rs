@@ -1,0 +1,219 @@
+//! What stands in the head of every answer?
+//!
+//! Answers' heads are built here, never forwarded: this list is all a client gets
+//! to see of an upstream. Refusals carry the same fields as answers, so that a
+//! browser can read an error as well as a success.
+
+use std::time::Duration;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH,
+    CONTENT_TYPE, ETAG, RETRY_AFTER, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, StatusCode};
+use pingora_http::ResponseHeader;
+
+use crate::gateway::door::AllowOrigin;
+use crate::gateway::record::{RequestId, millis};
+use crate::gateway::refusal::Refusal;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MODEL: HeaderName = HeaderName::from_static("x-spafe-model");
+const UPSTREAM: HeaderName = HeaderName::from_static("x-spafe-upstream");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-spafe-attempts");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What a page may read of an answer's head.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "x-request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, server-timing, retry-after, \
+     retry-after-ms, x-should-retry, cache-status, age, x-ratelimit-limit-requests, \
+     x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
+     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
+);
+/// How long a browser may remember a preflight, in seconds.
+const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
+
+/// A head, whatever has gone wrong with a value in it.
+type Built = Result<ResponseHeader, Box<pingora_core::Error>>;
+
+/// What all answers to a request have in common.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// The request's id.
+    pub id: RequestId,
+    /// What the answer says about origins.
+    pub origin: AllowOrigin,
+    /// Whether the client understands chunks; HTTP/1.0 gets the end of the connection instead.
+    pub chunks: bool,
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Provenance<'a> {
+    /// The model that answered.
+    pub model: &'a str,
+    /// The pool.
+    pub pool: &'a str,
+    /// How many were asked.
+    pub attempts: usize,
+    /// Time that passed here.
+    pub gateway: Duration,
+    /// Time spent with upstreams.
+    pub upstream: Duration,
+}
+
+impl Common {
+    /// The head of an answer from a model.
+    ///
+    /// # Errors
+    /// Where a value is no valid header; names from a checked configuration always are.
+    pub fn answer(&self, length: Option<usize>, provenance: Provenance<'_>) -> Built {
+        let mut head = self.begin(StatusCode::OK)?;
+        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+        self.put_length(&mut head, length)?;
+        provenance.put(&mut head)?;
+        Ok(head)
+    }
+
+    /// The head of a stream. `provenance` is not known where it leaves before an upstream answered.
+    ///
+    /// # Errors
+    /// As [`Common::answer`].
+    pub fn stream(&self, provenance: Option<Provenance<'_>>) -> Built {
+        let mut head = self.begin(StatusCode::OK)?;
+        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))?;
+        head.insert_header(ACCEL_BUFFERING, HeaderValue::from_static("no"))?;
+        self.put_length(&mut head, None)?;
+        if let Some(provenance) = provenance {
+            provenance.put(&mut head)?;
+        }
+        Ok(head)
+    }
+
+    /// The head of JSON that is ours.
+    ///
+    /// # Errors
+    /// As [`Common::answer`].
+    pub fn own_json(&self, length: usize) -> Built {
+        let mut head = self.begin(StatusCode::OK)?;
+        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+        self.put_length(&mut head, Some(length))?;
+        Ok(head)
+    }
+
+    /// The head of a generated image; a content-addressed one never changes.
+    ///
+    /// # Errors
+    /// As [`Common::answer`].
+    pub fn image(&self, kind: &'static str, etag: &str, length: usize, known: bool) -> Built {
+        let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        let mut head = self.begin(status)?;
+        head.insert_header(ETAG, etag)?;
+        head.insert_header(
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=31536000, immutable"),
+        )?;
+        if !known {
+            head.insert_header(CONTENT_TYPE, HeaderValue::from_static(kind))?;
+            self.put_length(&mut head, Some(length))?;
+        }
+        Ok(head)
+    }
+
+    /// The answer to a preflight.
+    ///
+    /// # Errors
+    /// As [`Common::answer`].
+    pub fn preflight(&self, wished: Option<&HeaderValue>) -> Built {
+        let mut head = self.begin(StatusCode::NO_CONTENT)?;
+        if self.origin != AllowOrigin::Foreign {
+            head.insert_header(
+                ACCESS_CONTROL_ALLOW_METHODS,
+                HeaderValue::from_static("GET, HEAD, POST, OPTIONS"),
+            )?;
+            head.insert_header(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE)?;
+            if let Some(wished) = wished {
+                head.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, wished.clone())?;
+            }
+        }
+        Ok(head)
+    }
+
+    /// The head of a refusal.
+    ///
+    /// # Errors
+    /// As [`Common::answer`].
+    pub fn refusal(&self, refusal: &Refusal, status: StatusCode, length: usize, attempts: usize) -> Built {
+        let mut head = self.begin(status)?;
+        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+        self.put_length(&mut head, Some(length))?;
+        if let Refusal::MethodNotAllowed { allow } = refusal {
+            head.insert_header(ALLOW, HeaderValue::from_static(allow))?;
+        }
+        if let Some(wait) = refusal.retry_after() {
+            let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            head.insert_header(RETRY_AFTER, whole.max(1))?;
+            let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            head.insert_header(RETRY_AFTER_MS, ms)?;
+        }
+        if attempts > 0 {
+            head.insert_header(ATTEMPTS, attempts)?;
+            if refusal.was_retried_here() {
+                head.insert_header(SHOULD_RETRY, HeaderValue::from_static("false"))?;
+            }
+        }
+        Ok(head)
+    }
+
+    fn begin(&self, status: StatusCode) -> Built {
+        let mut head = ResponseHeader::build_no_case(status, Some(16))?;
+        head.insert_header(REQUEST_ID, self.id.header())?;
+        head.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+        head.insert_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
+        let allowed = match &self.origin {
+            AllowOrigin::Any => Some(HeaderValue::from_static("*")),
+            AllowOrigin::This(origin) => Some(origin.clone()),
+            AllowOrigin::Foreign => None,
+        };
+        if self.origin != AllowOrigin::Any {
+            head.insert_header(VARY, HeaderValue::from_static("Origin"))?;
+        }
+        if let Some(allowed) = allowed {
+            head.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, allowed)?;
+            head.insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)?;
+        }
+        Ok(head)
+    }
+}
+
+impl Common {
+    /// The framing of the body: its length, chunks, or the connection's end.
+    fn put_length(&self, head: &mut ResponseHeader, length: Option<usize>) -> Result<(), Box<pingora_core::Error>> {
+        match length {
+            Some(length) => head.insert_header(CONTENT_LENGTH, length),
+            None if self.chunks => {
+                head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Provenance<'_> {
+    fn put(&self, head: &mut ResponseHeader) -> Result<(), Box<pingora_core::Error>> {
+        head.insert_header(MODEL, self.model)?;
+        head.insert_header(UPSTREAM, self.pool)?;
+        head.insert_header(ATTEMPTS, self.attempts)?;
+        let timing = format!(
+            "gateway;dur={}, upstream;dur={}",
+            millis(self.gateway),
+            millis(self.upstream)
+        );
+        head.insert_header(SERVER_TIMING, timing)?;
+        Ok(())
+    }
+}

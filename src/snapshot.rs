@@ -1,0 +1,57 @@
+//! What is in force?
+//!
+//! The configuration compiled once. A request takes the snapshot that is current
+//! when it begins and keeps it to its end. It holds no counters: what is counted
+//! or learned lives beside it and survives its replacement.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::gateway::door::Rules;
+use crate::gateway::inspect::Bounds;
+use crate::gateway::models::ModelList;
+use crate::gateway::pools::{Pool, PoolError, Registry};
+use crate::gateway::record::metrics::Metrics;
+use crate::gateway::route::Router;
+
+/// A configuration, ready for requests.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What it was made from.
+    pub config: Config,
+    /// What a head is held against.
+    pub rules: Rules,
+    /// What a body is held against.
+    pub bounds: Bounds,
+    /// Its pools, in the order of the configuration.
+    pub pools: Vec<Arc<Pool>>,
+    /// Who answers for which model.
+    pub router: Router,
+    /// The list of models.
+    pub models: ModelList,
+}
+
+impl Snapshot {
+    /// Compiles a configuration.
+    ///
+    /// # Errors
+    /// Where a file that it names cannot be used.
+    pub fn new(config: Config, registry: &Registry, metrics: &Metrics) -> Result<Self, PoolError> {
+        let pools = config
+            .pools
+            .iter()
+            .map(|pool| Pool::new(pool, registry).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            rules: Rules::new(&config),
+            bounds: Bounds {
+                depth_max: config.limits.json_depth_max,
+                keys_max: config.limits.json_keys_max,
+            },
+            router: Router::new(&config, &pools, metrics),
+            models: ModelList::new(&config),
+            pools,
+            config,
+        })
+    }
+}
