@@ -1,1 +1,130 @@
-//! To come.
+//! What is wrong with the file, all of it?
+//!
+//! serde stops at the first fault, and an operator who learns of them one start at
+//! a time is badly served. So the spanned document is walked before it is
+//! deserialised: first along the JSON Schema (`structure.rs`), then for what no
+//! schema can say (the other files, one for what belongs together). Each of them
+//! looks at what it can make sense of and leaves the rest to the first walk, so one
+//! mistake is told once.
+
+/// Limits and deadlines that contradict one another.
+mod limits;
+/// Models, and the pools they name.
+mod models;
+/// A place in the document, and how to look around from it.
+mod node;
+/// Pools, and the secrets they name.
+mod pools;
+/// Listeners that get in each other's way.
+mod server;
+/// Keys, types and texts: what the schema says.
+mod structure;
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::node::Node;
+use super::file::File;
+use super::{ApiKey, Problem, Problems, Source};
+
+/// What lies outside the file and is looked at for it.
+pub(super) struct Outside<'a> {
+    /// The value of an environment variable.
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// The text of a file.
+    pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
+}
+
+/// The file as serde reads it, and the credential of each pool in its order.
+pub(super) fn check(
+    source: Source<'_>,
+    outside: &Outside<'_>,
+) -> Result<(File, Vec<ApiKey>), Problems> {
+    let mut findings = Findings {
+        source,
+        problems: Vec::new(),
+    };
+    let (table, errors) = DeTable::parse_recoverable(source.text);
+    for error in &errors {
+        findings.syntax(error);
+    }
+    // What was recovered from is not what was meant: judging it would mislead.
+    findings.none_or_all()?;
+
+    let whole_file = 0..source.text.len();
+    let document = Spanned::new(whole_file, DeValue::Table(table.into_inner()));
+    let root = Node::root(&document);
+    structure::check(&root, &mut findings);
+    server::check(&root, outside, &mut findings);
+    limits::check(&root, &mut findings);
+    let api_keys = pools::check(&root, outside, &mut findings);
+    models::check(&root, &mut findings);
+    findings.none_or_all()?;
+
+    let deserializer = toml::de::ValueDeserializer::from(document);
+    match File::deserialize(deserializer) {
+        Ok(file) => Ok((file, api_keys)),
+        Err(error) => {
+            findings.syntax(&error);
+            Err(Problems(findings.problems))
+        }
+    }
+}
+
+/// What was found so far.
+struct Findings<'a> {
+    source: Source<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Findings<'_> {
+    /// Notes a problem of a value.
+    fn add(&mut self, node: &Node<'_, '_>, message: impl Into<String>) {
+        self.add_at(&node.span(), node.path(), message);
+    }
+
+    /// Notes a problem at a place of its own.
+    fn add_at(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+        let (line, column) = place(self.source.text, span.start);
+        self.problems.push(Problem {
+            source: self.source.name.to_owned(),
+            line,
+            column,
+            key: key.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// Notes what the parser says. Its messages name what it expected, never what it read.
+    fn syntax(&mut self, error: &toml::de::Error) {
+        let span = error.span().unwrap_or(0..0);
+        self.add_at(&span, "", error.message());
+    }
+
+    /// Everything found, in the order of the file, if there is anything.
+    fn none_or_all(&mut self) -> Result<(), Problems> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.sort_by(|a, b| (a.line, a.column, &a.key).cmp(&(b.line, b.column, &b.key)));
+        problems.dedup();
+        Err(Problems(problems))
+    }
+}
+
+/// Line and column of a byte, both counted from 1, columns in characters.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let last_line = before.rsplit('\n').next().unwrap_or_default();
+    (line, last_line.chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Do the limits fit one another?
+//!
+//! A contradiction is told at a key that the operator wrote, and only once: where
+//! both sides are defaults, or both are inherited, there is none to tell.
+
+use std::time::Duration;
+
+use super::Findings;
+use super::node::Node;
+use crate::config::file::{Attempts, Images, Limits, Timeouts};
+use crate::config::notation::{Length, Size};
+use crate::config::units;
+
+/// Checks `[limits]`, `[attempts]`, `[images]` and all tables of deadlines.
+pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    if let Some(limits) = root.get("limits") {
+        bounds_of_a_head(&limits, findings);
+    }
+    if let Some(attempts) = root.get("attempts") {
+        let default = Attempts::default();
+        let max = attempts
+            .get("max")
+            .map_or(i64::try_from(default.max).ok(), |node| node.whole());
+        let per_pool = attempts
+            .get("per_pool_max")
+            .map_or(i64::try_from(default.per_pool_max).ok(), |node| {
+                node.whole()
+            });
+        if let Some((per_pool, max)) = per_pool.zip(max).filter(|(per_pool, max)| per_pool > max) {
+            let message = format!("must be at most max, and {per_pool} is more than {max}");
+            at_written(&attempts, "per_pool_max", "max", message, findings);
+        }
+    }
+    if let Some(images) = root.get("images") {
+        let default = Images::default();
+        let one = size(&images, "image_bytes_max", default.image_bytes_max.0);
+        let all = size(&images, "store_bytes_max", default.store_bytes_max.0);
+        not_larger(
+            &images,
+            ("image_bytes_max", one),
+            ("store_bytes_max", all),
+            findings,
+        );
+        at_most(&images, "image_bytes_max", IMAGE_BYTES_CEILING, findings);
+    }
+    all_deadlines(root, findings);
+}
+
+/// An image is held in memory while it is stored.
+const IMAGE_BYTES_CEILING: u64 = 1 << 30;
+
+/// pingora reads a head into one buffer and gives up at 1 MiB.
+const HEAD_BYTES_CEILING: u64 = 512 << 10;
+
+/// A body is held in memory while its request lasts.
+const BODY_BYTES_CEILING: u64 = 1 << 30;
+
+fn bounds_of_a_head(limits: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let default = Limits::default();
+    at_most(limits, "head_bytes_max", HEAD_BYTES_CEILING, findings);
+    at_most(limits, "body_bytes_max", BODY_BYTES_CEILING, findings);
+    let line = size(
+        limits,
+        "request_line_bytes_max",
+        default.request_line_bytes_max.0,
+    );
+    let head = size(limits, "head_bytes_max", default.head_bytes_max.0);
+    not_larger(
+        limits,
+        ("request_line_bytes_max", line),
+        ("head_bytes_max", head),
+        findings,
+    );
+    let idle = length(limits, "keep_alive", default.keep_alive.0);
+    let next = length(limits, "next_head_timeout", default.next_head_timeout.0);
+    not_longer(
+        limits,
+        ("keep_alive", idle),
+        ("next_head_timeout", next),
+        findings,
+    );
+}
+
+/// `[timeouts]`, then each pool's over it, then each model's over its first pool's.
+fn all_deadlines(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let defaults = Deadlines::from_default(&Timeouts::default());
+    let global = deadlines(root, defaults, findings);
+    let mut pools: Vec<(&str, Deadlines)> = Vec::new();
+    for pool in root.items_of("pools") {
+        let own = deadlines(&pool, global, findings);
+        pools.extend(pool.text_of("name").map(|name| (name, own)));
+    }
+    for model in root.items_of("models") {
+        for reference in model.items_of("pools") {
+            let name = reference.text().or_else(|| reference.text_of("pool"));
+            let inherited = pools.iter().find(|(known, _)| Some(*known) == name);
+            deadlines(
+                &model,
+                inherited.map_or(global, |(_, deadlines)| *deadlines),
+                findings,
+            );
+        }
+    }
+}
+
+/// Those deadlines of which one must not outlast another; `None` where a text is wrong.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    connect: Option<Duration>,
+    first_event: Option<Duration>,
+    answer: Option<Duration>,
+    event_gap: Option<Duration>,
+    stream: Option<Duration>,
+    request: Option<Duration>,
+}
+
+impl Deadlines {
+    fn from_default(default: &Timeouts) -> Self {
+        Self {
+            connect: Some(default.connect.0),
+            first_event: Some(default.first_event.0),
+            answer: Some(default.answer.0),
+            event_gap: Some(default.event_gap.0),
+            stream: Some(default.stream.0),
+            request: Some(default.request.0),
+        }
+    }
+}
+
+/// What holds for an owner of a `timeouts` table, after telling its contradictions.
+fn deadlines(owner: &Node<'_, '_>, inherited: Deadlines, findings: &mut Findings<'_>) -> Deadlines {
+    let Some(table) = owner.get("timeouts") else {
+        return inherited;
+    };
+    let own = |key, inherited| {
+        table
+            .get(key)
+            .map_or(inherited, |node| node.read::<Length>())
+    };
+    let all = Deadlines {
+        connect: own("connect", inherited.connect),
+        first_event: own("first_event", inherited.first_event),
+        answer: own("answer", inherited.answer),
+        event_gap: own("event_gap", inherited.event_gap),
+        stream: own("stream", inherited.stream),
+        request: own("request", inherited.request),
+    };
+    let pairs = [
+        (("connect", all.connect), ("first_event", all.first_event)),
+        (("connect", all.connect), ("answer", all.answer)),
+        (("first_event", all.first_event), ("request", all.request)),
+        (("first_event", all.first_event), ("stream", all.stream)),
+        (("answer", all.answer), ("request", all.request)),
+        (("event_gap", all.event_gap), ("stream", all.stream)),
+    ];
+    for (short, long) in pairs {
+        not_longer(&table, short, long, findings);
+    }
+    all
+}
+
+fn length(table: &Node<'_, '_>, key: &str, default: Duration) -> Option<Duration> {
+    table
+        .get(key)
+        .map_or(Some(default), |node| node.read::<Length>())
+}
+
+fn size(table: &Node<'_, '_>, key: &str, default: u64) -> Option<u64> {
+    table
+        .get(key)
+        .map_or(Some(default), |node| node.read::<Size>())
+}
+
+fn not_longer(
+    table: &Node<'_, '_>,
+    (short_key, short): (&str, Option<Duration>),
+    (long_key, long): (&str, Option<Duration>),
+    findings: &mut Findings<'_>,
+) {
+    let Some((short, long)) = short.zip(long).filter(|(short, long)| short > long) else {
+        return;
+    };
+    let (short, long) = (units::duration_text(short), units::duration_text(long));
+    let message = format!(
+        "{short_key} must not be longer than {long_key}, and {short} is longer than {long}"
+    );
+    at_written(table, short_key, long_key, message, findings);
+}
+
+fn not_larger(
+    table: &Node<'_, '_>,
+    (small_key, small): (&str, Option<u64>),
+    (large_key, large): (&str, Option<u64>),
+    findings: &mut Findings<'_>,
+) {
+    let Some((small, large)) = small.zip(large).filter(|(small, large)| small > large) else {
+        return;
+    };
+    let (small, large) = (units::size_text(small), units::size_text(large));
+    let message = format!(
+        "{small_key} must not be larger than {large_key}, and {small} is more than {large}"
+    );
+    at_written(table, small_key, large_key, message, findings);
+}
+
+fn at_most(table: &Node<'_, '_>, key: &str, ceiling: u64, findings: &mut Findings<'_>) {
+    let Some(node) = table.get(key) else { return };
+    if node.read::<Size>().is_some_and(|bytes| bytes > ceiling) {
+        findings.add(
+            &node,
+            format!("must be at most {}", units::size_text(ceiling)),
+        );
+    }
+}
+
+/// Tells a contradiction at whichever of its two keys is written here.
+fn at_written(
+    table: &Node<'_, '_>,
+    key: &str,
+    other: &str,
+    message: String,
+    findings: &mut Findings<'_>,
+) {
+    if let Some(node) = table.get(key).or_else(|| table.get(other)) {
+        findings.add(&node, message);
+    }
+}

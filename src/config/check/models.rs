@@ -1,0 +1,93 @@
+//! Is every model's name its own, and can its pools answer for it?
+
+use std::collections::HashMap;
+
+use super::Findings;
+use super::node::Node;
+use super::structure::nearest;
+
+/// Checks `[[models]]`.
+pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let pools: Vec<Pool<'_>> = root.items_of("pools").iter().filter_map(Pool::of).collect();
+    let models = root.items_of("models");
+    let mut names: HashMap<&str, String> = HashMap::new();
+    for model in &models {
+        for name in model.get("id").into_iter().chain(model.items_of("aliases")) {
+            let Some(text) = name.text() else { continue };
+            if let Some(first) = names.get(text) {
+                findings.add(
+                    &name,
+                    format!("is a name that {first} has already; give each model names of its own"),
+                );
+            } else {
+                names.insert(text, name.path().to_owned());
+            }
+        }
+        pools_can_answer(model, &pools, findings);
+    }
+}
+
+/// What a model needs to know of a pool.
+struct Pool<'a> {
+    name: &'a str,
+    dialect: &'a str,
+}
+
+impl<'a> Pool<'a> {
+    fn of(node: &Node<'a, '_>) -> Option<Self> {
+        Some(Self {
+            name: node.text_of("name")?,
+            dialect: node.text_of("dialect").unwrap_or("openai"),
+        })
+    }
+}
+
+fn pools_can_answer(model: &Node<'_, '_>, pools: &[Pool<'_>], findings: &mut Findings<'_>) {
+    let modality = model.text_of("modality").unwrap_or("text");
+    let mut seen = Vec::new();
+    for reference in model.items_of("pools") {
+        let named = reference.get("pool").unwrap_or_else(|| reference.clone());
+        let Some(name) = named.text() else { continue };
+        let renamed = reference.text_of("name");
+        if seen.contains(&(name, renamed)) {
+            findings.add(
+                &named,
+                format!("names the pool {name} a second time; name it once"),
+            );
+        }
+        seen.push((name, renamed));
+        let Some(pool) = pools.iter().find(|pool| pool.name == name) else {
+            findings.add(&named, unknown_pool(name, pools));
+            continue;
+        };
+        if let Some(message) = misfit(modality, pool) {
+            findings.add(&named, message);
+        }
+    }
+}
+
+fn unknown_pool(name: &str, pools: &[Pool<'_>]) -> String {
+    match nearest(name, pools.iter().map(|pool| pool.name)) {
+        Some(near) => format!("names a pool that does not exist; did you mean {near}?"),
+        None => {
+            let names: Vec<&str> = pools.iter().map(|pool| pool.name).collect();
+            format!(
+                "names a pool that does not exist; there are: {}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+fn misfit(modality: &str, pool: &Pool<'_>) -> Option<String> {
+    let name = pool.name;
+    match (modality, pool.dialect) {
+        ("image", "openai") => Some(format!(
+            "makes text, and this model images; name a pool with dialect = \"images\" instead of {name}"
+        )),
+        ("text", "images") => Some(format!(
+            "makes images, and this model text; name a pool with dialect = \"openai\" instead of {name}, or set modality = \"image\""
+        )),
+        _ => None,
+    }
+}

@@ -1,0 +1,302 @@
+//! Are all keys known, and all values of their type?
+//!
+//! The walk follows the JSON Schema of the file, so that what is refused here and
+//! what an editor underlines with that schema are the same. Texts are read by the
+//! notation that their `format` names.
+
+use serde_json::Value;
+use toml::de::DeValue;
+
+use super::Findings;
+use super::node::Node;
+use crate::config::notation;
+
+/// Walks the whole document.
+pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    value(root, &crate::config::schema(), findings);
+}
+
+fn value(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
+    let alternatives = alternatives(schema);
+    let Some(schema) = alternatives
+        .iter()
+        .copied()
+        .find(|schema| accepts(schema, node.value()))
+    else {
+        findings.add(node, wrong_type(&alternatives, node.value()));
+        return;
+    };
+    match node.value() {
+        DeValue::Table(_) => table(node, schema, findings),
+        DeValue::Array(_) => list(node, schema, findings),
+        DeValue::Integer(number) => match format(schema) {
+            Some(reader) if number.radix() == 10 => report(reader(number.as_str()), node, findings),
+            _ => whole_number(node, schema, findings),
+        },
+        DeValue::String(text) => words(text, schema, node, findings),
+        DeValue::Datetime(moment) => {
+            if let Some(reader) = format(schema) {
+                report(reader(&moment.to_string()), node, findings);
+            }
+        }
+        DeValue::Float(_) | DeValue::Boolean(_) => {}
+    }
+}
+
+fn table(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
+    let Some((table, known)) = node
+        .table()
+        .zip(schema.get("properties").and_then(Value::as_object))
+    else {
+        return;
+    };
+    for key in table.keys() {
+        let name: &str = key.get_ref();
+        match known.get(name).zip(node.get(name)) {
+            Some((schema, child)) => value(&child, schema, findings),
+            None => findings.add_at(
+                &key.span(),
+                &node.path_of(&printable(name)),
+                unknown_key(name, known),
+            ),
+        }
+    }
+    let required = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    for name in required
+        .filter_map(Value::as_str)
+        .filter(|name| !table.contains_key(*name))
+    {
+        let example = known
+            .get(name)
+            .and_then(example)
+            .map(|example| format!(", such as {name} = {example}"));
+        let message = format!("is missing; add it{}", example.unwrap_or_default());
+        findings.add_at(&node.span(), &node.path_of(name), message);
+    }
+    // Only a reference to a secret bounds the number of its keys: one of two.
+    let exactly_one = schema.get("maxProperties").and_then(Value::as_u64) == Some(1);
+    let present = known
+        .keys()
+        .filter(|name| table.contains_key(name.as_str()))
+        .count();
+    if exactly_one && present != 1 {
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        findings.add(
+            node,
+            format!("must have exactly one of {}", names.join(" and ")),
+        );
+    }
+}
+
+fn unknown_key(name: &str, known: &serde_json::Map<String, Value>) -> String {
+    match nearest(name, known.keys().map(String::as_str)) {
+        Some(near) => format!("is not a known key; did you mean {near}?"),
+        None => {
+            let names: Vec<&str> = known.keys().map(String::as_str).collect();
+            format!("is not a known key; known here: {}", names.join(", "))
+        }
+    }
+}
+
+fn list(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
+    let items = node.items();
+    let items_min = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+    if items_min > 0 && items.is_empty() {
+        findings.add(node, "must not be empty; list at least one");
+    }
+    let Some(schema) = schema.get("items") else {
+        return;
+    };
+    for item in &items {
+        value(item, schema, findings);
+    }
+}
+
+fn whole_number(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
+    let bound = |name| schema.get(name).and_then(Value::as_i64);
+    let min = bound("minimum").unwrap_or(i64::MIN);
+    // What is wider than 32 bits has no maximum in the schema, and needs none.
+    let max = bound("maximum").unwrap_or(i64::from(u32::MAX));
+    let example = example(schema).unwrap_or_else(|| min.max(1).to_string());
+    let write = format!("write a whole number such as {example}");
+    match node.whole() {
+        Some(number) if number < min => {
+            findings.add(node, format!("must be at least {min}; {write}"))
+        }
+        Some(number) if number <= max => {}
+        _ => findings.add(node, format!("must be at most {max}; {write}")),
+    }
+}
+
+fn words(text: &str, schema: &Value, node: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let allowed = choices(schema);
+    if !allowed.is_empty() && !allowed.contains(&text) {
+        let quoted: Vec<String> = allowed
+            .iter()
+            .map(|choice| format!("\"{choice}\""))
+            .collect();
+        findings.add(node, format!("must be one of {}", quoted.join(", ")));
+    } else if let Some(reader) = format(schema) {
+        report(reader(text), node, findings);
+    }
+}
+
+fn report(result: Result<(), String>, node: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    if let Err(message) = result {
+        findings.add(node, message);
+    }
+}
+
+/// The name that was meant, if one is close.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let distance = |known: &'n str| {
+        (
+            strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()),
+            known,
+        )
+    };
+    let (edits, near) = known.map(distance).min()?;
+    (edits <= 1.max(near.len() / 3)).then_some(near)
+}
+
+/// A key as it may be shown: what is no plain name may be a secret in the wrong place.
+fn printable(name: &str) -> String {
+    let plain = name
+        .chars()
+        .all(|character| character.is_ascii_lowercase() || character == '_');
+    if plain && name.len() <= 32 {
+        name.to_owned()
+    } else {
+        "\"…\"".to_owned()
+    }
+}
+
+/// The schema itself, or those of which one must hold.
+fn alternatives(schema: &Value) -> Vec<&Value> {
+    match schema.get("anyOf").and_then(Value::as_array) {
+        Some(alternatives) => alternatives.iter().collect(),
+        None => vec![schema],
+    }
+}
+
+/// Whether a value is of the type of a schema.
+fn accepts(schema: &Value, value: &DeValue<'_>) -> bool {
+    let name = match value {
+        DeValue::String(_) => "string",
+        DeValue::Integer(_) => "integer",
+        DeValue::Float(_) => "number",
+        DeValue::Boolean(_) => "boolean",
+        DeValue::Array(_) => "array",
+        DeValue::Table(_) => "object",
+        DeValue::Datetime(_) => {
+            return schema.get("format").and_then(Value::as_str) == Some("date");
+        }
+    };
+    types(schema).contains(&name)
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(name)) => vec![name],
+        // An enumeration whose words are described one by one.
+        _ => vec!["string"],
+    }
+}
+
+fn format(schema: &Value) -> Option<notation::Reader> {
+    notation::reader(schema.get("format")?.as_str()?)
+}
+
+/// The words of an enumeration.
+fn choices(schema: &Value) -> Vec<&str> {
+    let list = |name| {
+        schema
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let described = list("oneOf").filter_map(|choice| choice.get("const"));
+    list("enum")
+        .chain(described)
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+fn wrong_type(alternatives: &[&Value], found: &DeValue<'_>) -> String {
+    let mut expected: Vec<String> = Vec::new();
+    for schema in alternatives {
+        let example = example(schema)
+            .map(|example| format!(" such as {example}"))
+            .unwrap_or_default();
+        let names: Vec<&str> = types(schema).into_iter().map(type_in_words).collect();
+        expected.push(format!("{}{example}", names.join(" or ")));
+    }
+    let found = match found {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    let secret = alternatives
+        .iter()
+        .any(|schema| schema.get("maxProperties").is_some());
+    let note = if secret {
+        "; a secret never stands in this file, so take it out if it does"
+    } else {
+        ""
+    };
+    format!("must be {}, not {found}{note}", expected.join(", or "))
+}
+
+fn type_in_words(name: &str) -> &str {
+    match name {
+        "string" => "text",
+        "integer" => "a whole number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "object" => "a table",
+        other => other,
+    }
+}
+
+/// A right value, as it is written in the file.
+fn example(schema: &Value) -> Option<String> {
+    let choices = choices(schema);
+    let given = schema.get("examples").and_then(|examples| examples.get(0));
+    match given.or_else(|| schema.get("default")) {
+        Some(example) => in_toml(example),
+        None if !choices.is_empty() => choices.first().map(|choice| format!("\"{choice}\"")),
+        None => schema
+            .get("items")
+            .and_then(example)
+            .map(|item| format!("[{item}]")),
+    }
+}
+
+/// A JSON value as TOML writes it in one line; nothing for what would teach nothing.
+fn in_toml(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(entries) if !entries.is_empty() => {
+            let entries: Option<Vec<String>> = entries
+                .iter()
+                .map(|(key, value)| Some(format!("{key} = {}", in_toml(value)?)))
+                .collect();
+            Some(format!("{{ {} }}", entries?.join(", ")))
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let items: Option<Vec<String>> = items.iter().map(in_toml).collect();
+            Some(format!("[{}]", items?.join(", ")))
+        }
+        Value::Null | Value::Object(_) | Value::Array(_) => None,
+        plain => Some(plain.to_string()),
+    }
+}
