@@ -1,0 +1,303 @@
+//! What does a model say?
+//!
+//! Something a person recognises as an answer to the question, and a test can predict:
+//! the same request gives the same words. It greets, says which model it plays and that
+//! it is played, and repeats the question. A token is a word with the space before it,
+//! which is close enough for limits and usage to be seen working.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::application::{Refusal, bounded, text};
+use super::script::{DONE, Script};
+use super::{Options, unix_seconds};
+
+/// A completion, or one chunk of it.
+#[derive(Debug, Serialize)]
+struct Completion<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<Choice<'a>>,
+    /// In a chunk: absent unless usage was asked for, then `null` until the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Told>,
+}
+
+#[derive(Debug, Serialize)]
+struct Choice<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Message<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<Message<'a>>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Message<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+/// Usage where it is known; `null` in the chunks before that.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Told {
+    NotYet,
+    Tokens(Usage),
+}
+
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "these are OpenAI's names")]
+struct Usage {
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    total_tokens: usize,
+}
+
+/// What was asked, as far as it shapes the answer.
+struct Ask<'a> {
+    model: &'a str,
+    question: String,
+    prompt_tokens: usize,
+    choices: usize,
+    tokens_max: usize,
+    stop: Vec<&'a str>,
+    stream: bool,
+    usage_in_stream: bool,
+}
+
+/// One of the `n` answers.
+struct Answer {
+    tokens: Vec<String>,
+    finish_reason: &'static str,
+}
+
+/// More answers to one request are refused, as OpenAI does at 128.
+const CHOICES_MAX: u64 = 16;
+/// So much of the question is repeated.
+const QUESTION_CHARS_MAX: usize = 160;
+
+/// Answers a chat completion.
+pub(super) fn answer(body: &Value, options: &Options, number: u64) -> Result<Script, Refusal> {
+    let ask = Ask::parse(body)?;
+    let id = format!("chatcmpl-simulated{number:010}");
+    let answers: Vec<Answer> = (0..ask.choices).map(|index| ask.answer(index)).collect();
+    Ok(if ask.stream {
+        stream(&ask, &id, &answers, options)
+    } else {
+        whole(&ask, &id, &answers, options)
+    })
+}
+
+impl<'a> Ask<'a> {
+    fn parse(body: &'a Value) -> Result<Self, Refusal> {
+        let messages = match body.get("messages") {
+            None => return Err(Refusal::missing("messages")),
+            Some(Value::Array(messages)) if !messages.is_empty() => messages,
+            Some(_) => return Err(Refusal::invalid("messages", "an array of messages")),
+        };
+        let model = match body.get("model") {
+            None => return Err(Refusal::missing("model")),
+            Some(model) => model.as_str().filter(|model| !model.is_empty()),
+        };
+        let said: Vec<String> = messages.iter().map(content).collect();
+        let chars: usize = said.iter().map(|text| text.chars().count()).sum();
+        let is_user = |message: &&Value| message.get("role").is_some_and(|role| role == "user");
+        let asked = messages.iter().rev().find(is_user);
+        let limit = match bounded(body, "max_completion_tokens", 1..=u64::MAX)? {
+            Some(limit) => Some(limit),
+            None => bounded(body, "max_tokens", 1..=u64::MAX)?,
+        };
+        let choices = bounded(body, "n", 1..=CHOICES_MAX)?.unwrap_or(1);
+        let flag = |value: Option<&Value>| value.and_then(Value::as_bool).unwrap_or(false);
+        Ok(Self {
+            model: model.ok_or_else(|| Refusal::invalid("model", "the name of a model"))?,
+            question: asked.map(content).unwrap_or_default(),
+            // Four characters a token and four tokens a message: OpenAI's own rule of thumb.
+            prompt_tokens: chars.div_ceil(4) + 4 * messages.len(),
+            choices: usize::try_from(choices).unwrap_or(1),
+            tokens_max: limit.map_or(usize::MAX, |limit| {
+                usize::try_from(limit).unwrap_or(usize::MAX)
+            }),
+            stop: stop_sequences(body),
+            stream: flag(body.get("stream")),
+            usage_in_stream: flag(body.pointer("/stream_options/include_usage")),
+        })
+    }
+
+    fn answer(&self, index: usize) -> Answer {
+        let greeting = match index % 4 {
+            0 => "Hello!",
+            1 => "Good day!",
+            2 => "Hi there!",
+            _ => "Greetings!",
+        };
+        let model = self.model;
+        let asked: Vec<&str> = self.question.split_whitespace().collect();
+        let mut asked = asked.join(" ");
+        if let Some((cut, _)) = asked.char_indices().nth(QUESTION_CHARS_MAX) {
+            asked.truncate(cut);
+            asked.push('…');
+        }
+        let about = if asked.is_empty() {
+            "You asked nothing yet.".to_owned()
+        } else {
+            format!("You asked: “{asked}”")
+        };
+        let mut said = format!(
+            "{greeting} I am {model}, played by the built-in simulator. {about} \
+             A real model would answer here; this one shows that your request found its way."
+        );
+        let stops = self.stop.iter().filter_map(|stop| said.find(stop));
+        if let Some(at) = stops.min() {
+            said.truncate(at);
+        }
+        let mut tokens: Vec<String> = tokens(&said).map(str::to_owned).collect();
+        let cut = tokens.len() > self.tokens_max;
+        tokens.truncate(self.tokens_max);
+        Answer {
+            tokens,
+            finish_reason: if cut { "length" } else { "stop" },
+        }
+    }
+
+    fn usage(&self, answers: &[Answer]) -> Usage {
+        let completion_tokens = answers.iter().map(|answer| answer.tokens.len()).sum();
+        Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens,
+            total_tokens: self.prompt_tokens + completion_tokens,
+        }
+    }
+}
+
+/// The text of a message, whose content is a string or an array of parts.
+fn content(message: &Value) -> String {
+    match message.get("content") {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            let texts = parts.iter().filter_map(|part| part.get("text")?.as_str());
+            texts.collect::<Vec<_>>().join(" ")
+        }
+        _ => String::new(),
+    }
+}
+
+fn stop_sequences(body: &Value) -> Vec<&str> {
+    let sequences = match body.get("stop") {
+        Some(Value::Array(sequences)) => sequences.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(sequence)) => vec![sequence.as_str()],
+        _ => Vec::new(),
+    };
+    sequences
+        .into_iter()
+        .filter(|stop| !stop.is_empty())
+        .collect()
+}
+
+/// Words, each with the space before it.
+fn tokens(said: &str) -> impl Iterator<Item = &str> {
+    let mut rest = said;
+    std::iter::from_fn(move || {
+        let next_space = rest.char_indices().skip(1).find(|(_, char)| *char == ' ');
+        let at = next_space.map_or(rest.len(), |(at, _)| at);
+        let (token, after) = rest.split_at_checked(at)?;
+        rest = after;
+        (!token.is_empty()).then_some(token)
+    })
+}
+
+fn whole(ask: &Ask<'_>, id: &str, answers: &[Answer], options: &Options) -> Script {
+    let said: Vec<String> = answers
+        .iter()
+        .map(|answer| answer.tokens.concat())
+        .collect();
+    let choices = answers.iter().zip(&said).enumerate();
+    let body = Completion {
+        id,
+        object: "chat.completion",
+        created: unix_seconds(),
+        model: ask.model,
+        choices: choices
+            .map(|(index, (answer, said))| Choice {
+                index,
+                message: Some(Message {
+                    role: Some("assistant"),
+                    content: Some(said),
+                }),
+                delta: None,
+                finish_reason: Some(answer.finish_reason),
+            })
+            .collect(),
+        usage: Some(Told::Tokens(ask.usage(answers))),
+    };
+    let longest = answers.iter().map(|answer| answer.tokens.len()).max();
+    let gaps = u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX);
+    let speaking = options.token_gap.saturating_mul(gaps);
+    Script::json(200, text(&body)).delay_head(options.first_token.saturating_add(speaking))
+}
+
+/// First who speaks, then token by token all choices in turn, then why each ended.
+fn stream(ask: &Ask<'_>, id: &str, answers: &[Answer], options: &Options) -> Script {
+    let created = unix_seconds();
+    let chunk = |choices, usage| {
+        let body = Completion {
+            id,
+            object: "chat.completion.chunk",
+            created,
+            model: ask.model,
+            choices,
+            usage: ask.usage_in_stream.then_some(usage),
+        };
+        format!("data: {}\n\n", text(&body))
+    };
+    let delta = |index, delta, finish_reason| {
+        let choice = Choice {
+            index,
+            message: None,
+            delta: Some(delta),
+            finish_reason,
+        };
+        chunk(vec![choice], Told::NotYet)
+    };
+    let content = |content| Message {
+        content: Some(content),
+        ..Message::default()
+    };
+    let mut script = Script::event_stream().delay_head(options.first_token);
+    for index in 0..answers.len() {
+        let role = Message {
+            role: Some("assistant"),
+            ..content("")
+        };
+        script = script.piece(delta(index, role, None));
+    }
+    let longest = answers.iter().map(|answer| answer.tokens.len()).max();
+    for at in 0..longest.unwrap_or(0) {
+        let mut gap = if at == 0 {
+            Duration::ZERO
+        } else {
+            options.token_gap
+        };
+        for (index, answer) in answers.iter().enumerate() {
+            if let Some(token) = answer.tokens.get(at) {
+                script = script.piece_after(gap, delta(index, content(token), None));
+                gap = Duration::ZERO;
+            }
+        }
+    }
+    for (index, answer) in answers.iter().enumerate() {
+        script = script.piece(delta(index, Message::default(), Some(answer.finish_reason)));
+    }
+    if ask.usage_in_stream {
+        script = script.piece(chunk(Vec::new(), Told::Tokens(ask.usage(answers))));
+    }
+    script.piece(DONE)
+}
