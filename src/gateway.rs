@@ -43,7 +43,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::IF_NONE_MATCH;
 use pingora_core::protocols::http::ServerSession;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 
 use crate::config::Modality;
 use crate::snapshot::Snapshot;
@@ -52,7 +52,7 @@ use crate::telemetry::RequestLog;
 use body::BodyError;
 use client::ClientId;
 use door::Endpoint;
-use exchange::{Answer, Body, Exchange, Question, Trail};
+use exchange::{Answer, Body, Exchange, ImageQuestion, Question, Trail};
 use images::ImageStore;
 use record::metrics::Metrics;
 use record::{Outcome, RequestId, RequestRecord};
@@ -98,6 +98,8 @@ struct Visit<'a> {
     record: RequestRecord,
     /// The head of a stream has left before there was an answer.
     head_sent: bool,
+    /// An answer was delivered to its end.
+    orderly: bool,
 }
 
 impl Gateway {
@@ -122,7 +124,9 @@ impl Gateway {
     }
 
     /// Serves one request whose head has been read.
-    pub async fn serve(&self, session: &mut ServerSession, peer: Option<IpAddr>, tls: bool) {
+    ///
+    /// True where the answer is complete and the connection can go on.
+    pub async fn serve(&self, session: &mut ServerSession, peer: Option<IpAddr>, tls: bool) -> bool {
         let _in_flight = self.count_in_flight();
         let mut visit = self.begin(session, peer);
         let served = match visit.enter() {
@@ -137,6 +141,7 @@ impl Gateway {
             visit.unanswered(unanswered).await;
         }
         visit.record.finish(sys::instant(), &self.metrics, &self.log);
+        visit.orderly
     }
 
     /// Answers a head that could not be read.
@@ -145,7 +150,7 @@ impl Gateway {
         record.endpoint = "malformed";
         let common = Common { id: record.id.clone(), origin: door::AllowOrigin::Any, chunks: true };
         let snapshot = self.snapshot.load_full();
-        let mut visit = Visit { session, snapshot, common, record, head_sent: false };
+        let mut visit = Visit { session, snapshot, common, record, head_sent: false, orderly: false };
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit.record.finish(sys::instant(), &self.metrics, &self.log);
     }
@@ -159,6 +164,13 @@ impl Gateway {
         let plan = plan.ok_or_else(|| Refusal::UnknownModel(echo(&ask.model)))?;
         visit.record.plan = Some(Arc::clone(plan));
         visit.record.stream = ask.stream;
+        let image = match plan.modality {
+            Modality::Text => None,
+            Modality::Image => Some(ImageQuestion {
+                ask: inspect::image_ask(&body, &ask).map_err(Refusal::Body)?,
+                base_url: snapshot.rules.base_url(visit.session.req_header(), tls),
+            }),
+        };
         let question = Question {
             plan: Arc::clone(plan),
             ask,
@@ -166,10 +178,7 @@ impl Gateway {
             id: visit.record.id.clone(),
             attempts: snapshot.config.attempts.clone(),
             deadline: visit.record.began() + plan.request_timeout(),
-            base_url: match plan.modality {
-                Modality::Text => String::new(),
-                Modality::Image => snapshot.rules.base_url(visit.session.req_header(), tls),
-            },
+            image,
         };
         let answer = self.answer(visit, &question).await?;
         visit.deliver(&question, answer, &self.metrics).await;
@@ -212,7 +221,7 @@ impl Gateway {
             chunks: head.version != http::Version::HTTP_10,
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
-        Visit { session, snapshot, common, record, head_sent: false }
+        Visit { session, snapshot, common, record, head_sent: false, orderly: false }
     }
 
     fn next_id(&self) -> RequestId {
@@ -410,9 +419,15 @@ impl Visit<'_> {
         self.record.bytes_out = delivered.bytes;
         self.record.first_byte = delivered.first_byte;
         match delivered.how {
-            Delivery::Complete => {}
-            Delivery::Broken(broken) => self.record.outcome = Outcome::StreamBroken(broken.as_str()),
-            Delivery::Gone => self.record.outcome = Outcome::ClientGone,
+            Delivery::Complete => self.orderly = true,
+            Delivery::Broken(broken) => {
+                self.orderly = delivered.orderly;
+                self.record.outcome = Outcome::StreamBroken(broken.as_str());
+            }
+            Delivery::Gone => {
+                self.record.outcome = Outcome::ClientGone;
+                self.record.status = 499;
+            }
         }
     }
 }
@@ -434,16 +449,4 @@ fn lists_tag(tags: &[u8], etag: &str) -> bool {
         let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
         tag == b"*" || tag == etag.as_bytes()
     })
-}
-
-/// Whether this session came over TLS.
-#[must_use]
-pub fn is_tls(session: &ServerSession) -> bool {
-    session.digest().is_some_and(|digest| digest.ssl_digest.is_some())
-}
-
-/// Used by the dry run: what a head would be told.
-#[must_use]
-pub fn would_enter(rules: &door::Rules, head: &RequestHeader) -> Result<Endpoint, Refusal> {
-    rules.enter(head, None)
 }

@@ -12,6 +12,8 @@ mod attempt;
 pub mod failure;
 /// A stream, event by event.
 pub mod events;
+/// A list of images as a chat answer.
+mod image;
 /// An upstream that has answered.
 mod upstream;
 /// An answer that is no stream.
@@ -25,7 +27,8 @@ use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 
 use crate::config::Attempts;
-use crate::gateway::inspect::Ask;
+use crate::gateway::images::ImageStore;
+use crate::gateway::inspect::{Ask, ImageAsk};
 use crate::gateway::record::metrics::AttemptOutcome;
 use crate::gateway::record::{AttemptRecord, RequestId, millis};
 use crate::gateway::refusal::Refusal;
@@ -60,6 +63,17 @@ pub struct Question {
     pub attempts: Attempts,
     /// When everything must be over.
     pub deadline: Instant,
+    /// For an image model: what is to be drawn, and what our own addresses begin with.
+    pub image: Option<ImageQuestion>,
+}
+
+/// What an image model is asked beyond the body.
+#[derive(Debug)]
+pub struct ImageQuestion {
+    /// What is to be drawn.
+    pub ask: ImageAsk,
+    /// What the address of a kept image begins with.
+    pub base_url: String,
 }
 
 /// Who answered, and what.
@@ -83,6 +97,8 @@ pub enum Body {
     Through(Through),
     /// Events, the first of which is here.
     Events(Box<EventStream>),
+    /// Events that are all here.
+    Said(Vec<Bytes>),
 }
 
 /// A JSON answer on its way through.
@@ -118,23 +134,39 @@ impl Exchange {
     ///
     /// # Errors
     /// What the caller is told where nobody did.
-    pub async fn run(&self, question: &Question, trail: &mut Trail) -> Result<Answer, Refusal> {
+    pub async fn run(
+        &self,
+        question: &Question,
+        images: &ImageStore,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
         let mut failure = None;
         let mut left = question.attempts.max;
-        for (index, leg) in question.plan.legs.iter().enumerate() {
+        for (number, leg) in question.plan.legs.iter().enumerate() {
             let mut tried = Vec::new();
             while left > 0 && tried.len() < question.attempts.per_pool_max {
                 let now = sys::instant();
                 if now >= question.deadline {
                     return Err(Refusal::UpstreamTimeout);
                 }
-                let Some(target) = leg.pool.pick(&tried, now) else {
+                let Some(index) = leg.pool.pick(&tried, now) else {
                     break;
                 };
-                tried.push(target);
+                tried.push(index);
                 left -= 1;
-                match self.attempt(question, leg, target, trail).await {
-                    Ok(body) => return Ok(Answer { leg: index, body }),
+                let Some(target) = leg.pool.targets.get(index) else {
+                    break;
+                };
+                let attempt = Attempt {
+                    connector: &self.connector,
+                    question,
+                    images,
+                    leg,
+                    target,
+                    began: now,
+                };
+                match counted(&attempt, trail).await {
+                    Ok(body) => return Ok(Answer { leg: number, body }),
                     Err(error) if error.may_be_replaced() => failure = Some(error),
                     Err(error) => return Err(error.refusal()),
                 }
@@ -142,60 +174,45 @@ impl Exchange {
         }
         Err(failure.map_or(Refusal::NoHealthyUpstream, AttemptError::refusal))
     }
-
-    /// One attempt, with what it teaches about its target.
-    async fn attempt(
-        &self,
-        question: &Question,
-        leg: &Leg,
-        index: usize,
-        trail: &mut Trail,
-    ) -> Result<Body, AttemptError> {
-        let Some(target) = leg.pool.targets.get(index) else {
-            return Err(AttemptError::Internal("no such target".to_owned()));
-        };
-        let mut counted = Counted::begin(leg, &target.label, trail);
-        let attempt = Attempt {
-            connector: &self.connector,
-            question,
-            leg,
-            target,
-            began: counted.began,
-        };
-        let result = attempt.run().await;
-        let now = sys::instant();
-        match &result {
-            Ok(_) => target.state.health.succeeded(),
-            Err(error) if error.outcome() == AttemptOutcome::Auth => {
-                leg.metrics.auth_failures.inc();
-                target.state.health.refused(now);
-                tracing::error!(
-                    pool = leg.pool.name.as_str(),
-                    target = target.label,
-                    status = error.status(),
-                    "our credential was refused; check the pool's api_key"
-                );
-            }
-            Err(error) if error.blames_target() && target.state.health.failed(now) => {
-                leg.metrics.ejections.inc();
-                tracing::warn!(
-                    pool = leg.pool.name.as_str(),
-                    target = target.label,
-                    cause = %error,
-                    "target ejected after failures in a row"
-                );
-            }
-            Err(_) => {}
-        }
-        counted.end(&result, now);
-        result
-    }
 }
 
 impl Default for Exchange {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// One attempt, with what it teaches about its target.
+async fn counted(attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Body, AttemptError> {
+    let (leg, target) = (attempt.leg, attempt.target);
+    let mut counted = Counted::begin(attempt, trail);
+    let result = attempt.run().await;
+    let now = sys::instant();
+    match &result {
+        Ok(_) => target.state.health.succeeded(),
+        Err(error) if error.outcome() == AttemptOutcome::Auth => {
+            leg.metrics.auth_failures.inc();
+            target.state.health.refused(now);
+            tracing::error!(
+                pool = leg.pool.name.as_str(),
+                target = target.label,
+                status = error.status(),
+                "our credential was refused; check the pool's api_key"
+            );
+        }
+        Err(error) if error.blames_target() && target.state.health.failed(now) => {
+            leg.metrics.ejections.inc();
+            tracing::warn!(
+                pool = leg.pool.name.as_str(),
+                target = target.label,
+                cause = %error,
+                "target ejected after failures in a row"
+            );
+        }
+        Err(_) => {}
+    }
+    counted.end(&result, now);
+    result
 }
 
 /// An attempt that is counted whatever becomes of it: dropped in the middle, it was abandoned.
@@ -207,19 +224,19 @@ struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
-    fn begin(leg: &'a Leg, target: &str, trail: &'a mut Trail) -> Self {
+    fn begin(attempt: &Attempt<'a>, trail: &'a mut Trail) -> Self {
         trail.attempts.push(AttemptRecord {
-            pool: leg.pool.name.clone(),
-            target: target.to_owned(),
+            pool: attempt.leg.pool.name.clone(),
+            target: attempt.target.label.clone(),
             outcome: AttemptOutcome::Abandoned.as_str(),
             status: None,
             duration_ms: 0.0,
             cause: Some("the client left".to_owned()),
         });
         Self {
-            leg,
+            leg: attempt.leg,
             trail,
-            began: sys::instant(),
+            began: attempt.began,
             ended: false,
         }
     }

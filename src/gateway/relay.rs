@@ -45,11 +45,13 @@ pub struct Delivered {
     pub first_byte: Option<Instant>,
     /// Whether a missing `[DONE]` was added.
     pub done_added: bool,
+    /// Whether the framing was brought to its end, so that the connection can go on.
+    pub orderly: bool,
 }
 
 impl Delivered {
     fn new() -> Self {
-        Self { how: Delivery::Gone, bytes: 0, first_byte: None, done_added: false }
+        Self { how: Delivery::Gone, bytes: 0, first_byte: None, done_added: false, orderly: false }
     }
 
     async fn write(&mut self, session: &mut ServerSession, part: Bytes, end: bool) -> Result<(), Left> {
@@ -60,6 +62,7 @@ impl Delivered {
             session.write_response_body(next, false).await.map_err(|_| Left)?;
         }
         session.write_response_body(rest, end).await.map_err(|_| Left)?;
+        self.orderly = end;
         if self.first_byte.is_none() {
             self.first_byte = Some(sys::instant());
         }

@@ -12,7 +12,9 @@ use crate::config::Dialect;
 use crate::gateway::exchange::events::EventStream;
 use crate::gateway::exchange::failure::{AttemptError, from_answer};
 use crate::gateway::exchange::upstream::{Request, Upstream, until};
-use crate::gateway::exchange::{Body, Question, whole};
+use crate::gateway::dialect;
+use crate::gateway::exchange::{Body, Question, image, whole};
+use crate::gateway::images::ImageStore;
 use crate::gateway::pools::Target;
 use crate::gateway::pools::wire::Varying;
 use crate::gateway::route::Leg;
@@ -28,6 +30,7 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Attempt<'a> {
     pub connector: &'a Arc<Connector>,
     pub question: &'a Question,
+    pub images: &'a ImageStore,
     pub leg: &'a Leg,
     pub target: &'a Target,
     pub began: Instant,
@@ -64,12 +67,25 @@ impl Attempt<'_> {
         if !upstream.has_type("application/json") {
             return Err(AttemptError::Invalid("no JSON"));
         }
-        whole::read(upstream, deadline, &self.leg.pool).await
+        let answer = whole::read(upstream, deadline, &self.leg.pool).await?;
+        match (&self.question.image, answer) {
+            (Some(asked), Body::Whole { bytes, .. }) => {
+                let now = sys::now().wall;
+                image::answer(self.question, &asked.base_url, &bytes, self.images, now).await
+            }
+            (Some(_), _) => Err(AttemptError::Invalid("images too large to be held")),
+            (None, answer) => Ok(answer),
+        }
     }
 
-    /// The body for this pool: the caller's own bytes but for the model's name.
+    /// The body for this pool: the caller's own bytes but for the model's name, or
+    /// for an image model what its dialect makes of them.
     fn body(&self) -> Spliced {
         let question = self.question;
+        if let Some(asked) = &question.image {
+            let name = self.leg.name.as_deref().unwrap_or(&question.ask.model);
+            return splice::whole(&dialect::images::request(&asked.ask, name));
+        }
         match &self.leg.name {
             Some(name) if **name != *question.ask.model => {
                 splice::model_name(&question.body, &question.ask.model_span, name)

@@ -1,0 +1,59 @@
+//! How does a list of images become a chat answer?
+//!
+//! What came as an address is passed on; what came as bytes is kept in the image
+//! store and gets an address of ours. Either way the caller sees Markdown, as one
+//! answer or as the events of a stream.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use crate::gateway::dialect::images::{self, Picture};
+use crate::gateway::exchange::failure::AttemptError;
+use crate::gateway::exchange::{Body, Question};
+use crate::gateway::images::{ImageError, ImageStore};
+
+/// The chat answer for an upstream's list of images.
+pub(super) async fn answer(
+    question: &Question,
+    base_url: &str,
+    list: &[u8],
+    store: &ImageStore,
+    now: SystemTime,
+) -> Result<Body, AttemptError> {
+    let pictures = images::parse(list, store.image_bytes_max()).map_err(|error| {
+        tracing::warn!(%error, request_id = question.id.as_str(), "image answer not usable");
+        AttemptError::Invalid("no usable list of images")
+    })?;
+    let mut urls = Vec::with_capacity(pictures.len());
+    for picture in pictures {
+        urls.push(match picture {
+            Picture::Url(url) => url,
+            Picture::Base64(base64) => {
+                let id = store.put_base64(base64.as_bytes(), now).await.map_err(unkept)?;
+                format!("{base_url}/images/{id}")
+            }
+        });
+    }
+    let content = images::markdown(&urls);
+    let id = format!("chatcmpl-{}", question.id.as_str());
+    let created = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let created = i64::try_from(created).unwrap_or(i64::MAX);
+    let model = question.plan.model.as_str();
+    Ok(if question.ask.stream {
+        Body::Said(images::chunks(&id, created, model, &content).into())
+    } else {
+        let bytes: Bytes = images::completion(&id, created, model, &content);
+        Body::Whole { bytes, usage: None }
+    })
+}
+
+fn unkept(error: ImageError) -> AttemptError {
+    match error {
+        ImageError::Store(error) => AttemptError::Internal(format!("image not kept: {error}")),
+        ImageError::TooLarge { .. } => AttemptError::Invalid("an image that is too large"),
+        ImageError::NotBase64(_) | ImageError::UnknownType => {
+            AttemptError::Invalid("an image that is none")
+        }
+    }
+}

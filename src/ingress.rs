@@ -1,0 +1,150 @@
+//! How does a request come in, and how does its connection go on?
+//!
+//! pingora accepts, speaks TLS and frames HTTP/1 and HTTP/2; here a head is read
+//! under our deadlines, handed over, and the connection brought into a state in
+//! which the next request on it can be trusted, or closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora_core::server::ShutdownWatch;
+use pingora_core::{Error, ErrorType};
+
+use crate::config::Limits;
+use crate::gateway::Gateway;
+use crate::gateway::refusal::Refusal;
+
+/// How long a body that nobody wants is read, so that its sender reads our answer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Streams of one HTTP/2 connection.
+const H2_STREAMS_MAX: u32 = 64;
+/// Bytes of an HTTP/2 request's header list.
+const H2_HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// What one HTTP/2 stream may send before it is read.
+const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// What all streams of a connection may send before they are read.
+const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How long an HTTP/2 connection without a stream is kept.
+const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The application behind the listeners.
+pub struct Ingress {
+    gateway: Arc<Gateway>,
+    limits: Limits,
+    options: HttpServerOptions,
+}
+
+impl Ingress {
+    /// An ingress in front of `gateway`.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let limits = gateway.snapshot.load().config.limits.clone();
+        let mut options = HttpServerOptions::default();
+        // Counted are the requests that may follow the first.
+        options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
+        options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
+        Self { gateway, limits, options }
+    }
+
+    /// Reads a head under its deadline; false where there is nothing to serve.
+    async fn read_head(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
+        let first = session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
+        let allowed = if first { self.limits.head_timeout } else { self.limits.next_head_timeout };
+        let mut shutdown = shutdown.clone();
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(allowed, session.read_request()) => read,
+            // An idle connection ends with the process; one that has begun to speak is heard.
+            () = shut_down(&mut shutdown), if !first => return false,
+        };
+        let refusal = match read {
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => return false,
+            Ok(Err(error)) => match refusal_of(&error) {
+                Some(refusal) => refusal,
+                None => return false,
+            },
+            Err(_) if first => Refusal::HeadTimeout,
+            Err(_) => return false,
+        };
+        let peer = peer(session);
+        self.gateway.refuse_head(session, peer, refusal).await;
+        false
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Ingress {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !self.read_head(&mut session, shutdown).await {
+            return None;
+        }
+        // pingora keeps a connection for ever unless it is told, and on every request.
+        let ends = *shutdown.borrow() || session.get_keepalive().is_none();
+        session.set_keepalive((!ends).then_some(self.limits.keep_alive.as_secs().max(1)));
+        session.set_pipelining_enabled(true);
+        session.set_write_timeout(Some(self.limits.write_stall));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let peer = peer(&session);
+        if !self.gateway.serve(&mut session, peer, tls).await {
+            session.shutdown().await;
+            return None;
+        }
+        if !session.is_body_done() {
+            // Closing on unread bytes resets the connection, and the answer may be lost.
+            let _ = session.finish_body().await;
+            let _ = session.drain_request_body().await;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_header_list_size(H2_HEADER_LIST_BYTES_MAX)
+            .initial_window_size(H2_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+fn peer(session: &ServerSession) -> Option<std::net::IpAddr> {
+    Some(session.client_addr()?.as_inet()?.ip())
+}
+
+async fn shut_down(shutdown: &mut ShutdownWatch) {
+    // An error means that nobody is left to shut us down.
+    if shutdown.wait_for(|down| *down).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What a head that could not be read is told; `None` where nobody is there to be told.
+fn refusal_of(error: &Error) -> Option<Refusal> {
+    match error.etype() {
+        ErrorType::InvalidHTTPHeader => {
+            let cause = error.root_cause().to_string();
+            let too_large = cause.contains("too many headers") || error.to_string().contains("larger than");
+            Some(if too_large { Refusal::HeadersTooLarge } else { Refusal::MalformedHead })
+        }
+        ErrorType::ReadTimedout => Some(Refusal::HeadTimeout),
+        ErrorType::ConnectionClosed | ErrorType::ReadError => None,
+        _ => Some(Refusal::MalformedHead),
+    }
+}
