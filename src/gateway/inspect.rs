@@ -1,1 +1,485 @@
-//! To come.
+//! What is asked?
+//!
+//! One strict pass over the whole body finds the fields the gateway acts on and
+//! refuses whatever two JSON readers could read differently: the upstream reads
+//! the same bytes with a reader of its own, and a body that means one model here
+//! and another there would walk around limits and routing. So a key may stand
+//! once in an object, a known key has one spelling, and nothing surrounds the
+//! object. Everything else passes untouched, however large its numbers are.
+//!
+//! No tree is built. The scanner (`inspect/scan.rs`) reports where each top-level
+//! value stands, and only the few routed values are looked at again.
+
+/// What is the prompt of an image?
+pub mod image;
+/// Which spellings of a key could another reader take for a known one?
+mod keys;
+/// Is this JSON, strictly, and where does each value stand?
+mod scan;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use serde::Deserialize;
+
+use self::scan::{Kind, Scanner, Value};
+
+/// The largest whole number that every JSON reader keeps exactly: 2^53 − 1.
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// How much nesting and how many keys a body may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Nested arrays and objects, the outermost object counted.
+    pub depth_max: usize,
+    /// Keys of one object.
+    pub keys_max: usize,
+}
+
+/// What a body asks for. Owns what it holds, so that it outlives the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The model's name as the caller wrote it, escapes decoded. Not empty.
+    pub model: Box<str>,
+    /// Where the value of `model` stands in the body, quotes included.
+    pub model_span: Range<usize>,
+    /// Whether the answer is to be a stream of events.
+    pub stream: bool,
+    /// How many choices are wanted, ≥ 1; `None`: not said, which means one.
+    pub n: Option<u32>,
+    /// `max_tokens`, ≤ 2^53 − 1.
+    pub max_tokens: Option<u64>,
+    /// `max_completion_tokens`, ≤ 2^53 − 1.
+    pub max_completion_tokens: Option<u64>,
+    /// The caller's own name for the end user.
+    pub user: Option<Box<str>>,
+    /// Whether `stream_options.include_usage` is true.
+    pub include_usage: bool,
+    /// Where the value of `messages` stands in the body, brackets included.
+    pub messages_span: Range<usize>,
+}
+
+/// Why a body is refused. The client is told [`InspectError::code`],
+/// [`InspectError::param`] and [`InspectError::message`]; the `Display` text, with
+/// its byte offset, is for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InspectError {
+    /// Not one strict JSON object.
+    #[error("body is not one strict json object: {fault:?} at byte {offset}")]
+    Json {
+        /// What is wrong.
+        fault: Fault,
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
+    /// A key stands twice in one object.
+    #[error("duplicate key in the object that ends at byte {offset}, known key {param:?}")]
+    DuplicateKey {
+        /// Which key, where it is a known one of the outermost object.
+        param: Option<&'static str>,
+        /// Where the object ends.
+        offset: usize,
+    },
+    /// A top-level key is another spelling of a known one.
+    #[error("key before byte {offset} is another spelling of {param:?}")]
+    FoldedKey {
+        /// The known key it resembles.
+        param: &'static str,
+        /// Where the key ends.
+        offset: usize,
+    },
+    /// A required field is not there.
+    #[error("required field {:?} is missing", field.name())]
+    MissingField {
+        /// Which one.
+        field: Field,
+    },
+    /// A field the gateway acts on has a value it cannot act on.
+    #[error("value of {:?} at byte {offset} is not usable", field.name())]
+    InvalidValue {
+        /// Which one.
+        field: Field,
+        /// Where its value begins.
+        offset: usize,
+    },
+}
+
+/// What keeps a body from being one strict JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no body.
+    Empty,
+    /// It begins with a byte order mark.
+    ByteOrderMark,
+    /// It is not UTF-8.
+    Encoding,
+    /// It is JSON perhaps, but no object.
+    NotAnObject,
+    /// A byte stands where JSON has no place for it.
+    Syntax,
+    /// It ends too early.
+    Truncated,
+    /// Something follows the object.
+    Trailing,
+    /// More nesting than [`Bounds::depth_max`].
+    TooDeep,
+    /// More keys in one object than [`Bounds::keys_max`].
+    TooManyKeys,
+    /// A control character stands in a string.
+    ControlCharacter,
+    /// A backslash in a string begins no known escape.
+    Escape,
+    /// Half of a surrogate pair stands in a key.
+    SurrogateInKey,
+    /// A number is not written as JSON writes numbers.
+    Number,
+}
+
+/// The fields the gateway acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// `model`
+    Model,
+    /// `messages`
+    Messages,
+    /// `stream`
+    Stream,
+    /// `n`
+    N,
+    /// `max_tokens`
+    MaxTokens,
+    /// `max_completion_tokens`
+    MaxCompletionTokens,
+    /// `user`
+    User,
+    /// `stream_options`
+    StreamOptions,
+    /// `size`, of image models
+    Size,
+    /// `quality`, of image models
+    Quality,
+    /// `style`, of image models
+    Style,
+    /// `seed`, of image models
+    Seed,
+}
+
+/// Reads a chat-completions body.
+///
+/// # Errors
+///
+/// The body is not one strict JSON object, a key is ambiguous, a required field is
+/// missing, or a field the gateway acts on has an unusable value.
+pub fn inspect(body: &[u8], bounds: &Bounds) -> Result<Ask, InspectError> {
+    let text = decode(body)?;
+    let mut scanner = Scanner::new(text, *bounds);
+    let mut found = Found::default();
+    scanner.begin()?;
+    while let Some(field) = scanner.key(keys::recognise)? {
+        let value = scanner.value()?;
+        found.keep(field, value);
+    }
+    scanner.end(keys::name)?;
+    found.ask(text)
+}
+
+/// The body as text: not empty, UTF-8, no byte order mark.
+fn decode(body: &[u8]) -> Result<&str, InspectError> {
+    let json = |fault, offset| InspectError::Json { fault, offset };
+    if body.is_empty() {
+        return Err(json(Fault::Empty, 0));
+    }
+    if body.starts_with(b"\xEF\xBB\xBF") {
+        return Err(json(Fault::ByteOrderMark, 0));
+    }
+    std::str::from_utf8(body).map_err(|error| json(Fault::Encoding, error.valid_up_to()))
+}
+
+/// Where the values of the routed fields stand.
+#[derive(Default)]
+struct Found {
+    model: Option<Value>,
+    messages: Option<Value>,
+    stream: Option<Value>,
+    n: Option<Value>,
+    max_tokens: Option<Value>,
+    max_completion_tokens: Option<Value>,
+    user: Option<Value>,
+    stream_options: Option<Value>,
+}
+
+impl Found {
+    fn keep(&mut self, field: Option<Field>, value: Value) {
+        let place = match field {
+            Some(Field::Model) => &mut self.model,
+            Some(Field::Messages) => &mut self.messages,
+            Some(Field::Stream) => &mut self.stream,
+            Some(Field::N) => &mut self.n,
+            Some(Field::MaxTokens) => &mut self.max_tokens,
+            Some(Field::MaxCompletionTokens) => &mut self.max_completion_tokens,
+            Some(Field::User) => &mut self.user,
+            Some(Field::StreamOptions) => &mut self.stream_options,
+            Some(Field::Size | Field::Quality | Field::Style | Field::Seed) | None => return,
+        };
+        *place = Some(value);
+    }
+
+    fn ask(self, text: &str) -> Result<Ask, InspectError> {
+        let missing = |field| InspectError::MissingField { field };
+        let model = self.model.ok_or(missing(Field::Model))?;
+        let messages = self.messages.ok_or(missing(Field::Messages))?;
+        if messages.kind != Kind::Array {
+            return Err(invalid(Field::Messages, &messages));
+        }
+        Ok(Ask {
+            model: string(text, &model)
+                .filter(|name| !name.is_empty())
+                .ok_or(invalid(Field::Model, &model))?,
+            model_span: model.span,
+            stream: boolean(Field::Stream, self.stream.as_ref())?,
+            n: integer(text, Field::N, self.n.as_ref(), 1..=u64::from(u32::MAX))?
+                .and_then(|n| u32::try_from(n).ok()),
+            max_tokens: tokens(text, Field::MaxTokens, self.max_tokens.as_ref())?,
+            max_completion_tokens: tokens(
+                text,
+                Field::MaxCompletionTokens,
+                self.max_completion_tokens.as_ref(),
+            )?,
+            user: user(text, self.user.as_ref())?,
+            include_usage: include_usage(text, self.stream_options.as_ref())?,
+            messages_span: messages.span,
+        })
+    }
+}
+
+fn invalid(field: Field, value: &Value) -> InspectError {
+    InspectError::InvalidValue {
+        field,
+        offset: value.span.start,
+    }
+}
+
+/// A field that is absent or `null` says nothing.
+fn said(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|value| value.kind != Kind::Null)
+}
+
+/// The text of a string value; `None` where it is no string or holds half a surrogate pair.
+fn string(text: &str, value: &Value) -> Option<Box<str>> {
+    let literal = text.get(value.span.clone())?;
+    match value.kind {
+        Kind::String { escaped: false } => {
+            let inside = literal.strip_prefix('"')?.strip_suffix('"')?;
+            Some(Box::from(inside))
+        }
+        Kind::String { escaped: true } => serde_json::from_str(literal).ok(),
+        _ => None,
+    }
+}
+
+fn boolean(field: Field, value: Option<&Value>) -> Result<bool, InspectError> {
+    match said(value) {
+        None => Ok(false),
+        Some(value) => match value.kind {
+            Kind::True => Ok(true),
+            Kind::False => Ok(false),
+            _ => Err(invalid(field, value)),
+        },
+    }
+}
+
+/// A whole number without sign, fraction or exponent: readers differ on `1.0` and `1E2`.
+fn integer(
+    text: &str,
+    field: Field,
+    value: Option<&Value>,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<Option<u64>, InspectError> {
+    let Some(value) = said(value) else {
+        return Ok(None);
+    };
+    let literal = text.get(value.span.clone()).unwrap_or_default();
+    let digits = value.kind == Kind::Number && literal.bytes().all(|byte| byte.is_ascii_digit());
+    match literal.parse() {
+        Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
+        _ => Err(invalid(field, value)),
+    }
+}
+
+fn tokens(text: &str, field: Field, value: Option<&Value>) -> Result<Option<u64>, InspectError> {
+    integer(text, field, value, 0..=INTEGER_MAX)
+}
+
+fn user(text: &str, value: Option<&Value>) -> Result<Option<Box<str>>, InspectError> {
+    match said(value) {
+        None => Ok(None),
+        Some(value) => string(text, value)
+            .map(Some)
+            .ok_or(invalid(Field::User, value)),
+    }
+}
+
+fn include_usage(text: &str, value: Option<&Value>) -> Result<bool, InspectError> {
+    #[derive(Deserialize)]
+    struct StreamOptions {
+        #[serde(default)]
+        include_usage: Option<bool>,
+    }
+    let Some(value) = said(value) else {
+        return Ok(false);
+    };
+    // serde would also read an array as a struct.
+    let options: StreamOptions = (value.kind == Kind::Object)
+        .then(|| text.get(value.span.clone()))
+        .flatten()
+        .and_then(|literal| serde_json::from_str(literal).ok())
+        .ok_or(invalid(Field::StreamOptions, value))?;
+    Ok(options.include_usage.unwrap_or(false))
+}
+
+impl InspectError {
+    /// The `code` of the error the client sees.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json { .. } => "invalid_json",
+            Self::DuplicateKey { .. } | Self::FoldedKey { .. } => "duplicate_key",
+            Self::MissingField { .. } => "missing_field",
+            Self::InvalidValue { .. } => "invalid_value",
+        }
+    }
+
+    /// The `param` of the error the client sees.
+    #[must_use]
+    pub fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::Json { .. } => None,
+            Self::DuplicateKey { param, .. } => *param,
+            Self::FoldedKey { param, .. } => Some(param),
+            Self::MissingField { field } | Self::InvalidValue { field, .. } => Some(field.name()),
+        }
+    }
+
+    /// The `message` of the error the client sees: constant, and says what to do.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::Json { fault, .. } => fault.message(),
+            Self::DuplicateKey { .. } => {
+                "A key stands twice in one object of the body. Send each key once."
+            }
+            Self::FoldedKey { .. } => {
+                "A key of the body is another spelling of a known one. Spell it exactly as documented, in lower case and without spaces or invisible characters."
+            }
+            Self::MissingField {
+                field: Field::Model,
+            } => "The body has no `model`. Name one of the models that GET /api/v1/models lists.",
+            Self::MissingField { .. } => {
+                "The body has no `messages`. Send an array of messages, each with a `role` and a `content`."
+            }
+            Self::InvalidValue { field, .. } => field.expected(),
+        }
+    }
+
+    /// Where in the body the fault lies, for the log.
+    #[must_use]
+    pub fn offset(&self) -> Option<usize> {
+        match self {
+            Self::Json { offset, .. }
+            | Self::DuplicateKey { offset, .. }
+            | Self::FoldedKey { offset, .. }
+            | Self::InvalidValue { offset, .. } => Some(*offset),
+            Self::MissingField { .. } => None,
+        }
+    }
+}
+
+impl Fault {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Empty => "The request has no body. Send one JSON object.",
+            Self::ByteOrderMark => {
+                "The body begins with a byte order mark. Send UTF-8 JSON without one."
+            }
+            Self::Encoding => "The body is not UTF-8. Encode the JSON as UTF-8.",
+            Self::NotAnObject => {
+                "The body is not a JSON object. Send one object with `model` and `messages`."
+            }
+            Self::Syntax => "The body is not valid JSON. Write it with a JSON library.",
+            Self::Truncated => "The body ends in the middle of its JSON. Send the whole object.",
+            Self::Trailing => {
+                "Something follows the JSON object in the body. Send one object and nothing else."
+            }
+            Self::TooDeep => {
+                "The body nests arrays and objects too deeply. Send a flatter structure."
+            }
+            Self::TooManyKeys => {
+                "An object of the body has too many keys. Send fewer, or an array."
+            }
+            Self::ControlCharacter => {
+                "A string of the body holds a bare control character. Escape it, as \\n for a line end."
+            }
+            Self::Escape => {
+                "A string of the body holds an unknown escape. Write a backslash as \\\\."
+            }
+            Self::SurrogateInKey => {
+                "A key of the body holds half of a surrogate pair. Send keys of whole characters."
+            }
+            Self::Number => {
+                "A number of the body is not written as JSON writes numbers. Write it with a JSON library."
+            }
+        }
+    }
+}
+
+impl Field {
+    /// The key, as callers write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Messages => "messages",
+            Self::Stream => "stream",
+            Self::N => "n",
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::User => "user",
+            Self::StreamOptions => "stream_options",
+            Self::Size => "size",
+            Self::Quality => "quality",
+            Self::Style => "style",
+            Self::Seed => "seed",
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Model => {
+                "`model` must be a non-empty string. Name one of the models that GET /api/v1/models lists."
+            }
+            Self::Messages => {
+                "`messages` must be an array of messages, each with a `role` and a `content`; an image model needs one of role `user` with text."
+            }
+            Self::Stream => "`stream` must be true or false.",
+            Self::N => {
+                "`n` must be a whole number of at least 1, written without fraction or exponent."
+            }
+            Self::MaxTokens => {
+                "`max_tokens` must be a whole number, written without sign, fraction or exponent."
+            }
+            Self::MaxCompletionTokens => {
+                "`max_completion_tokens` must be a whole number, written without sign, fraction or exponent."
+            }
+            Self::User => "`user` must be a string.",
+            Self::StreamOptions => {
+                "`stream_options` must be an object whose `include_usage` is true or false."
+            }
+            Self::Size => "`size` must be a string such as \"1024x1024\".",
+            Self::Quality => "`quality` must be a string.",
+            Self::Style => "`style` must be a string.",
+            Self::Seed => "`seed` must be a whole number.",
+        }
+    }
+}

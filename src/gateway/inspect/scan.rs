@@ -1,0 +1,458 @@
+//! Is this JSON, strictly, and where does each value stand?
+//!
+//! A scanner over text that is known to be UTF-8. It keeps no tree and never calls
+//! itself: open arrays and objects lie on a stack of its own, so that no nesting
+//! can overflow the thread's. Keys of the open objects lie on a second stack and
+//! are compared when their object closes, few of them pairwise, many by a keyed
+//! hash that a caller cannot steer. Nearly all bytes of a body are inside strings,
+//! and those are skipped 32 at a time.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::RandomState;
+use std::ops::Range;
+
+use super::{Bounds, Fault, InspectError};
+
+/// Up to so many keys are compared pairwise, which is cheaper than hashing them.
+const PAIRWISE_MAX: usize = 16;
+
+/// Where a value stands and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value {
+    /// Its bytes, delimiters included.
+    pub(super) span: Range<usize>,
+    /// What it is.
+    pub(super) kind: Kind,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Null,
+    True,
+    False,
+    Number,
+    String {
+        /// Whether it holds an escape, so that its bytes are not its text.
+        escaped: bool,
+    },
+    Array,
+    Object,
+}
+
+/// Reads one object: `begin`, then `key` and `value` in turn until there is no key, then `end`.
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    /// Everything before this is read.
+    at: usize,
+    bounds: Bounds,
+    /// The open arrays and objects, outermost first.
+    open: Vec<Open>,
+    /// The keys read so far of every open object, outermost first.
+    keys: Vec<Cow<'a, str>>,
+}
+
+enum Open {
+    Array,
+    Object {
+        /// Its keys are those from here on, once what it encloses is closed.
+        first_key: usize,
+    },
+}
+
+/// What follows a value.
+enum Next {
+    /// Another value of the same array, or of the same object with its key read.
+    Value,
+    /// The end of the array or object.
+    Close,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str, bounds: Bounds) -> Self {
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+            bounds,
+            open: Vec::with_capacity(8),
+            keys: Vec::with_capacity(24),
+        }
+    }
+
+    /// Reads the opening brace of the outermost object.
+    pub(super) fn begin(&mut self) -> Result<(), InspectError> {
+        match self.peek_token() {
+            Some(b'{') => self.descend(Open::Object { first_key: 0 }),
+            Some(_) => Err(self.fail(Fault::NotAnObject)),
+            None => Err(self.fail(Fault::Empty)),
+        }
+    }
+
+    /// Reads the next key of the outermost object and its colon; `None` at the object's end.
+    pub(super) fn key<T>(
+        &mut self,
+        recognise: impl FnOnce(&str, usize) -> Result<T, InspectError>,
+    ) -> Result<Option<T>, InspectError> {
+        let token = self.peek_token();
+        if token == Some(b'}') {
+            return Ok(None);
+        }
+        if !self.keys.is_empty() {
+            self.expect(token, b',')?;
+        }
+        self.member_key()?;
+        let key = self.keys.last().map_or("", |key| key.as_ref());
+        recognise(key, self.at).map(Some)
+    }
+
+    /// Reads the closing brace of the outermost object, and that nothing follows it.
+    pub(super) fn end(
+        mut self,
+        name: impl FnOnce(&str) -> Option<&'static str>,
+    ) -> Result<(), InspectError> {
+        if let Some(duplicate) = duplicate(&self.keys) {
+            return Err(InspectError::DuplicateKey {
+                param: name(duplicate),
+                offset: self.at,
+            });
+        }
+        self.at += 1;
+        match self.peek_token() {
+            None => Ok(()),
+            Some(_) => Err(self.fail(Fault::Trailing)),
+        }
+    }
+
+    /// Reads one value with everything inside it.
+    pub(super) fn value(&mut self) -> Result<Value, InspectError> {
+        let outside = self.open.len();
+        self.peek_token();
+        let start = self.at;
+        let kind = self.opening()?;
+        while self.open.len() > outside {
+            match self.next()? {
+                Next::Value => {
+                    self.opening()?;
+                }
+                Next::Close => self.close()?,
+            }
+        }
+        Ok(Value {
+            span: start..self.at,
+            kind,
+        })
+    }
+
+    /// Reads a scalar whole, or the opening of an array or object.
+    fn opening(&mut self) -> Result<Kind, InspectError> {
+        match self.peek_token() {
+            Some(b'"') => {
+                let escaped = self.string()?;
+                Ok(Kind::String { escaped })
+            }
+            Some(b'{') => {
+                let first_key = self.keys.len();
+                self.descend(Open::Object { first_key })?;
+                Ok(Kind::Object)
+            }
+            Some(b'[') => {
+                self.descend(Open::Array)?;
+                Ok(Kind::Array)
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                self.number()?;
+                Ok(Kind::Number)
+            }
+            Some(b't') => self.literal(b"true", Kind::True),
+            Some(b'f') => self.literal(b"false", Kind::False),
+            Some(b'n') => self.literal(b"null", Kind::Null),
+            Some(_) => Err(self.fail(Fault::Syntax)),
+            None => Err(self.fail(Fault::Truncated)),
+        }
+    }
+
+    /// Reads up to the next value of the innermost array or object, its key included.
+    fn next(&mut self) -> Result<Next, InspectError> {
+        // The byte just read tells an opening from what follows a value: no value ends so.
+        let first = matches!(self.byte_before(), Some(b'[' | b'{'));
+        let token = self.peek_token();
+        match (self.open.last(), token) {
+            (Some(Open::Object { .. }), Some(b'}')) | (Some(Open::Array), Some(b']')) => {
+                Ok(Next::Close)
+            }
+            (Some(Open::Object { .. }), _) => {
+                if !first {
+                    self.expect(token, b',')?;
+                }
+                self.member_key()?;
+                Ok(Next::Value)
+            }
+            (Some(Open::Array), _) => {
+                if !first {
+                    self.expect(token, b',')?;
+                }
+                Ok(Next::Value)
+            }
+            (None, _) => Err(self.fail(Fault::Syntax)),
+        }
+    }
+
+    fn descend(&mut self, open: Open) -> Result<(), InspectError> {
+        if self.open.len() >= self.bounds.depth_max {
+            return Err(self.fail(Fault::TooDeep));
+        }
+        self.open.push(open);
+        self.at += 1;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), InspectError> {
+        if let Some(Open::Object { first_key }) = self.open.pop() {
+            let keys = self.keys.get(first_key..).unwrap_or_default();
+            if duplicate(keys).is_some() {
+                return Err(InspectError::DuplicateKey {
+                    param: None,
+                    offset: self.at,
+                });
+            }
+            self.keys.truncate(first_key);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads a key and its colon, and puts the key on the stack.
+    fn member_key(&mut self) -> Result<(), InspectError> {
+        let token = self.peek_token();
+        if token != Some(b'"') {
+            return Err(self.unexpected(token));
+        }
+        let start = self.at;
+        let escaped = self.string()?;
+        let key = if escaped {
+            let literal = self.text.get(start..self.at).unwrap_or_default();
+            // The escapes are known to be right but for half a surrogate pair.
+            let decoded = serde_json::from_str(literal);
+            Cow::Owned(decoded.map_err(|_| self.fail(Fault::SurrogateInKey))?)
+        } else {
+            Cow::Borrowed(self.text.get(start + 1..self.at - 1).unwrap_or_default())
+        };
+        let first_key = match self.open.last() {
+            Some(Open::Object { first_key }) => *first_key,
+            Some(Open::Array) | None => 0,
+        };
+        if self.keys.len() - first_key >= self.bounds.keys_max {
+            return Err(self.fail(Fault::TooManyKeys));
+        }
+        self.keys.push(key);
+        let token = self.peek_token();
+        self.expect(token, b':')
+    }
+
+    /// Reads a string and tells whether it holds an escape.
+    fn string(&mut self) -> Result<bool, InspectError> {
+        let mut escaped = false;
+        self.at += 1;
+        loop {
+            self.at += plain_len(self.bytes.get(self.at..).unwrap_or_default());
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    while self.peek() == Some(b'\\') {
+                        self.escape()?;
+                    }
+                }
+                Some(_) => return Err(self.fail(Fault::ControlCharacter)),
+                None => return Err(self.fail(Fault::Truncated)),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), InspectError> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(())
+            }
+            Some(b'u') => {
+                for _ in 0..4 {
+                    match self.bytes.get(self.at + 2) {
+                        Some(byte) if byte.is_ascii_hexdigit() => self.at += 1,
+                        Some(_) => return Err(self.fail(Fault::Escape)),
+                        None => return Err(self.fail(Fault::Truncated)),
+                    }
+                }
+                self.at += 2;
+                Ok(())
+            }
+            Some(_) => Err(self.fail(Fault::Escape)),
+            None => Err(self.fail(Fault::Truncated)),
+        }
+    }
+
+    fn number(&mut self) -> Result<(), InspectError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        match self.peek() {
+            // `01`, `1.2.3`, `0x10`, `1_000`
+            Some(b'0'..=b'9' | b'.' | b'x' | b'X' | b'_' | b'-' | b'+') => {
+                Err(self.fail(Fault::Number))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads at least one digit.
+    fn digits(&mut self) -> Result<(), InspectError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let count = rest
+            .iter()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(rest.len());
+        self.at += count;
+        if count > 0 {
+            return Ok(());
+        }
+        Err(self.fail(if rest.is_empty() {
+            Fault::Truncated
+        } else {
+            Fault::Number
+        }))
+    }
+
+    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<Kind, InspectError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if rest.starts_with(word) {
+            self.at += word.len();
+            return Ok(kind);
+        }
+        Err(self.fail(if word.starts_with(rest) {
+            Fault::Truncated
+        } else {
+            Fault::Syntax
+        }))
+    }
+
+    fn expect(&mut self, token: Option<u8>, expected: u8) -> Result<(), InspectError> {
+        if token == Some(expected) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(self.unexpected(token))
+    }
+
+    fn unexpected(&self, token: Option<u8>) -> InspectError {
+        self.fail(match token {
+            Some(_) => Fault::Syntax,
+            None => Fault::Truncated,
+        })
+    }
+
+    /// The next byte that is not white space, not read yet.
+    fn peek_token(&mut self) -> Option<u8> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                token => return token,
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn byte_before(&self) -> Option<u8> {
+        self.bytes.get(self.at.checked_sub(1)?).copied()
+    }
+
+    fn fail(&self, fault: Fault) -> InspectError {
+        InspectError::Json {
+            fault,
+            offset: self.at,
+        }
+    }
+}
+
+/// A key that stands twice among these.
+fn duplicate<'k>(keys: &'k [Cow<'_, str>]) -> Option<&'k str> {
+    if keys.len() <= PAIRWISE_MAX {
+        let mut rest = keys;
+        while let Some((key, others)) = rest.split_first() {
+            if others.contains(key) {
+                return Some(key);
+            }
+            rest = others;
+        }
+        return None;
+    }
+    let mut seen = HashSet::with_capacity_and_hasher(keys.len(), RandomState::new());
+    keys.iter()
+        .map(AsRef::as_ref)
+        .find(|key: &&str| !seen.insert(*key))
+}
+
+/// How many bytes at the start are ordinary bytes of a string: no quote, no
+/// backslash, no control character.
+fn plain_len(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    // Without a branch inside, the compiler makes vector instructions of this.
+    while let Some((block, after)) = rest.split_first_chunk::<32>() {
+        if block
+            .iter()
+            .fold(false, |any, byte| any | is_special(*byte))
+        {
+            break;
+        }
+        rest = after;
+    }
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let marks = special_marks(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
+        }
+        rest = after;
+    }
+    let tail = rest.iter().position(|byte| is_special(*byte));
+    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Sets the top bit of each special byte of a word.
+///
+/// The subtractions borrow from the byte above a hit, so that only the lowest mark is
+/// to be trusted; it is the one that is used.
+fn special_marks(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & TOPS;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    below(word, 0x20) | equal(b'"') | equal(b'\\')
+}

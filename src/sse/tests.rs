@@ -1,0 +1,1 @@
+//! Tables of streams and what is found in them.
