@@ -418,7 +418,7 @@ fn duplicate<'k>(keys: &'k [Cow<'_, str>]) -> Option<&'k str> {
 
 /// How many bytes at the start are ordinary bytes of a string: no quote, no
 /// backslash, no control character.
-fn plain_len(bytes: &[u8]) -> usize {
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     // Without a branch inside, the compiler makes vector instructions of this.
     while let Some((block, after)) = rest.split_first_chunk::<32>() {
