@@ -10,10 +10,11 @@
 //! nobody who turns debugging on in a bad hour should have to know.
 
 /// One line for each request, off the request's path.
-pub mod request_log;
+mod request_log;
 
 use std::io;
 
+pub use request_log::RequestLog;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{ParseError, Targets};

@@ -37,7 +37,7 @@ use crate::config;
 
 /// Between two sweeps. An image may outlive its age, and the store its bytes by what
 /// other replicas wrote, for so long; a listing of a full store takes about a second.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const SWEEP_EVERY: Duration = Duration::from_mins(10);
 
 /// Base64 as upstreams write it: the standard alphabet, padded or not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -115,9 +115,9 @@ impl RequestLog {
     }
 
     /// Hands over one line, without its line end. Never waits for the writing.
-    pub fn write(&self, line: &[u8]) {
+    pub fn write(&self, line: impl AsRef<[u8]>) {
         if let Some(shared) = &self.shared {
-            shared.push(line);
+            shared.push(line.as_ref());
         }
     }
 

@@ -177,7 +177,7 @@ mod tests {
     fn a_name_is_the_hash_and_the_type() {
         let id = ImageId::of(b"GIF89a").unwrap();
         let hash = blake3::hash(b"GIF89a").to_hex();
-        assert_eq!(id.to_string(), format!("{}.gif", &hash[..32]));
+        assert_eq!(id.to_string(), format!("{hash:.32}.gif"));
         assert_eq!(ImageId::parse(&id.to_string()), Some(id));
         assert_ne!(ImageId::of(b"GIF89a."), Some(id));
     }

@@ -153,7 +153,7 @@ impl Index {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn at(hours: u32) -> SystemTime {
         SystemTime::UNIX_EPOCH + HOUR * hours

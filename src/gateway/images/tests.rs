@@ -9,7 +9,7 @@ fn config(folder: &Path) -> config::Images {
         store: folder.to_str().unwrap().to_owned(),
         store_bytes_max: 1 << 20,
         image_bytes_max: 1000,
-        age_max: Duration::from_secs(3600),
+        age_max: Duration::from_hours(1),
     }
 }
 
