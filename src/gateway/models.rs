@@ -1,1 +1,216 @@
-//! To come.
+//! Which models are there?
+//!
+//! The list changes only with the configuration, so it is written once, when a snapshot
+//! is made, and handed out as it stands. Patterns are not listed: they are no model's
+//! name. An alias is answered with its model's own entry, so that a caller learns the
+//! name that metrics and answers use.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::config::{Config, Modality, Model};
+
+/// The answers of `GET /models` and `GET /models/{id}`, ready to send.
+#[derive(Debug, Clone)]
+pub struct ModelList {
+    list: Bytes,
+    /// By id and by alias.
+    entries: HashMap<String, Bytes>,
+}
+
+impl ModelList {
+    /// Writes all answers, in the order of the configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut data = Vec::new();
+        let mut entries = HashMap::new();
+        for model in config.models.iter().filter(|model| !model.is_pattern) {
+            let entry = json(&Entry::from(model));
+            let aliases = model.aliases.iter().map(String::as_str);
+            for name in aliases.chain([model.id.as_str()]) {
+                entries.insert(name.to_owned(), entry.clone());
+            }
+            data.push(Entry::from(model));
+        }
+        let list = json(&List {
+            object: "list",
+            data,
+        });
+        Self { list, entries }
+    }
+
+    /// The body of `GET /models`.
+    #[must_use]
+    pub fn list(&self) -> &Bytes {
+        &self.list
+    }
+
+    /// The body of `GET /models/{id}`, for an exact id or alias, slashes and all, with
+    /// percent-encoding already undone.
+    #[must_use]
+    pub fn one(&self, id: &str) -> Option<&Bytes> {
+        self.entries.get(id)
+    }
+}
+
+/// Source: OpenAI's API reference, `GET /models`.
+#[derive(Serialize)]
+struct List<'a> {
+    object: &'static str,
+    data: Vec<Entry<'a>>,
+}
+
+/// Source: OpenAI's API reference, "The model object"; `modality` is our own.
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    owned_by: &'a str,
+    modality: &'static str,
+}
+
+impl<'a> From<&'a Model> for Entry<'a> {
+    fn from(model: &'a Model) -> Self {
+        Self {
+            id: model.id.as_str(),
+            object: "model",
+            created: model.created,
+            owned_by: &model.owned_by,
+            modality: match model.modality {
+                Modality::Text => "text",
+                Modality::Image => "image",
+            },
+        }
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "structs of text and numbers always serialise, and writing to memory never fails"
+)]
+fn json(value: &impl Serialize) -> Bytes {
+    Bytes::from(serde_json::to_vec(value).expect("plain structs serialise"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{
+        Attempts, Cors, Images, Limits, Log, LogFormat, LogTarget, Server, TimeoutsOverride,
+    };
+    use crate::names::ModelId;
+
+    fn model(id: &str, aliases: &[&str], modality: Modality) -> Model {
+        Model {
+            id: ModelId::new(id),
+            is_pattern: id.ends_with('*'),
+            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            pools: Vec::new(),
+            modality,
+            owned_by: "a \"lab\"".to_owned(),
+            created: 1_700_000_000,
+            timeouts: TimeoutsOverride::default(),
+        }
+    }
+
+    /// A configuration in which only the models matter.
+    fn config(models: Vec<Model>) -> Config {
+        let some_time = Duration::from_secs(1);
+        let address = "127.0.0.1:0".parse().unwrap();
+        Config {
+            server: Server {
+                listen: vec![address],
+                tls: None,
+                admin: address,
+                threads: 1,
+                public_url: None,
+                allowed_hosts: Vec::new(),
+            },
+            limits: Limits {
+                head_timeout: some_time,
+                keep_alive: some_time,
+                next_head_timeout: some_time,
+                requests_per_connection: 1,
+                request_line_bytes_max: 1,
+                head_bytes_max: 1,
+                head_fields_max: 1,
+                body_bytes_max: 1,
+                body_first_byte_timeout: some_time,
+                body_rate_min: 1,
+                json_depth_max: 1,
+                json_keys_max: 1,
+                write_stall: some_time,
+            },
+            attempts: Attempts {
+                max: 1,
+                per_pool_max: 1,
+            },
+            images: Images {
+                store: String::new(),
+                store_bytes_max: 1,
+                image_bytes_max: 1,
+                age_max: some_time,
+            },
+            cors: Cors {
+                origins: Vec::new(),
+            },
+            log: Log {
+                requests: LogTarget::Off,
+                format: LogFormat::Auto,
+            },
+            pools: Vec::new(),
+            models,
+            version: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_list_has_every_model_but_patterns_in_the_order_of_the_file() {
+        let list = ModelList::new(&config(vec![
+            model("gpt-4o", &["gpt-4o-latest"], Modality::Text),
+            model("meta-llama/*", &[], Modality::Text),
+            model("flux", &[], Modality::Image),
+        ]));
+        assert_eq!(
+            std::str::from_utf8(list.list()).unwrap(),
+            concat!(
+                r#"{"object":"list","data":["#,
+                r#"{"id":"gpt-4o","object":"model","created":1700000000,"owned_by":"a \"lab\"","modality":"text"},"#,
+                r#"{"id":"flux","object":"model","created":1700000000,"owned_by":"a \"lab\"","modality":"image"}]}"#,
+            )
+        );
+        let empty = ModelList::new(&config(Vec::new()));
+        assert_eq!(&empty.list()[..], br#"{"object":"list","data":[]}"#);
+    }
+
+    #[test]
+    fn one_model_is_found_by_its_id_and_its_aliases() {
+        let list = ModelList::new(&config(vec![
+            model(
+                "meta-llama/Llama-3.3-70B",
+                &["llama", "m/l"],
+                Modality::Text,
+            ),
+            model("meta-llama/*", &[], Modality::Text),
+        ]));
+        let check = |name: &str, expected: Option<&str>| {
+            let body = list.one(name).map(|body| {
+                let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+                body["id"].as_str().unwrap().to_owned()
+            });
+            assert_eq!(body.as_deref(), expected, "{name}");
+        };
+        check("meta-llama/Llama-3.3-70B", Some("meta-llama/Llama-3.3-70B"));
+        check("llama", Some("meta-llama/Llama-3.3-70B"));
+        check("m/l", Some("meta-llama/Llama-3.3-70B"));
+        check("LLAMA", None);
+        check("meta-llama/*", None);
+        check("meta-llama/other", None);
+        check("", None);
+    }
+}
