@@ -23,7 +23,7 @@ pub(super) fn build(file: File, api_keys: Vec<ApiKey>, text: &str) -> Config {
         limits: limits(&file.limits),
         attempts: Attempts {
             max: file.attempts.max,
-            per_pool_max: file.attempts.per_pool_max,
+            per_pool_max: file.attempts.per_pool_max.min(file.attempts.max),
         },
         images: Images {
             store: file.images.store.0,

@@ -36,7 +36,7 @@ fn without_null(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(without_null),
         Value::Object(entries) => {
-            entries.retain(|key, value| key != "default" || !value.is_null());
+            entries.retain(|_, value| !value.is_null());
             if let Some(Value::Array(types)) = entries.get_mut("type") {
                 types.retain(|name| name != "null");
             }
@@ -247,7 +247,7 @@ pub(super) struct Attempts {
     /// Attempts of one request over all pools.
     #[schemars(range(min = 1, max = 20))]
     pub(super) max: usize,
-    /// Attempts of one request inside one pool; at most `max`.
+    /// Attempts of one request inside one pool; at most `max`, as by default it is.
     #[schemars(range(min = 1, max = 20))]
     pub(super) per_pool_max: usize,
 }

@@ -30,8 +30,14 @@ fn value(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
         DeValue::Table(_) => table(node, schema, findings),
         DeValue::Array(_) => list(node, schema, findings),
         DeValue::Integer(number) => match format(schema) {
-            Some(reader) if number.radix() == 10 => report(reader(number.as_str()), node, findings),
-            _ => whole_number(node, schema, findings),
+            Some(reader) => {
+                // What is too large to count is left as it stands, and refused by the reader.
+                let digits = node
+                    .whole()
+                    .map_or_else(|| number.as_str().to_owned(), |whole| whole.to_string());
+                report(reader(&digits), node, findings);
+            }
+            None => whole_number(node, schema, findings),
         },
         DeValue::String(text) => words(text, schema, node, findings),
         DeValue::Datetime(moment) => {
@@ -70,11 +76,10 @@ fn table(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
         .filter_map(Value::as_str)
         .filter(|name| !table.contains_key(*name))
     {
-        let example = known
-            .get(name)
-            .and_then(example)
-            .map(|example| format!(", such as {name} = {example}"));
-        let message = format!("is missing; add it{}", example.unwrap_or_default());
+        let message = match known.get(name).and_then(example) {
+            Some(example) => format!("is missing; add it, such as {name} = {example}"),
+            None => format!("is missing; add at least one [[{name}]]"),
+        };
         findings.add_at(&node.span(), &node.path_of(name), message);
     }
     // Only a reference to a secret bounds the number of its keys: one of two.
@@ -163,12 +168,15 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
     (edits <= 1.max(near.len() / 3)).then_some(near)
 }
 
-/// A key as it may be shown: what is no plain name may be a secret in the wrong place.
+/// A key as it may be shown: what looks like no name may be a secret in the wrong place.
 fn printable(name: &str) -> String {
-    let plain = name
-        .chars()
-        .all(|character| character.is_ascii_lowercase() || character == '_');
-    if plain && name.len() <= 32 {
+    let letters = |character: char| character.is_ascii_alphabetic() || character == '_';
+    let short = name.len() <= 16
+        && name
+            .chars()
+            .all(|character| letters(character) || character.is_ascii_digit());
+    let long = name.len() <= 32 && name.chars().all(letters);
+    if short || long {
         name.to_owned()
     } else {
         "\"…\"".to_owned()
@@ -272,7 +280,8 @@ fn type_in_words(name: &str) -> &str {
 fn example(schema: &Value) -> Option<String> {
     let choices = choices(schema);
     let given = schema.get("examples").and_then(|examples| examples.get(0));
-    match given.or_else(|| schema.get("default")) {
+    let teaches = |default: &&Value| !default.is_object() && !default.is_boolean();
+    match given.or_else(|| schema.get("default").filter(teaches)) {
         Some(example) => in_toml(example),
         None if !choices.is_empty() => choices.first().map(|choice| format!("\"{choice}\"")),
         None => schema
