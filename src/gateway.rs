@@ -1,7 +1,7 @@
 //! The way of a request.
-/// Which generated images are kept, and where?
-pub mod images;
 /// What is asked?
 pub mod inspect;
+/// Which generated images are kept, and where?
+pub mod images;
 /// Which models are there?
 pub mod models;

@@ -71,16 +71,12 @@ fn pools_can_answer(model: &Node<'_, '_>, pools: Option<&[Pool<'_>]>, findings: 
 }
 
 fn unknown_pool(name: &str, pools: &[Pool<'_>]) -> String {
-    match nearest(name, pools.iter().map(|pool| pool.name)) {
-        Some(near) => format!("names a pool that does not exist; did you mean {near}?"),
-        None => {
-            let names: Vec<&str> = pools.iter().map(|pool| pool.name).collect();
-            format!(
-                "names a pool that does not exist; there are: {}",
-                names.join(", ")
-            )
-        }
-    }
+    let known: Vec<&str> = pools.iter().map(|pool| pool.name).collect();
+    let hint = match nearest(name, &known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    format!("names a pool that does not exist; {hint}")
 }
 
 fn misfit(modality: &str, pool: &Pool<'_>) -> Option<String> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{ApiKey, Config, Modality, Problems, Source, load, redacted, schema};
+use crate::config::problem::Problems;
+use crate::config::{ApiKey, Config, Modality, Source, load, redacted, schema};
 use crate::names::Secret;
 
 const SHIPPED: &str = include_str!("../../../conf/spafe.toml");
@@ -226,8 +227,8 @@ timeouts = { connect = "1500ms" }
     let pool = &config.pools[0];
     assert_eq!(pool.targets[0].url.as_str(), "https://a.example/v1");
     assert_eq!((pool.targets[0].weight, pool.targets[1].weight), (1, 2));
-    assert_eq!(pool.timeouts.first_event, Duration::from_secs(300));
-    assert_eq!(pool.timeouts.answer, Duration::from_secs(120));
+    assert_eq!(pool.timeouts.first_event, Duration::from_mins(5));
+    assert_eq!(pool.timeouts.answer, Duration::from_mins(2));
     let model = &config.models[0];
     assert!(model.is_pattern);
     assert_eq!(model.pools[0].name.as_deref(), Some("b"));
@@ -237,7 +238,8 @@ timeouts = { connect = "1500ms" }
     );
     assert_eq!(model.timeouts.connect, Some(Duration::from_millis(1500)));
     assert_eq!(model.timeouts.answer, None);
-    assert_eq!(config.version, blake3::hash(text.as_bytes()).to_hex()[..12]);
+    let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+    assert!(hash.starts_with(&config.version) && config.version.len() == 12);
 }
 
 #[test]
