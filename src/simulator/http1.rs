@@ -180,6 +180,7 @@ fn parse(request: &mut Request) -> Result<(), &'static str> {
         let name = String::from_utf8_lossy(name).into_owned();
         request.headers.push((name, value));
     }
+    request.authority = request.header("host").unwrap_or_default().to_owned();
     Ok(())
 }
 

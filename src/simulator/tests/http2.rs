@@ -86,6 +86,7 @@ async fn a_large_request_arrives_whole_and_a_stream_comes_back() {
     let request = simulator.next_request().await.unwrap();
     assert_eq!(request.version, http::Version::HTTP_2);
     assert_eq!(request.body_hash, blake3::hash(&large));
+    assert_eq!(request.authority, "localhost");
     assert_eq!(
         (request.method.as_str(), request.target.as_str()),
         ("POST", "/v1/chat/completions?a=b")

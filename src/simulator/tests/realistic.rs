@@ -128,6 +128,28 @@ async fn a_stream_says_the_same_event_by_event() {
 }
 
 #[tokio::test]
+async fn a_script_can_say_its_own_words_in_the_same_form() {
+    let simulator = started(Options::test()).await;
+    simulator.push(Script::chat("m", "It is so."));
+    simulator.push(Script::chat_stream("m", &["It is", " so."]));
+    let (_, whole) = posted(&simulator, CHAT, &json!({})).await;
+    assert_eq!(whole["choices"][0]["message"]["content"], "It is so.");
+    assert_eq!(whole["usage"]["completion_tokens"], 3);
+    let events = events(&simulator, &json!({})).await;
+    let said: Vec<&str> = events.iter().map(String::as_str).collect();
+    let [role, first, second, finish, "[DONE]"] = said[..] else {
+        panic!("five events: {said:?}");
+    };
+    assert!(role.contains(r#""role":"assistant""#), "{role}");
+    assert!(first.contains(r#""delta":{"content":"It is"}"#), "{first}");
+    assert!(second.contains(r#""delta":{"content":" so."}"#), "{second}");
+    assert!(
+        finish.contains(r#""delta":{},"finish_reason":"stop""#),
+        "{finish}"
+    );
+}
+
+#[tokio::test]
 async fn a_stream_keeps_the_pace_of_a_model() {
     let options = Options {
         first_token: Duration::from_millis(80),
