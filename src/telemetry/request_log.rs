@@ -287,7 +287,7 @@ mod tests {
         thread::scope(|scope| {
             for letter in *b"abcd" {
                 let requests = &requests;
-                scope.spawn(move || (0..500).for_each(|_| requests.write(&[letter; 300])));
+                scope.spawn(move || (0..500).for_each(|_| requests.write([letter; 300])));
             }
         });
         drop(requests);
@@ -306,7 +306,7 @@ mod tests {
     fn a_line_is_written_without_waiting_for_the_end() {
         let (log, mut reader) = piped();
         log.write(b"now");
-        log.write("here\n".to_owned());
+        log.write("here\n");
         let mut line = [0; 9];
         reader.read_exact(&mut line).unwrap();
         assert_eq!(&line, b"now\nhere\n");
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_line_larger_than_the_buffer_is_dropped_alone() {
         let (log, mut reader) = piped();
-        log.write(&vec![b'x'; BUFFER_BYTES_MAX]);
+        log.write(vec![b'x'; BUFFER_BYTES_MAX]);
         log.write(b"next");
         assert_eq!(log.dropped(), 1);
         drop(log);
