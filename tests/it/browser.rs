@@ -44,8 +44,15 @@ async fn a_preflight_is_answered_without_asking_anybody() {
             assert!(headers.contains(header), "{header}: {answer:?}");
         }
         let age = answer.field("access-control-max-age").unwrap();
-        assert!((1..=7200).contains(&age.parse::<u32>().unwrap()), "{answer:?}");
-        assert!(answer.field("access-control-allow-private-network").is_none());
+        assert!(
+            (1..=7200).contains(&age.parse::<u32>().unwrap()),
+            "{answer:?}"
+        );
+        assert!(
+            answer
+                .field("access-control-allow-private-network")
+                .is_none()
+        );
     }
     assert!(upstream.requests().is_empty());
 }
@@ -54,7 +61,13 @@ async fn a_preflight_is_answered_without_asking_anybody() {
 async fn a_page_without_an_origin_of_its_own_may_ask_too() {
     let upstream = upstream().await;
     let gateway = any_origin(&base(&upstream)).start();
-    let answer = preflight(&gateway, "/v1/chat/completions", "Origin: null", "content-type").await;
+    let answer = preflight(
+        &gateway,
+        "/v1/chat/completions",
+        "Origin: null",
+        "content-type",
+    )
+    .await;
     assert_eq!(answer.status, 204, "{answer:?}");
     assert!(is_open_to(&answer, "null"), "{answer:?}");
 }
@@ -76,12 +89,19 @@ async fn where_origins_are_listed_others_are_told_nothing() {
         let asked = preflight(&gateway, "/v1/chat/completions", &line, "content-type").await;
         let mut connection = Connection::open(gateway.address).await;
         connection
-            .send(post("/v1/chat/completions", &[&line], ask("gpt-4o", false).as_bytes()))
+            .send(post(
+                "/v1/chat/completions",
+                &[&line],
+                ask("gpt-4o", false).as_bytes(),
+            ))
             .await;
         for answer in [asked, connection.answer().await] {
             assert_eq!(is_open_to(&answer, origin), is_ours, "{origin}: {answer:?}");
             // A cache must not give one origin what another was told.
-            let vary = answer.field("vary").unwrap_or_default().to_ascii_lowercase();
+            let vary = answer
+                .field("vary")
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             assert!(vary.contains("origin"), "{origin}: {answer:?}");
         }
     }
@@ -102,14 +122,15 @@ async fn an_origin_larger_than_a_head_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_carries_what_a_page_needs_to_read_it() {
     let (setup, _upstreams) = faults().await;
-    let gateway = setup
-        .tables("")
-        .start();
+    let gateway = setup.start();
     let mut cases: Vec<(u16, Vec<u8>)> = Vec::new();
     let chat = "/v1/chat/completions";
     for fault in &FAULTS {
         for stream in [false, true] {
-            cases.push((fault.status, post(chat, &[ORIGIN], ask(fault.model, stream).as_bytes())));
+            cases.push((
+                fault.status,
+                post(chat, &[ORIGIN], ask(fault.model, stream).as_bytes()),
+            ));
         }
     }
     let large = vec![b' '; BODY_BYTES_MAX + 1];
@@ -130,7 +151,9 @@ async fn every_error_carries_what_a_page_needs_to_read_it() {
     ]);
     for (status, bytes) in cases {
         let mut connection = Connection::open(gateway.address).await;
-        connection.send(&bytes[..bytes.len().min(BODY_BYTES_MAX)]).await;
+        connection
+            .send(&bytes[..bytes.len().min(BODY_BYTES_MAX)])
+            .await;
         let answer = connection.head().await;
         assert_eq!(answer.status, status, "{answer:?}");
         assert!(is_open_to(&answer, "https://app.example"), "{answer:?}");
@@ -162,7 +185,10 @@ async fn preflight(gateway: &Gateway, path: &str, origin: &str, headers: &str) -
 
 /// Whether a page of this origin may read the answer; credentials are never part of it.
 fn is_open_to(answer: &Answer, origin: &str) -> bool {
-    assert!(answer.field("access-control-allow-credentials").is_none(), "{answer:?}");
+    assert!(
+        answer.field("access-control-allow-credentials").is_none(),
+        "{answer:?}"
+    );
     answer
         .field("access-control-allow-origin")
         .is_some_and(|allowed| allowed == "*" || allowed == origin)

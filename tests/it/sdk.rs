@@ -71,7 +71,10 @@ async fn python_asks_over_tls_and_http2() {
         "http2.py",
         &[
             ("SPAFE_URL", &gateway.tls_url("")),
-            ("SPAFE_CERTIFICATE", gateway.certificate.as_ref().unwrap().to_str().unwrap()),
+            (
+                "SPAFE_CERTIFICATE",
+                gateway.certificate.as_ref().unwrap().to_str().unwrap(),
+            ),
         ],
     );
 }
@@ -86,7 +89,10 @@ async fn rust_lists_the_models_of_the_demo() {
     let expected = std::fs::read_to_string(repository("tests/models.txt")).unwrap();
     let expected: BTreeSet<&str> = expected.lines().collect();
     assert_eq!(listed.len(), 47);
-    assert_eq!(listed.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(
+        listed.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        expected
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +108,10 @@ async fn rust_asks_at_once_and_streamed() {
         .await
         .unwrap();
     let content = answer.choices[0].message.content.as_deref();
-    assert!(content.is_some_and(|content| !content.is_empty()), "{answer:?}");
+    assert!(
+        content.is_some_and(|content| !content.is_empty()),
+        "{answer:?}"
+    );
 
     let mut events = soon("a stream", client.chat().create_stream(rust_ask("gpt-4o")))
         .await
@@ -121,7 +130,10 @@ async fn rust_is_told_what_failed() {
     let (setup, _upstreams) = faults().await;
     let gateway = setup.start();
     // One try: the client's own patience with a 429 is not what is tested.
-    for fault in FAULTS.iter().filter(|fault| (400..429).contains(&fault.status)) {
+    for fault in FAULTS
+        .iter()
+        .filter(|fault| (400..429).contains(&fault.status))
+    {
         let asked = rust_client(&gateway);
         let error = soon("an error", asked.chat().create(rust_ask(fault.model)))
             .await
@@ -131,7 +143,11 @@ async fn rust_is_told_what_failed() {
         };
         let shown = format!("{error:?}");
         assert!(shown.contains(fault.words), "{}: {shown}", fault.model);
-        assert!(shown.contains(fault.code.unwrap()), "{}: {shown}", fault.model);
+        assert!(
+            shown.contains(fault.code.unwrap()),
+            "{}: {shown}",
+            fault.model
+        );
     }
 }
 

@@ -145,7 +145,11 @@ fn assert_none(faults: impl IntoIterator<Item = String>) {
 
 /// Every Rust file.
 fn rust() -> impl Iterator<Item = Source> {
-    committed().filter(|file| Path::new(&file.path).extension().is_some_and(|end| end == "rs"))
+    committed().filter(|file| {
+        Path::new(&file.path)
+            .extension()
+            .is_some_and(|end| end == "rs")
+    })
 }
 
 /// Every text file that is committed, or would be by the next commit: all but
@@ -175,6 +179,11 @@ fn committed() -> impl Iterator<Item = Source> {
 /// `None` where the file holds no text.
 fn read(root: &Path, path: &PathBuf) -> Option<Source> {
     let text = String::from_utf8(std::fs::read(path).unwrap()).ok()?;
-    let path = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    let path = path
+        .strip_prefix(root)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     Some(Source { path, text })
 }

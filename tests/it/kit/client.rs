@@ -125,7 +125,10 @@ impl Connection {
 
     async fn until(&mut self, end: &[u8], what: &str) -> Vec<u8> {
         loop {
-            let found = self.unread.windows(end.len()).position(|bytes| bytes == end);
+            let found = self
+                .unread
+                .windows(end.len())
+                .position(|bytes| bytes == end);
             if let Some(start) = found {
                 let rest = self.unread.split_off(start + end.len());
                 return std::mem::replace(&mut self.unread, rest);
@@ -170,8 +173,7 @@ impl Answer {
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|_| panic!("no JSON: {:?}", self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text()))
     }
 
     /// The body as text.

@@ -293,11 +293,14 @@ fn keep_output(
 
 /// A new certificate for `localhost`, its own authority, and its key.
 fn write_certificate(folder: &TempDir) -> PathBuf {
-    let made =
-        rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
-            .unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .unwrap();
     let certificate = folder.path().join("certificate.pem");
     std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(
+        folder.path().join("key.pem"),
+        made.signing_key.serialize_pem(),
+    )
+    .unwrap();
     certificate
 }

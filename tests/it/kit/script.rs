@@ -12,13 +12,21 @@ use super::repository;
 pub(crate) fn python(name: &str, environment: &[(&str, &str)]) {
     set_up();
     let python = repository("target/test-env/python/bin/python");
-    run(Command::new(python), &format!("tests/python/{name}"), environment);
+    run(
+        Command::new(python),
+        &format!("tests/python/{name}"),
+        environment,
+    );
 }
 
 /// Runs a script of `tests/node`, beside which set-up has put its packages.
 pub(crate) fn node(name: &str, environment: &[(&str, &str)]) {
     set_up();
-    run(Command::new("node"), &format!("tests/node/{name}"), environment);
+    run(
+        Command::new("node"),
+        &format!("tests/node/{name}"),
+        environment,
+    );
 }
 
 /// Takes a blink where everything is there.

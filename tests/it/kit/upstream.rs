@@ -80,18 +80,90 @@ pub(crate) async fn faults() -> (Setup, Vec<Simulator>) {
 
 /// What clients must see of [`faults`], streamed or not.
 pub(crate) const FAULTS: [Fault; 12] = [
-    fault("no-such-model", 404, "invalid_request_error", "model_not_found", "no-such-model"),
-    fault("refuses", 400, "invalid_request_error", "too_short", "Please say more."),
-    fault("conflicts", 409, "invalid_request_error", "in_use", "Somebody else does this."),
-    fault("cannot-process", 422, "invalid_request_error", "odd", "That is odd."),
-    fault("rejects-our-key", 502, "upstream_error", "upstream_auth", "credential"),
-    fault("is-rate-limited", 429, "rate_limit_error", "upstream_rate_limited", "rate limited"),
-    fault("is-overloaded", 503, "overloaded_error", "overloaded", "overloaded"),
-    fault("talks-nonsense", 502, "upstream_error", "upstream_invalid_response", "valid answer"),
-    fault("hangs-up", 502, "upstream_error", "upstream_unavailable", "broke off"),
-    fault("says-nothing", 504, "upstream_error", "upstream_timeout", "too long"),
-    fault("nobody-listens", 502, "upstream_error", "upstream_unavailable", "reached"),
-    fault("has-no-key", 503, "overloaded_error", "no_healthy_upstream", "another model"),
+    fault(
+        "no-such-model",
+        404,
+        "invalid_request_error",
+        "model_not_found",
+        "no-such-model",
+    ),
+    fault(
+        "refuses",
+        400,
+        "invalid_request_error",
+        "too_short",
+        "Please say more.",
+    ),
+    fault(
+        "conflicts",
+        409,
+        "invalid_request_error",
+        "in_use",
+        "Somebody else does this.",
+    ),
+    fault(
+        "cannot-process",
+        422,
+        "invalid_request_error",
+        "odd",
+        "That is odd.",
+    ),
+    fault(
+        "rejects-our-key",
+        502,
+        "upstream_error",
+        "upstream_auth",
+        "credential",
+    ),
+    fault(
+        "is-rate-limited",
+        429,
+        "rate_limit_error",
+        "upstream_rate_limited",
+        "rate limited",
+    ),
+    fault(
+        "is-overloaded",
+        503,
+        "overloaded_error",
+        "overloaded",
+        "overloaded",
+    ),
+    fault(
+        "talks-nonsense",
+        502,
+        "upstream_error",
+        "upstream_invalid_response",
+        "valid answer",
+    ),
+    fault(
+        "hangs-up",
+        502,
+        "upstream_error",
+        "upstream_unavailable",
+        "broke off",
+    ),
+    fault(
+        "says-nothing",
+        504,
+        "upstream_error",
+        "upstream_timeout",
+        "too long",
+    ),
+    fault(
+        "nobody-listens",
+        502,
+        "upstream_error",
+        "upstream_unavailable",
+        "reached",
+    ),
+    fault(
+        "has-no-key",
+        503,
+        "overloaded_error",
+        "no_healthy_upstream",
+        "another model",
+    ),
 ];
 
 const fn fault(
@@ -115,18 +187,30 @@ fn scripts() -> Vec<(&'static str, Script)> {
     let event_bytes = "data: \n\n".len() + first.len();
     vec![
         ("refuses", refusal(400, "too_short", "Please say more.")),
-        ("conflicts", refusal(409, "in_use", "Somebody else does this.")),
+        (
+            "conflicts",
+            refusal(409, "in_use", "Somebody else does this."),
+        ),
         ("cannot-process", refusal(422, "odd", "That is odd.")),
-        ("rejects-our-key", refusal(401, "invalid_api_key", "Wrong key sk-1234.")),
+        (
+            "rejects-our-key",
+            refusal(401, "invalid_api_key", "Wrong key sk-1234."),
+        ),
         (
             "is-rate-limited",
             refusal(429, "slow", "Slow down.").header("Retry-After", "7"),
         ),
         ("is-overloaded", refusal(503, "busy", "Too busy.")),
-        ("talks-nonsense", Script::raw("SSH-2.0-OpenSSH_9.2\r\n\r\n").cut_after(23)),
+        (
+            "talks-nonsense",
+            Script::raw("SSH-2.0-OpenSSH_9.2\r\n\r\n").cut_after(23),
+        ),
         ("hangs-up", Script::close()),
         ("says-nothing", Script::stall()),
-        (BREAKING, Script::sse(&[first, first]).cut_after(event_bytes + 20)),
+        (
+            BREAKING,
+            Script::sse(&[first, first]).cut_after(event_bytes + 20),
+        ),
     ]
 }
 

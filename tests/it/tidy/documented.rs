@@ -44,7 +44,10 @@ fn every_configuration_key_is_in_an_example_file() {
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_is_there() {
     let registered = registered_metrics();
-    assert!(!registered.is_empty(), "no metric was found: the check is blind");
+    assert!(
+        !registered.is_empty(),
+        "no metric was found: the check is blind"
+    );
     let documents: Vec<Source> = files(&METRICS_DOCUMENTS).collect();
     let documented: BTreeSet<String> = documents
         .iter()
@@ -117,7 +120,13 @@ fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 if name == "properties" {
-                    keys.extend(value.as_object().into_iter().flatten().map(|(key, _)| key.clone()));
+                    keys.extend(
+                        value
+                            .as_object()
+                            .into_iter()
+                            .flatten()
+                            .map(|(key, _)| key.clone()),
+                    );
                 }
                 collect_keys(value, keys);
             }
@@ -147,7 +156,10 @@ fn files(paths: &[&str]) -> impl Iterator<Item = Source> {
 fn a_key_is_seen_where_it_is_set_or_opens_a_table() {
     assert!(line_has_key("listen = []", "listen"));
     assert!(line_has_key("# listen  = []", "listen"));
-    assert!(line_has_key("targets = [{ url = \"x\", weight = 1 }]", "weight"));
+    assert!(line_has_key(
+        "targets = [{ url = \"x\", weight = 1 }]",
+        "weight"
+    ));
     assert!(line_has_key("[[pools]]", "pools"));
     assert!(line_has_key("# [server.tls]", "tls"));
     assert!(!line_has_key("tls_listen = []", "listen"));

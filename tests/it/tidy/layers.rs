@@ -28,9 +28,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("admin", &["gateway", "config", "names", "sys"]),
     ("pages", &["config", "names"]),
     ("gateway", &["*"]),
-    ("snapshot", &["config", "names", "route", "client", "limit", "cache", "pools"]),
+    (
+        "snapshot",
+        &[
+            "config", "names", "route", "client", "limit", "cache", "pools",
+        ],
+    ),
     ("refusal", &["*"]),
-    ("record", &["client", "route", "names", "sys", "config", "telemetry", "openai", "pools"]),
+    (
+        "record",
+        &[
+            "client",
+            "route",
+            "names",
+            "sys",
+            "config",
+            "telemetry",
+            "openai",
+            "pools",
+        ],
+    ),
     ("pools", &["config", "names", "sys"]),
     ("images", &["config", "names", "sys"]),
     ("models", &["config", "names", "openai", "route"]),
@@ -51,7 +68,10 @@ fn a_file_imports_only_what_lies_under_it() {
     let modules: BTreeSet<Vec<String>> = files.iter().map(|file| module(&file.path)).collect();
     let mut faults = Vec::new();
     let mut imports_seen = 0;
-    for file in files.iter().filter(|file| !file.path.ends_with("/tests.rs")) {
+    for file in files
+        .iter()
+        .filter(|file| !file.path.ends_with("/tests.rs"))
+    {
         let importer = unit(&module(&file.path));
         for (at, imported) in imports(file) {
             let Some(target) = (1..=imported.len())
@@ -202,7 +222,10 @@ fn a_use_tree_is_read_to_its_leaves() {
     check("a::B;", &["a::B"]);
     check("a::{B, C};", &["a::B", "a::C"]);
     check("{a::B, c::{D, e::F}};", &["a::B", "c::D", "c::e::F"]);
-    check("a::{\n    B,\n    c::{D, E},\n};", &["a::B", "a::c::D", "a::c::E"]);
+    check(
+        "a::{\n    B,\n    c::{D, E},\n};",
+        &["a::B", "a::c::D", "a::c::E"],
+    );
     check("a::call(1)", &["a::call"]);
     check("a::B { x: 1 }", &["a::B"]);
 }
