@@ -1,0 +1,33 @@
+//! What words are the tests written in?
+//!
+//! A `Gateway` is the real program with a configuration made for the test, an
+//! upstream stands behind it, and a client in front. Waiting is always
+//! bounded: a test that hangs says what it waited for.
+
+/// A connection on which a test sends exact bytes.
+pub(crate) mod client;
+/// The real program, started and ended.
+pub(crate) mod gateway;
+/// Scripts in other languages, run to their end.
+pub(crate) mod script;
+/// The simulator, run at full speed behind a gateway.
+pub(crate) mod upstream;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long anything in a test may take that should take no time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A path in this repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Awaits something that must happen soon; fails with its name where it does not.
+pub(crate) async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, wait).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
+    }
+}

@@ -1,0 +1,306 @@
+//! How does a test get a running gateway?
+//!
+//! It writes a configuration as an operator would, TOML and all, and starts the
+//! program on it: what is tested is what is shipped, from the command line to
+//! the exit status. Ports are the system's choice, told by the program itself.
+//! Whatever it prints is kept and shown where a test fails.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use super::{PATIENCE, repository};
+
+/// The configuration and the arguments of a gateway that a test wants.
+pub(crate) struct Setup {
+    server: String,
+    tables: String,
+    arguments: Vec<String>,
+    shipped: bool,
+    tls: bool,
+}
+
+/// A running gateway. It is killed when the test lets go of it.
+pub(crate) struct Gateway {
+    /// Where it listens in plaintext.
+    pub(crate) address: SocketAddr,
+    /// Where it listens with TLS, if the test wanted that.
+    pub(crate) tls_address: Option<SocketAddr>,
+    /// Where its admin listener is.
+    pub(crate) admin: SocketAddr,
+    /// The certificate to trust, PEM, if the test wanted TLS.
+    pub(crate) certificate: Option<PathBuf>,
+    child: Child,
+    output: Arc<Mutex<String>>,
+    _folder: TempDir,
+}
+
+impl Setup {
+    /// Nothing but listeners on ports of the system's choice.
+    pub(crate) fn new() -> Self {
+        Self {
+            server: String::new(),
+            tables: String::new(),
+            arguments: Vec::new(),
+            shipped: false,
+            tls: false,
+        }
+    }
+
+    /// The shipped configuration, every pool of it served by the built-in upstream.
+    pub(crate) fn demo() -> Self {
+        let mut setup = Self::new();
+        setup.shipped = true;
+        setup.argument("--demo")
+    }
+
+    /// One more argument of `spafe serve`.
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// One more line of `[server]`.
+    pub(crate) fn server(mut self, line: &str) -> Self {
+        writeln!(self.server, "{line}").unwrap();
+        self
+    }
+
+    /// A listener that speaks TLS, with a certificate for `localhost`.
+    pub(crate) fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Any other tables, as they stand in a file.
+    pub(crate) fn tables(mut self, text: &str) -> Self {
+        writeln!(self.tables, "\n{text}").unwrap();
+        self
+    }
+
+    /// A pool with these targets in its order.
+    pub(crate) fn pool(self, name: &str, targets: &[&str]) -> Self {
+        self.pool_with(name, targets, "")
+    }
+
+    /// A pool with these targets and more keys of its table.
+    pub(crate) fn pool_with(mut self, name: &str, targets: &[&str], keys: &str) -> Self {
+        write!(self.tables, "\n[[pools]]\nname = {name:?}\ntargets = [").unwrap();
+        for target in targets {
+            write!(self.tables, "{{ url = {target:?} }}, ").unwrap();
+        }
+        writeln!(self.tables, "]\n{keys}").unwrap();
+        self
+    }
+
+    /// A text model that these pools serve.
+    pub(crate) fn model(self, id: &str, pools: &[&str]) -> Self {
+        self.model_with(id, pools, "")
+    }
+
+    /// A model that these pools serve, and more keys of its table.
+    pub(crate) fn model_with(mut self, id: &str, pools: &[&str], keys: &str) -> Self {
+        writeln!(
+            self.tables,
+            "\n[[models]]\nid = {id:?}\npools = {pools:?}\n{keys}"
+        )
+        .unwrap();
+        self
+    }
+
+    /// Starts the program and waits until it says that it listens.
+    pub(crate) fn start(self) -> Gateway {
+        let folder = TempDir::with_prefix("spafe-test-").unwrap();
+        let certificate = self.tls.then(|| write_certificate(&folder));
+        let config = if self.shipped {
+            repository("conf/spafe.toml")
+        } else {
+            let path = folder.path().join("spafe.toml");
+            std::fs::write(&path, self.text()).unwrap();
+            path
+        };
+        let mut child = Command::new(env!("CARGO_BIN_EXE_spafe"))
+            .arg("serve")
+            .arg("--config")
+            .arg(config)
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(&self.arguments)
+            .current_dir(folder.path())
+            // A developer's own keys and settings have no part in a test.
+            .env_clear()
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+
+        let output = Arc::new(Mutex::new(String::new()));
+        let (told, lines) = sync_channel(1024);
+        keep_output(child.stdout.take().unwrap(), &output, told.clone());
+        keep_output(child.stderr.take().unwrap(), &output, told);
+        let mut starting = Starting::default();
+        let deadline = Instant::now() + PATIENCE;
+        while !starting.is_complete(self.tls) {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => starting.line(&line),
+                Err(reason) => {
+                    let _ = child.kill();
+                    let status = child.wait();
+                    let waited = match reason {
+                        RecvTimeoutError::Timeout => "did not say where it listens",
+                        RecvTimeoutError::Disconnected => "ended",
+                    };
+                    panic!(
+                        "the gateway {waited} ({status:?}):\n{}",
+                        output.lock().unwrap()
+                    );
+                }
+            }
+        }
+        Gateway {
+            address: starting.plain.unwrap(),
+            tls_address: starting.tls,
+            admin: starting.admin.unwrap(),
+            certificate,
+            child,
+            output,
+            _folder: folder,
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self { server, tables, .. } = self;
+        let tls = if self.tls {
+            "[server.tls]\nlisten = [\"127.0.0.1:0\"]\ncert = { file = \"certificate.pem\" }\nkey = { file = \"key.pem\" }\n"
+        } else {
+            ""
+        };
+        format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nthreads = 2\n{server}\n{tls}{tables}"
+        )
+    }
+}
+
+impl Gateway {
+    /// The address of a path at the plaintext listener.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The address of a path at the listener with TLS.
+    pub(crate) fn tls_url(&self, path: &str) -> String {
+        let port = self
+            .tls_address
+            .expect("the setup asked for no TLS: call Setup::tls")
+            .port();
+        format!("https://localhost:{port}{path}")
+    }
+
+    /// The address of a path at the admin listener.
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    /// Everything that the program printed until now.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// Asks the program to end, as an orchestrator does, and waits for that.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        super::soon("the gateway's end", async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let output = self.output.lock().map(|text| text.clone());
+            eprintln!(
+                "--- the gateway's output\n{}---",
+                output.unwrap_or_default()
+            );
+        }
+    }
+}
+
+/// What the program has told of its addresses.
+#[derive(Default)]
+struct Starting {
+    plain: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+}
+
+impl Starting {
+    fn line(&mut self, line: &str) {
+        for (words, place) in [
+            ("listening on http://", &mut self.plain),
+            ("listening on https://", &mut self.tls),
+            ("admin on http://", &mut self.admin),
+        ] {
+            if let Some(address) = line.strip_prefix(words) {
+                *place = Some(address.trim().parse().unwrap());
+            }
+        }
+    }
+
+    fn is_complete(&self, tls: bool) -> bool {
+        self.plain.is_some() && self.admin.is_some() && self.tls.is_some() == tls
+    }
+}
+
+/// Keeps what a pipe brings until its end, and tells each line while somebody listens.
+fn keep_output(
+    pipe: impl Read + Send + 'static,
+    output: &Arc<Mutex<String>>,
+    told: SyncSender<String>,
+) {
+    let output = Arc::clone(output);
+    std::thread::spawn(move || {
+        let mut told = Some(told);
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { break };
+            {
+                let mut output = output.lock().unwrap();
+                output.push_str(&line);
+                output.push('\n');
+            }
+            told = told.filter(|told| told.send(line).is_ok());
+        }
+    });
+}
+
+/// A new certificate for `localhost`, its own authority, and its key.
+fn write_certificate(folder: &TempDir) -> PathBuf {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .unwrap();
+    let certificate = folder.path().join("certificate.pem");
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(
+        folder.path().join("key.pem"),
+        made.signing_key.serialize_pem(),
+    )
+    .unwrap();
+    certificate
+}

@@ -1,0 +1,240 @@
+//! Who may import whom?
+//!
+//! The way of a request is a line: each step takes what earlier steps answered
+//! and knows no later one, and no step calls another; only `gateway.rs` does.
+//! That is what keeps a step readable and testable by itself.
+
+use std::collections::BTreeSet;
+
+use super::{Source, assert_none, rust};
+
+/// The steps in the order of a request. A step may import **types** of earlier ones.
+const STEPS: [&str; 9] = [
+    "door", "client", "limit", "body", "inspect", "route", "cache", "exchange", "relay",
+];
+
+/// What any step may import: what lies under all of them, and the two that
+/// collect what steps give back, errors (`refusal`) and facts (`record`).
+const UNDER_STEPS: [&str; 9] = [
+    "config", "names", "openai", "snapshot", "sse", "pools", "sys", "refusal", "record",
+];
+
+/// Who may import what, steps apart. `*` is everything.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("main", &["cli"]),
+    ("cli", &["*"]),
+    ("server", &["*"]),
+    ("ingress", &["gateway", "config", "names", "sys"]),
+    ("admin", &["gateway", "config", "names", "sys"]),
+    ("pages", &["config", "names"]),
+    ("gateway", &["*"]),
+    (
+        "snapshot",
+        &[
+            "config", "names", "route", "client", "limit", "cache", "pools",
+        ],
+    ),
+    ("refusal", &["*"]),
+    (
+        "record",
+        &[
+            "client",
+            "route",
+            "names",
+            "sys",
+            "config",
+            "telemetry",
+            "openai",
+            "pools",
+        ],
+    ),
+    ("pools", &["config", "names", "sys"]),
+    ("images", &["config", "names", "sys"]),
+    ("models", &["config", "names", "openai", "route"]),
+    ("simulator", &["openai", "sys"]),
+    ("telemetry", &["config", "names"]),
+    ("openai", &["names"]),
+    ("config", &["names"]),
+    ("names", &[]),
+    ("sse", &[]),
+    ("sys", &[]),
+];
+
+#[test]
+fn a_file_imports_only_what_lies_under_it() {
+    let files: Vec<Source> = rust()
+        .filter(|file| file.path.starts_with("src/") && file.path != "src/lib.rs")
+        .collect();
+    let modules: BTreeSet<Vec<String>> = files.iter().map(|file| module(&file.path)).collect();
+    let mut faults = Vec::new();
+    let mut imports_seen = 0;
+    for file in files
+        .iter()
+        .filter(|file| !file.path.ends_with("/tests.rs"))
+    {
+        let importer = unit(&module(&file.path));
+        for (at, imported) in imports(file) {
+            let Some(target) = (1..=imported.len())
+                .rev()
+                .map(|length| &imported[..length])
+                .find(|prefix| modules.contains(*prefix))
+            else {
+                continue;
+            };
+            imports_seen += 1;
+            let item = imported.get(target.len()).map_or("", String::as_str);
+            let target = unit(target);
+            if target != importer {
+                if let Err(rule) = check(&importer, &target, item) {
+                    let path = imported.join("::");
+                    faults.push(file.fault(at, &format!("imports {path}: {rule}")));
+                }
+            }
+        }
+    }
+    assert!(imports_seen > 0, "no import was found: the check is blind");
+    assert_none(faults);
+}
+
+/// Whether a unit may import this item of another.
+fn check(importer: &str, target: &str, item: &str) -> Result<(), String> {
+    let place = |name: &str| STEPS.iter().position(|step| *step == name);
+    if let Some(here) = place(importer) {
+        return match place(target) {
+            Some(there) if there > here => Err(format!("{target} is a later step")),
+            Some(_) if !item.starts_with(char::is_uppercase) => {
+                Err("a step names types of other steps and calls none".to_owned())
+            }
+            Some(_) => Ok(()),
+            None if UNDER_STEPS.contains(&target) => Ok(()),
+            None => Err(format!("no step needs {target}")),
+        };
+    }
+    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == importer) else {
+        return Err(format!("{importer} has no line in MAY_IMPORT"));
+    };
+    if allowed.contains(&"*") || allowed.contains(&target) {
+        Ok(())
+    } else {
+        Err(format!("{importer} may import {allowed:?}"))
+    }
+}
+
+/// `src/gateway/exchange/attempt.rs` is `gateway::exchange::attempt`.
+fn module(path: &str) -> Vec<String> {
+    let path = path.trim_start_matches("src/").trim_end_matches(".rs");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// What the rules speak of: a module of the crate, or one of the gateway's.
+fn unit(module: &[String]) -> String {
+    match module {
+        [gateway, step, ..] if gateway == "gateway" => step.clone(),
+        [first, ..] => first.clone(),
+        [] => unreachable!("a module has a name"),
+    }
+}
+
+/// The whole paths that a file's product code reaches through `crate::` and `super::`.
+fn imports(file: &Source) -> Vec<(usize, Vec<String>)> {
+    let text = file.product();
+    let mut found = Vec::new();
+    for word in ["crate::", "super::"] {
+        for (at, _) in text.match_indices(word) {
+            let line = text[..at].rsplit('\n').next().unwrap();
+            let before = text[..at].chars().next_back();
+            let inside_path = before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ':'));
+            // `super::super::` is read from its first word on; prose is not code.
+            if inside_path || line.trim_start().starts_with("//") {
+                continue;
+            }
+            let mut base = match word {
+                "crate::" => Vec::new(),
+                _ => {
+                    let mut here = module(&file.path);
+                    here.pop();
+                    here
+                }
+            };
+            let mut rest = &text[at + word.len()..];
+            while let Some(more) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = more;
+            }
+            for leaf in leaves(rest) {
+                let mut path = base.clone();
+                path.extend(leaf);
+                found.push((at, path));
+            }
+        }
+    }
+    found
+}
+
+/// The paths of a use tree: `a::{b, c::{d, e}}` has three.
+fn leaves(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut path: Vec<String> = Vec::new();
+    let mut groups: Vec<usize> = Vec::new();
+    let mut name = String::new();
+    for c in text.chars() {
+        match c {
+            '{' if name.is_empty() => groups.push(path.len()),
+            '{' => break,
+            _ if c.is_alphanumeric() || c == '_' => name.push(c),
+            ':' => {
+                if !name.is_empty() {
+                    path.push(std::mem::take(&mut name));
+                }
+            }
+            ' ' | '\n' if !groups.is_empty() => {}
+            ',' | '}' if !groups.is_empty() => {
+                if !name.is_empty() {
+                    path.push(std::mem::take(&mut name));
+                    found.push(path.clone());
+                }
+                path.truncate(*groups.last().unwrap());
+                if c == '}' {
+                    groups.pop();
+                    path.truncate(groups.last().copied().unwrap_or(0));
+                    if groups.is_empty() {
+                        return found;
+                    }
+                }
+            }
+            _ => break,
+        }
+    }
+    if !name.is_empty() {
+        path.push(name);
+    }
+    found.push(path);
+    found
+}
+
+#[test]
+fn a_use_tree_is_read_to_its_leaves() {
+    #[track_caller]
+    fn check(tree: &str, expected: &[&str]) {
+        let found: Vec<String> = leaves(tree).iter().map(|leaf| leaf.join("::")).collect();
+        assert_eq!(found, expected, "{tree}");
+    }
+    check("a::B;", &["a::B"]);
+    check("a::{B, C};", &["a::B", "a::C"]);
+    check("{a::B, c::{D, e::F}};", &["a::B", "c::D", "c::e::F"]);
+    check(
+        "a::{\n    B,\n    c::{D, E},\n};",
+        &["a::B", "a::c::D", "a::c::E"],
+    );
+    check("a::call(1)", &["a::call"]);
+    check("a::B { x: 1 }", &["a::B"]);
+}
+
+#[test]
+fn a_step_knows_no_later_one_and_calls_none() {
+    assert!(check("route", "inspect", "Ask").is_ok());
+    assert!(check("route", "inspect", "inspect").is_err());
+    assert!(check("inspect", "route", "Plan").is_err());
+    assert!(check("exchange", "ingress", "Session").is_err());
+    assert!(check("config", "gateway", "Plan").is_err());
+}
