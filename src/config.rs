@@ -5,26 +5,36 @@
 //! every number is in range and every duration has a value. What comes after
 //! relies on that and never checks again.
 
-/// From the checked file to what runs.
-mod build;
-/// Walks the spanned document and finds every problem with its place.
-mod check;
-/// The configuration as serde sees the file.
-mod file;
-/// How each kind of text in it is read and written.
-mod notation;
 /// The text of a file, read within bounds.
 pub mod read;
-/// The configuration without its secrets.
-mod redact;
+
+/// The configuration as serde sees the file.
+mod file;
+
+/// How each kind of text in it is read and written.
+mod notation;
+
 /// How lengths of time and amounts of bytes are written.
 mod units;
 
+/// Walks the spanned document and finds every problem with its place.
+mod check;
+
+/// What is wrong, where.
+pub mod problem;
+
+/// From the checked file to what runs.
+mod build;
+
+/// The configuration without its secrets.
+mod redact;
+
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fmt, io};
 
+use self::problem::Problems;
 use crate::names::{ModelId, PoolName, Secret};
 
 /// The text of a configuration.
@@ -65,67 +75,6 @@ pub fn schema() -> serde_json::Value {
 pub fn redacted(config: &Config) -> serde_json::Value {
     redact::redacted(config)
 }
-
-/// Everything that is wrong with a file, in its order; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
-
-/// One thing that is wrong, where, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file.
-    pub source: String,
-    /// Counted from 1.
-    pub line: usize,
-    /// Counted from 1, in characters.
-    pub column: usize,
-    /// Such as `pools[1].targets[0].weight`; empty where the text is no TOML.
-    pub key: String,
-    /// In words that follow the key. Holds no value of the file, so no secret.
-    pub message: String,
-}
-
-impl Problems {
-    /// One by one.
-    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
-        self.0.iter()
-    }
-}
-
-impl<'a> IntoIterator for &'a Problems {
-    type Item = &'a Problem;
-    type IntoIter = std::slice::Iter<'a, Problem>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            let line_end = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_end}{problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            source,
-            line,
-            column,
-            key,
-            message,
-        } = self;
-        let colon = if key.is_empty() { "" } else { ": " };
-        write!(f, "{source}:{line}:{column}: {key}{colon}{message}")
-    }
-}
-
-impl std::error::Error for Problems {}
 
 /// A whole, checked configuration.
 #[derive(Debug, Clone)]

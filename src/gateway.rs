@@ -1,34 +1,6 @@
 //! The way of a request.
-//!
-//! The modules stand in the order in which a request meets them. [`Gateway::serve`]
-//! is the caller's side of it and [`Gateway::answer`] the upstreams' side; each
-//! line there is one question to one step, and no step calls another.
-
-/// What was called?
-pub mod door;
-/// Who is asking?
-pub mod client;
-/// What did they send?
-pub mod body;
 /// What is asked?
 pub mod inspect;
-/// Who may answer?
-pub mod route;
-/// Who answers, in fact?
-pub mod exchange;
-/// How does it reach the client?
-pub mod relay;
-/// What happened?
-pub mod record;
-
-/// Which errors can a client see?
-pub mod refusal;
-/// Who could answer, and in which state are they?
-pub mod pools;
-/// How is a model's name replaced in a body?
-pub mod splice;
-/// What do other protocols look like as OpenAI's?
-pub mod dialect;
 /// Which generated images are kept, and where?
 pub mod images;
 /// Which models are there?

@@ -23,7 +23,7 @@ pub(super) fn build(file: File, api_keys: Vec<ApiKey>, text: &str) -> Config {
         limits: limits(&file.limits),
         attempts: Attempts {
             max: file.attempts.max,
-            per_pool_max: file.attempts.per_pool_max,
+            per_pool_max: file.attempts.per_pool_max.min(file.attempts.max),
         },
         images: Images {
             store: file.images.store.0,
@@ -121,14 +121,14 @@ fn log(file: file::Log) -> Log {
     }
 }
 
-fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Pool {
+fn pool(file: file::pool::Pool, api_key: ApiKey, defaults: Timeouts) -> Pool {
     let own = file.timeouts;
     let or = |own: Option<Written<Length>>, default| own.map_or(default, |length| length.0);
     Pool {
         name: PoolName::new(&file.name.0),
         dialect: match file.dialect {
-            file::Dialect::OpenAi => Dialect::OpenAi,
-            file::Dialect::Images => Dialect::Images,
+            file::pool::Dialect::OpenAi => Dialect::OpenAi,
+            file::pool::Dialect::Images => Dialect::Images,
         },
         targets: file
             .targets
@@ -141,9 +141,9 @@ fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Pool {
         api_key,
         ca: file.ca.map(|ca| ca.file.0),
         http: match file.http {
-            file::HttpVersion::Auto => HttpVersion::Auto,
-            file::HttpVersion::Http1 => HttpVersion::Http1,
-            file::HttpVersion::Http2 => HttpVersion::Http2,
+            file::pool::HttpVersion::Auto => HttpVersion::Auto,
+            file::pool::HttpVersion::Http1 => HttpVersion::Http1,
+            file::pool::HttpVersion::Http2 => HttpVersion::Http2,
         },
         timeouts: Timeouts {
             connect: or(own.connect, defaults.connect),
@@ -157,13 +157,15 @@ fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Pool {
     }
 }
 
-fn model(file: file::Model, pool_names: &[String]) -> Model {
+fn model(file: file::model::Model, pool_names: &[String]) -> Model {
     let own = file.timeouts;
     let length = |own: Option<Written<Length>>| own.map(|length| length.0);
     let pools = file.pools.into_iter().filter_map(|reference| {
         let (pool, name) = match reference {
-            file::PoolRef::Name(pool) => (pool.0, None),
-            file::PoolRef::Renamed(renamed) => (renamed.pool.0, renamed.name.map(|name| name.0)),
+            file::model::PoolRef::Name(pool) => (pool.0, None),
+            file::model::PoolRef::Renamed(renamed) => {
+                (renamed.pool.0, renamed.name.map(|name| name.0))
+            }
         };
         let pool = pool_names.iter().position(|known| *known == pool)?;
         Some(ModelPool { pool, name })
@@ -179,8 +181,8 @@ fn model(file: file::Model, pool_names: &[String]) -> Model {
         aliases: file.aliases.into_iter().map(|alias| alias.0).collect(),
         pools,
         modality: match file.modality {
-            file::Modality::Text => Modality::Text,
-            file::Modality::Image => Modality::Image,
+            file::model::Modality::Text => Modality::Text,
+            file::model::Modality::Image => Modality::Image,
         },
         owned_by: file
             .owned_by

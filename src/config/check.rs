@@ -7,18 +7,23 @@
 //! looks at what it can make sense of and leaves the rest to the first walk, so one
 //! mistake is told once.
 
-/// Limits and deadlines that contradict one another.
-mod limits;
-/// Models, and the pools they name.
-mod models;
 /// A place in the document, and how to look around from it.
 mod node;
-/// Pools, and the secrets they name.
-mod pools;
-/// Listeners that get in each other's way.
-mod server;
+
 /// Keys, types and texts: what the schema says.
 mod structure;
+
+/// Listeners that get in each other's way.
+mod server;
+
+/// Limits and deadlines that contradict one another.
+mod limits;
+
+/// Pools, and the secrets they name.
+mod pools;
+
+/// Models, and the pools they name.
+mod models;
 
 use std::io;
 use std::ops::Range;
@@ -30,7 +35,8 @@ use toml::de::{DeTable, DeValue};
 
 use self::node::Node;
 use super::file::File;
-use super::{ApiKey, Problem, Problems, Source};
+use super::problem::{Problem, Problems};
+use super::{ApiKey, Source};
 
 /// What lies outside the file and is looked at for it.
 pub(super) struct Outside<'a> {

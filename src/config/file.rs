@@ -6,6 +6,12 @@
 //! added here is known everywhere at once; only its meaning (`build.rs`) and what
 //! it may contradict (`check/`) are said apart.
 
+/// One of `[[pools]]`.
+pub(super) mod pool;
+
+/// One of `[[models]]`.
+pub(super) mod model;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -14,10 +20,11 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::notation::{
-    Address, Day, File as FilePath, Host, Length, ModelAlias, ModelPattern, Origin, PoolLabel,
-    PublicUrl, Size, Store, TargetUrl, Variable, Words, Written,
-};
+use self::model::Model;
+use self::pool::Pool;
+use super::notation::name::File as FilePath;
+use super::notation::place::{Host, Origin, PublicUrl, Store};
+use super::notation::{Address, Length, Size, Written};
 
 /// The JSON Schema of the file, without references: the check walks along it.
 pub(super) fn schema() -> Value {
@@ -36,7 +43,7 @@ fn without_null(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(without_null),
         Value::Object(entries) => {
-            entries.retain(|key, value| key != "default" || !value.is_null());
+            entries.retain(|_, value| !value.is_null());
             if let Some(Value::Array(types)) = entries.get_mut("type") {
                 types.retain(|name| name != "null");
             }
@@ -247,7 +254,7 @@ pub(super) struct Attempts {
     /// Attempts of one request over all pools.
     #[schemars(range(min = 1, max = 20))]
     pub(super) max: usize,
-    /// Attempts of one request inside one pool; at most `max`.
+    /// Attempts of one request inside one pool; at most `max`, as by default it is.
     #[schemars(range(min = 1, max = 20))]
     pub(super) per_pool_max: usize,
 }
@@ -343,188 +350,6 @@ pub(super) enum LogFormat {
     Json,
     /// One short line for people.
     Text,
-}
-
-/// A pool of upstream targets that speak one dialect and share a credential.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Pool {
-    /// Its name: models, metrics and the header `x-spafe-upstream` name it so.
-    pub(super) name: Written<PoolLabel>,
-    /// The protocol its targets speak.
-    #[serde(default)]
-    pub(super) dialect: Dialect,
-    /// Addresses that share the pool's requests.
-    #[schemars(length(min = 1))]
-    pub(super) targets: Vec<Target>,
-    /// The credential for all targets; unset: none is sent.
-    #[expect(
-        dead_code,
-        reason = "the check has looked it up already, with its place for messages"
-    )]
-    pub(super) api_key: Option<SecretRef>,
-    /// Certificate authorities to trust for this pool instead of the system's, PEM.
-    pub(super) ca: Option<FileRef>,
-    /// Which versions of HTTP are spoken.
-    #[serde(default)]
-    pub(super) http: HttpVersion,
-    /// Deadlines that differ from `[timeouts]`.
-    #[serde(default)]
-    #[schemars(extend("default" = {}))]
-    pub(super) timeouts: PoolTimeouts,
-}
-
-/// The protocol a pool's targets speak.
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Dialect {
-    /// OpenAI chat completions.
-    #[default]
-    OpenAi,
-    /// OpenAI image generations.
-    Images,
-}
-
-/// Which versions of HTTP a pool is spoken to with.
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-pub(super) enum HttpVersion {
-    /// HTTP/2 where TLS and ALPN agree on it, else HTTP/1.1.
-    #[default]
-    #[serde(rename = "auto")]
-    Auto,
-    /// HTTP/1.1 only.
-    #[serde(rename = "1.1")]
-    Http1,
-    /// HTTP/2 only; over plaintext with prior knowledge.
-    #[serde(rename = "2")]
-    Http2,
-}
-
-/// One upstream address.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(example = serde_json::json!({ "url": "https://api.openai.com/v1" }))]
-pub(super) struct Target {
-    /// Where the paths of the dialect are appended: scheme, host, port if any, path.
-    pub(super) url: Written<TargetUrl>,
-    /// Its share of the pool's requests.
-    #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub(super) weight: u32,
-}
-
-/// Where a secret stands: in an environment variable or in a file, never here.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(
-    example = serde_json::json!({ "env": "OPENAI_API_KEY" }),
-    extend("minProperties" = 1, "maxProperties" = 1)
-)]
-pub(super) struct SecretRef {
-    /// Name of the environment variable.
-    #[expect(dead_code, reason = "see Pool::api_key")]
-    pub(super) env: Option<Written<Variable>>,
-    /// Path of the file; blanks and line ends at its end are dropped.
-    #[expect(dead_code, reason = "see Pool::api_key")]
-    pub(super) file: Option<Written<FilePath>>,
-}
-
-/// Deadlines of one pool.
-#[derive(Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolTimeouts {
-    /// TCP and TLS together.
-    pub(super) connect: Option<Written<Length>>,
-    /// From the request to the first event of a stream.
-    pub(super) first_event: Option<Written<Length>>,
-    /// From the request to the end of an answer that is no stream.
-    pub(super) answer: Option<Written<Length>>,
-    /// Between two reads of a stream.
-    pub(super) event_gap: Option<Written<Length>>,
-    /// A whole stream.
-    pub(super) stream: Option<Written<Length>>,
-    /// All attempts of a request together.
-    pub(super) request: Option<Written<Length>>,
-    /// How long an unused upstream connection is kept.
-    pub(super) idle: Option<Written<Length>>,
-}
-
-/// A model that callers can ask for.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Model {
-    /// Its exact name, or a pattern: a prefix followed by `*`.
-    pub(super) id: Written<ModelPattern>,
-    /// Other exact names.
-    #[serde(default)]
-    pub(super) aliases: Vec<Written<ModelAlias>>,
-    /// Pools in order of preference.
-    #[schemars(length(min = 1))]
-    pub(super) pools: Vec<PoolRef>,
-    /// What it makes.
-    #[serde(default)]
-    pub(super) modality: Modality,
-    /// Who made it, for the list of models; unset: the name of its first pool.
-    pub(super) owned_by: Option<Written<Words>>,
-    /// The day it appeared, for the list of models; unset: 1970-01-01.
-    pub(super) created: Option<Written<Day>>,
-    /// Deadlines that differ from its pools'.
-    #[serde(default)]
-    #[schemars(extend("default" = {}))]
-    pub(super) timeouts: ModelTimeouts,
-}
-
-/// A pool that can answer for a model.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(super) enum PoolRef {
-    /// A pool that calls the model by its id.
-    Name(Written<PoolLabel>),
-    /// A pool that calls it otherwise.
-    Renamed(RenamedPoolRef),
-}
-
-/// A pool, and what it calls the model.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RenamedPoolRef {
-    /// Name of the pool.
-    pub(super) pool: Written<PoolLabel>,
-    /// What that pool calls the model; unset: its id.
-    pub(super) name: Option<Written<Words>>,
-}
-
-/// What a model makes.
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Modality {
-    /// Text.
-    #[default]
-    Text,
-    /// Images.
-    Image,
-}
-
-/// Deadlines of one model.
-#[derive(Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ModelTimeouts {
-    /// TCP and TLS together.
-    pub(super) connect: Option<Written<Length>>,
-    /// From the request to the first event of a stream.
-    pub(super) first_event: Option<Written<Length>>,
-    /// From the request to the end of an answer that is no stream.
-    pub(super) answer: Option<Written<Length>>,
-    /// Between two reads of a stream.
-    pub(super) event_gap: Option<Written<Length>>,
-    /// A whole stream.
-    pub(super) stream: Option<Written<Length>>,
-    /// All attempts of a request together.
-    pub(super) request: Option<Written<Length>>,
-}
-
-fn one() -> u32 {
-    1
 }
 
 fn seconds(seconds: u64) -> Written<Length> {

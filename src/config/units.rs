@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(duration_text(Duration::from_millis(ms)), text);
         }
         assert_eq!(duration_text(Duration::from_secs(90)), "90s");
-        assert_eq!(duration_text(Duration::from_secs(300)), "5m");
+        assert_eq!(duration_text(Duration::from_mins(5)), "5m");
     }
 
     #[test]

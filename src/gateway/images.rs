@@ -201,6 +201,12 @@ impl ImageStore {
         }))
     }
 
+    /// Bytes that one image may have.
+    #[must_use]
+    pub fn image_bytes_max(&self) -> usize {
+        self.image_bytes_max
+    }
+
     /// What is kept now.
     #[must_use]
     pub fn stats(&self) -> ImageStats {

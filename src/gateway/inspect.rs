@@ -12,10 +12,14 @@
 
 /// What is the prompt of an image?
 pub mod image;
-/// Which spellings of a key could another reader take for a known one?
+/// Which keys could two readers take differently?
 mod keys;
+/// How far does ordinary text reach?
+mod plain;
 /// Is this JSON, strictly, and where does each value stand?
 mod scan;
+/// What is a caller told whose body is refused?
+mod texts;
 
 #[cfg(test)]
 mod tests;
@@ -61,9 +65,8 @@ pub struct Ask {
     pub messages_span: Range<usize>,
 }
 
-/// Why a body is refused. The client is told [`InspectError::code`],
-/// [`InspectError::param`] and [`InspectError::message`]; the `Display` text, with
-/// its byte offset, is for the log.
+/// Why a body is refused. The client is told code, param and message; the `Display`
+/// text, with its byte offset, is for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InspectError {
     /// Not one strict JSON object.
@@ -330,7 +333,7 @@ fn include_usage(text: &str, value: Option<&Value>) -> Result<bool, InspectError
     let Some(value) = said(value) else {
         return Ok(false);
     };
-    // serde would also read an array as a struct.
+    // Asked for an object, since serde would also read an array as a struct.
     let options: StreamOptions = (value.kind == Kind::Object)
         .then(|| text.get(value.span.clone()))
         .flatten()
@@ -362,27 +365,6 @@ impl InspectError {
         }
     }
 
-    /// The `message` of the error the client sees: constant, and says what to do.
-    #[must_use]
-    pub fn message(&self) -> &'static str {
-        match self {
-            Self::Json { fault, .. } => fault.message(),
-            Self::DuplicateKey { .. } => {
-                "A key stands twice in one object of the body. Send each key once."
-            }
-            Self::FoldedKey { .. } => {
-                "A key of the body is another spelling of a known one. Spell it exactly as documented, in lower case and without spaces or invisible characters."
-            }
-            Self::MissingField {
-                field: Field::Model,
-            } => "The body has no `model`. Name one of the models that GET /api/v1/models lists.",
-            Self::MissingField { .. } => {
-                "The body has no `messages`. Send an array of messages, each with a `role` and a `content`."
-            }
-            Self::InvalidValue { field, .. } => field.expected(),
-        }
-    }
-
     /// Where in the body the fault lies, for the log.
     #[must_use]
     pub fn offset(&self) -> Option<usize> {
@@ -392,44 +374,6 @@ impl InspectError {
             | Self::FoldedKey { offset, .. }
             | Self::InvalidValue { offset, .. } => Some(*offset),
             Self::MissingField { .. } => None,
-        }
-    }
-}
-
-impl Fault {
-    fn message(self) -> &'static str {
-        match self {
-            Self::Empty => "The request has no body. Send one JSON object.",
-            Self::ByteOrderMark => {
-                "The body begins with a byte order mark. Send UTF-8 JSON without one."
-            }
-            Self::Encoding => "The body is not UTF-8. Encode the JSON as UTF-8.",
-            Self::NotAnObject => {
-                "The body is not a JSON object. Send one object with `model` and `messages`."
-            }
-            Self::Syntax => "The body is not valid JSON. Write it with a JSON library.",
-            Self::Truncated => "The body ends in the middle of its JSON. Send the whole object.",
-            Self::Trailing => {
-                "Something follows the JSON object in the body. Send one object and nothing else."
-            }
-            Self::TooDeep => {
-                "The body nests arrays and objects too deeply. Send a flatter structure."
-            }
-            Self::TooManyKeys => {
-                "An object of the body has too many keys. Send fewer, or an array."
-            }
-            Self::ControlCharacter => {
-                "A string of the body holds a bare control character. Escape it, as \\n for a line end."
-            }
-            Self::Escape => {
-                "A string of the body holds an unknown escape. Write a backslash as \\\\."
-            }
-            Self::SurrogateInKey => {
-                "A key of the body holds half of a surrogate pair. Send keys of whole characters."
-            }
-            Self::Number => {
-                "A number of the body is not written as JSON writes numbers. Write it with a JSON library."
-            }
         }
     }
 }
@@ -451,35 +395,6 @@ impl Field {
             Self::Quality => "quality",
             Self::Style => "style",
             Self::Seed => "seed",
-        }
-    }
-
-    fn expected(self) -> &'static str {
-        match self {
-            Self::Model => {
-                "`model` must be a non-empty string. Name one of the models that GET /api/v1/models lists."
-            }
-            Self::Messages => {
-                "`messages` must be an array of messages, each with a `role` and a `content`; an image model needs one of role `user` with text."
-            }
-            Self::Stream => "`stream` must be true or false.",
-            Self::N => {
-                "`n` must be a whole number of at least 1, written without fraction or exponent."
-            }
-            Self::MaxTokens => {
-                "`max_tokens` must be a whole number, written without sign, fraction or exponent."
-            }
-            Self::MaxCompletionTokens => {
-                "`max_completion_tokens` must be a whole number, written without sign, fraction or exponent."
-            }
-            Self::User => "`user` must be a string.",
-            Self::StreamOptions => {
-                "`stream_options` must be an object whose `include_usage` is true or false."
-            }
-            Self::Size => "`size` must be a string such as \"1024x1024\".",
-            Self::Quality => "`quality` must be a string.",
-            Self::Style => "`style` must be a string.",
-            Self::Seed => "`seed` must be a whole number.",
         }
     }
 }

@@ -95,18 +95,9 @@ impl Application {
         } else {
             "http"
         };
-        let authority = request.head.strip_prefix(b":method").and_then(|_| {
-            let text = std::str::from_utf8(&request.head).ok()?;
-            text.lines()
-                .find_map(|line| line.strip_prefix(":authority: "))
-        });
-        match request
-            .header("host")
-            .or(authority)
-            .filter(|host| !host.is_empty())
-        {
-            Some(host) => format!("{scheme}://{host}"),
-            None => format!("{scheme}://{}", self.address),
+        match request.authority.as_str() {
+            "" => format!("{scheme}://{}", self.address),
+            host => format!("{scheme}://{host}"),
         }
     }
 }

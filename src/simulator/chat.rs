@@ -96,7 +96,59 @@ pub(super) fn answer(body: &Value, options: &Options, number: u64) -> Result<Scr
     })
 }
 
+impl Script {
+    /// A completion that says this, in OpenAI's form, with usage.
+    #[must_use]
+    pub fn chat(model: &str, said: &str) -> Self {
+        let tokens = tokens(said).map(str::to_owned).collect();
+        whole(
+            &Ask::of(model),
+            SCRIPTED,
+            &[Answer::of(tokens)],
+            &Options::instant(),
+        )
+    }
+
+    /// The same as a stream with one chunk for each of these, without usage.
+    #[must_use]
+    pub fn chat_stream(model: &str, said: &[&str]) -> Self {
+        let tokens = said.iter().map(|token| (*token).to_owned()).collect();
+        stream(
+            &Ask::of(model),
+            SCRIPTED,
+            &[Answer::of(tokens)],
+            &Options::instant(),
+        )
+    }
+}
+
+/// The id of every such answer: it was made before there was a request to number.
+const SCRIPTED: &str = "chatcmpl-scripted";
+
+impl Answer {
+    fn of(tokens: Vec<String>) -> Self {
+        Self {
+            tokens,
+            finish_reason: "stop",
+        }
+    }
+}
+
 impl<'a> Ask<'a> {
+    /// What a script answers that was made before anything was asked.
+    fn of(model: &'a str) -> Self {
+        Self {
+            model,
+            question: String::new(),
+            prompt_tokens: 1,
+            choices: 1,
+            tokens_max: usize::MAX,
+            stop: Vec::new(),
+            stream: false,
+            usage_in_stream: false,
+        }
+    }
+
     fn parse(body: &'a Value) -> Result<Self, Refusal> {
         let messages = match body.get("messages") {
             None => return Err(Refusal::missing("messages")),

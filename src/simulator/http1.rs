@@ -23,7 +23,7 @@ pub(super) const HEAD_BYTES_MAX: u32 = 64 * 1024;
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A chunk's size line, or one trailer, with its extensions.
 const LINE_BYTES_MAX: usize = 4 * 1024;
-/// How long a connection may wait for its next request.
+/// How long a connection may wait for its next request, and how long a body may take.
 const IDLE_MAX: Duration = Duration::from_mins(10);
 
 /// Why there is no request.
@@ -93,28 +93,30 @@ async fn next_request(
     let Ok(head) = tokio::time::timeout(IDLE_MAX, head).await else {
         return Err(Unread::Gone);
     };
-    let (head, mut parsed) = match head {
-        Ok(Some(head)) => (head.clone(), Ok(head)),
+    let (head, whole) = match head {
+        Ok(Some(head)) => (head, Ok(())),
         Ok(None) => (wire.unread.split().freeze(), Err("the head is over 64 KiB")),
         Err(Gone) if wire.unread.is_empty() => return Err(Unread::Gone),
         Err(Gone) => (wire.unread.split().freeze(), Err("the head broke off")),
     };
     let mut request = Request::new(open.number, Version::HTTP_11, head);
     request.reused = reused;
-    let length = match parsed.as_mut() {
-        Ok(_) => parse(&mut request).and_then(|()| length(&request)),
-        Err(reason) => Err(*reason),
-    };
+    let parsed = whole.and_then(|()| parse(&mut request));
+    let length = parsed.and_then(|()| length(&request));
     let entry = shared.recorder.begin(&request);
     let length = length.map_err(|reason| malformed(&entry, reason))?;
     if request.header("expect").is_some() {
         wire.out.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         wire.write_out().await.map_err(|_| gone(&entry))?;
     }
-    let body = match length {
-        Length::Known(bytes) => wire.exactly(bytes).await.map_err(|_| Unread::Gone),
-        Length::Chunked => chunked_body(wire).await,
+    let body = async {
+        match length {
+            Length::Known(bytes) => wire.exactly(bytes).await.map_err(|Gone| Unread::Gone),
+            Length::Chunked => chunked_body(wire).await,
+        }
     };
+    let body = tokio::time::timeout(IDLE_MAX, body).await;
+    let body = body.unwrap_or(Err(Unread::Gone));
     request.body = body.map_err(|unread| match unread {
         Unread::Gone => gone(&entry),
         Unread::Malformed(reason) => malformed(&entry, reason),
@@ -178,6 +180,7 @@ fn parse(request: &mut Request) -> Result<(), &'static str> {
         let name = String::from_utf8_lossy(name).into_owned();
         request.headers.push((name, value));
     }
+    request.authority = request.header("host").unwrap_or_default().to_owned();
     Ok(())
 }
 

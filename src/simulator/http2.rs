@@ -183,6 +183,7 @@ fn begin(head: &http::request::Parts, connection: usize) -> Request {
     let mut request = Request::new(connection, head.version, text.freeze());
     request.method = head.method.to_string();
     request.target.push_str(target);
+    request.authority.push_str(authority);
     let fields = head.headers.iter();
     request.headers = fields
         .map(|(name, value)| (name.to_string(), Bytes::copy_from_slice(value.as_bytes())))

@@ -43,6 +43,8 @@ pub struct Request {
     pub method: String,
     /// Path and query as they were sent.
     pub target: String,
+    /// Whom the client called: `Host`, on HTTP/2 `:authority`; empty if neither was sent.
+    pub authority: String,
     /// Names in the case in which they came, in order; on HTTP/2 without pseudo-headers.
     pub headers: Vec<(String, Bytes)>,
     /// The body, without chunk framing. Empty once it was forgotten, see [`Bounds`].
@@ -142,6 +144,7 @@ impl Request {
             head,
             method: String::new(),
             target: String::new(),
+            authority: String::new(),
             headers: Vec::new(),
             body: Bytes::new(),
             body_bytes: 0,

@@ -114,7 +114,7 @@ impl RequestLog {
         self.is_json
     }
 
-    /// Hands over one line, without its line end. Never waits for the writing.
+    /// Hands over one line, with its line end or without. Never waits for the writing.
     pub fn write(&self, line: impl AsRef<[u8]>) {
         if let Some(shared) = &self.shared {
             shared.push(line.as_ref());
@@ -140,6 +140,7 @@ impl Drop for RequestLog {
 
 impl Shared {
     fn push(&self, line: &[u8]) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let mut state = self.state();
         if state.waiting.len() + line.len() + 1 > BUFFER_BYTES_MAX {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -286,7 +287,7 @@ mod tests {
         thread::scope(|scope| {
             for letter in *b"abcd" {
                 let requests = &requests;
-                scope.spawn(move || (0..500).for_each(|_| requests.write(&[letter; 300])));
+                scope.spawn(move || (0..500).for_each(|_| requests.write([letter; 300])));
             }
         });
         drop(requests);
@@ -305,9 +306,10 @@ mod tests {
     fn a_line_is_written_without_waiting_for_the_end() {
         let (log, mut reader) = piped();
         log.write(b"now");
-        let mut line = [0; 4];
+        log.write("here\n");
+        let mut line = [0; 9];
         reader.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"now\n");
+        assert_eq!(&line, b"now\nhere\n");
         drop(log);
     }
 
@@ -333,7 +335,7 @@ mod tests {
     #[test]
     fn a_line_larger_than_the_buffer_is_dropped_alone() {
         let (log, mut reader) = piped();
-        log.write(&vec![b'x'; BUFFER_BYTES_MAX]);
+        log.write(vec![b'x'; BUFFER_BYTES_MAX]);
         log.write(b"next");
         assert_eq!(log.dropped(), 1);
         drop(log);

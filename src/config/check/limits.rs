@@ -17,19 +17,7 @@ pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
         bounds_of_a_head(&limits, findings);
     }
     if let Some(attempts) = root.get("attempts") {
-        let default = Attempts::default();
-        let max = attempts
-            .get("max")
-            .map_or(i64::try_from(default.max).ok(), |node| node.whole());
-        let per_pool = attempts
-            .get("per_pool_max")
-            .map_or(i64::try_from(default.per_pool_max).ok(), |node| {
-                node.whole()
-            });
-        if let Some((per_pool, max)) = per_pool.zip(max).filter(|(per_pool, max)| per_pool > max) {
-            let message = format!("must be at most max, and {per_pool} is more than {max}");
-            at_written(&attempts, "per_pool_max", "max", message, findings);
-        }
+        attempts_in_a_pool(&attempts, findings);
     }
     if let Some(images) = root.get("images") {
         let default = Images::default();
@@ -44,6 +32,24 @@ pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
         at_most(&images, "image_bytes_max", IMAGE_BYTES_CEILING, findings);
     }
     all_deadlines(root, findings);
+}
+
+/// Only where it is written: the default gives way to a smaller `max`.
+fn attempts_in_a_pool(attempts: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let default = i64::try_from(Attempts::default().max).ok();
+    let max = attempts.get("max").map_or(default, |node| node.whole());
+    let Some(node) = attempts.get("per_pool_max") else {
+        return;
+    };
+    if let Some((per_pool, max)) = node
+        .whole()
+        .zip(max)
+        .filter(|(per_pool, max)| per_pool > max)
+    {
+        let message =
+            format!("per_pool_max must not be more than max, and {per_pool} is more than {max}");
+        findings.add(&node, message);
+    }
 }
 
 /// An image is held in memory while it is stored.

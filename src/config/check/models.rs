@@ -8,7 +8,10 @@ use super::structure::nearest;
 
 /// Checks `[[models]]`.
 pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
-    let pools: Vec<Pool<'_>> = root.items_of("pools").iter().filter_map(Pool::of).collect();
+    let pools = root.items_of("pools");
+    // A pool whose name is missing may be the one that is meant.
+    let pools: Option<Vec<Pool<'_>>> = pools.iter().map(Pool::of).collect();
+    let pools = pools.filter(|pools| !pools.is_empty());
     let models = root.items_of("models");
     let mut names: HashMap<&str, String> = HashMap::new();
     for model in &models {
@@ -23,7 +26,7 @@ pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
                 names.insert(text, name.path().to_owned());
             }
         }
-        pools_can_answer(model, &pools, findings);
+        pools_can_answer(model, pools.as_deref(), findings);
     }
 }
 
@@ -42,7 +45,7 @@ impl<'a> Pool<'a> {
     }
 }
 
-fn pools_can_answer(model: &Node<'_, '_>, pools: &[Pool<'_>], findings: &mut Findings<'_>) {
+fn pools_can_answer(model: &Node<'_, '_>, pools: Option<&[Pool<'_>]>, findings: &mut Findings<'_>) {
     let modality = model.text_of("modality").unwrap_or("text");
     let mut seen = Vec::new();
     for reference in model.items_of("pools") {
@@ -56,6 +59,7 @@ fn pools_can_answer(model: &Node<'_, '_>, pools: &[Pool<'_>], findings: &mut Fin
             );
         }
         seen.push((name, renamed));
+        let Some(pools) = pools else { continue };
         let Some(pool) = pools.iter().find(|pool| pool.name == name) else {
             findings.add(&named, unknown_pool(name, pools));
             continue;
@@ -67,16 +71,12 @@ fn pools_can_answer(model: &Node<'_, '_>, pools: &[Pool<'_>], findings: &mut Fin
 }
 
 fn unknown_pool(name: &str, pools: &[Pool<'_>]) -> String {
-    match nearest(name, pools.iter().map(|pool| pool.name)) {
-        Some(near) => format!("names a pool that does not exist; did you mean {near}?"),
-        None => {
-            let names: Vec<&str> = pools.iter().map(|pool| pool.name).collect();
-            format!(
-                "names a pool that does not exist; there are: {}",
-                names.join(", ")
-            )
-        }
-    }
+    let known: Vec<&str> = pools.iter().map(|pool| pool.name).collect();
+    let hint = match nearest(name, &known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    format!("names a pool that does not exist; {hint}")
 }
 
 fn misfit(modality: &str, pool: &Pool<'_>) -> Option<String> {

@@ -94,7 +94,7 @@ impl<'a, 'i> Node<'a, 'i> {
     pub(super) fn read<K: Notation>(&self) -> Option<K::Value> {
         match self.value() {
             DeValue::String(text) => K::read(text).ok(),
-            DeValue::Integer(number) if K::WHOLE_NUMBERS => K::read(number.as_str()).ok(),
+            DeValue::Integer(_) if K::WHOLE_NUMBERS => K::read(&self.whole()?.to_string()).ok(),
             _ => None,
         }
     }

@@ -10,7 +10,8 @@ use super::node::Node;
 use super::server::pem;
 use super::{Findings, Outside};
 use crate::config::ApiKey;
-use crate::config::notation::{File, TargetUrl, Variable};
+use crate::config::notation::name::{File, Variable};
+use crate::config::notation::place::TargetUrl;
 use crate::names::Secret;
 
 /// Checks `[[pools]]` and looks up the credential of each, in order.

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use super::node::Node;
 use super::{Findings, Outside};
 use crate::config::file;
-use crate::config::notation::{Address, File, Notation};
+use crate::config::notation::name::File;
+use crate::config::notation::{Address, Notation};
 
 /// Checks `[server]`.
 pub(super) fn check(root: &Node<'_, '_>, outside: &Outside<'_>, findings: &mut Findings<'_>) {

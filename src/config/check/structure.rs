@@ -29,10 +29,7 @@ fn value(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
     match node.value() {
         DeValue::Table(_) => table(node, schema, findings),
         DeValue::Array(_) => list(node, schema, findings),
-        DeValue::Integer(number) => match format(schema) {
-            Some(reader) if number.radix() == 10 => report(reader(number.as_str()), node, findings),
-            _ => whole_number(node, schema, findings),
-        },
+        DeValue::Integer(_) => number(node, schema, findings),
         DeValue::String(text) => words(text, schema, node, findings),
         DeValue::Datetime(moment) => {
             if let Some(reader) = format(schema) {
@@ -44,62 +41,44 @@ fn value(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
 }
 
 fn table(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
-    let Some((table, known)) = node
-        .table()
-        .zip(schema.get("properties").and_then(Value::as_object))
-    else {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let Some((table, properties)) = node.table().zip(properties) else {
         return;
     };
+    let known: Vec<&str> = properties.keys().map(String::as_str).collect();
     for key in table.keys() {
         let name: &str = key.get_ref();
-        match known.get(name).zip(node.get(name)) {
-            Some((schema, child)) => value(&child, schema, findings),
-            None => findings.add_at(
-                &key.span(),
-                &node.path_of(&printable(name)),
-                unknown_key(name, known),
-            ),
+        if let Some((schema, child)) = properties.get(name).zip(node.get(name)) {
+            value(&child, schema, findings);
+        } else {
+            let path = node.path_of(&printable(name));
+            findings.add_at(&key.span(), &path, unknown_key(name, &known));
         }
     }
-    let required = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    for name in required
-        .filter_map(Value::as_str)
-        .filter(|name| !table.contains_key(*name))
-    {
-        let example = known
-            .get(name)
-            .and_then(example)
-            .map(|example| format!(", such as {name} = {example}"));
-        let message = format!("is missing; add it{}", example.unwrap_or_default());
+    let required = schema.get("required").and_then(Value::as_array);
+    let required = required.into_iter().flatten().filter_map(Value::as_str);
+    for name in required.filter(|name| !table.contains_key(*name)) {
+        let message = match properties.get(name).and_then(example) {
+            Some(example) => format!("is missing; add it, such as {name} = {example}"),
+            None => format!("is missing; add at least one [[{name}]]"),
+        };
         findings.add_at(&node.span(), &node.path_of(name), message);
     }
     // Only a reference to a secret bounds the number of its keys: one of two.
     let exactly_one = schema.get("maxProperties").and_then(Value::as_u64) == Some(1);
-    let present = known
-        .keys()
-        .filter(|name| table.contains_key(name.as_str()))
-        .count();
-    if exactly_one && present != 1 {
-        let names: Vec<&str> = known.keys().map(String::as_str).collect();
-        findings.add(
-            node,
-            format!("must have exactly one of {}", names.join(" and ")),
-        );
+    let present = known.iter().filter(|name| table.contains_key(**name));
+    if exactly_one && present.count() != 1 {
+        let message = format!("must have exactly one of {}", known.join(" and "));
+        findings.add(node, message);
     }
 }
 
-fn unknown_key(name: &str, known: &serde_json::Map<String, Value>) -> String {
-    match nearest(name, known.keys().map(String::as_str)) {
-        Some(near) => format!("is not a known key; did you mean {near}?"),
-        None => {
-            let names: Vec<&str> = known.keys().map(String::as_str).collect();
-            format!("is not a known key; known here: {}", names.join(", "))
-        }
-    }
+fn unknown_key(name: &str, known: &[&str]) -> String {
+    let hint = match nearest(name, known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    format!("is not a known key; {hint}")
 }
 
 fn list(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
@@ -116,20 +95,27 @@ fn list(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
     }
 }
 
-fn whole_number(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
+fn number(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
+    if let Some(reader) = format(schema) {
+        // What is too large to count is refused by the reader as what it is: no number to it.
+        let digits = node.whole().map(|whole| whole.to_string());
+        report(reader(&digits.unwrap_or_default()), node, findings);
+        return;
+    }
     let bound = |name| schema.get(name).and_then(Value::as_i64);
     let min = bound("minimum").unwrap_or(i64::MIN);
     // What is wider than 32 bits has no maximum in the schema, and needs none.
     let max = bound("maximum").unwrap_or(i64::from(u32::MAX));
     let example = example(schema).unwrap_or_else(|| min.max(1).to_string());
-    let write = format!("write a whole number such as {example}");
-    match node.whole() {
-        Some(number) if number < min => {
-            findings.add(node, format!("must be at least {min}; {write}"))
-        }
-        Some(number) if number <= max => {}
-        _ => findings.add(node, format!("must be at most {max}; {write}")),
-    }
+    let fault = match node.whole() {
+        Some(number) if number < min => format!("at least {min}"),
+        Some(number) if number <= max => return,
+        _ => format!("at most {max}"),
+    };
+    findings.add(
+        node,
+        format!("must be {fault}; write a whole number such as {example}"),
+    );
 }
 
 fn words(text: &str, schema: &Value, node: &Node<'_, '_>, findings: &mut Findings<'_>) {
@@ -152,23 +138,22 @@ fn report(result: Result<(), String>, node: &Node<'_, '_>, findings: &mut Findin
 }
 
 /// The name that was meant, if one is close.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let distance = |known: &'n str| {
-        (
-            strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()),
-            known,
-        )
-    };
-    let (edits, near) = known.map(distance).min()?;
+pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let edits = |known: &str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
+    let (edits, near) = known.iter().map(|known| (edits(known), *known)).min()?;
     (edits <= 1.max(near.len() / 3)).then_some(near)
 }
 
-/// A key as it may be shown: what is no plain name may be a secret in the wrong place.
+/// A key as it may be shown: what looks like no name may be a secret in the wrong place.
 fn printable(name: &str) -> String {
-    let plain = name
-        .chars()
-        .all(|character| character.is_ascii_lowercase() || character == '_');
-    if plain && name.len() <= 32 {
+    let letters = |character: char| character.is_ascii_alphabetic() || character == '_';
+    let short = name.len() <= 16
+        && name
+            .chars()
+            .all(|character| letters(character) || character.is_ascii_digit());
+    let long = name.len() <= 32 && name.chars().all(letters);
+    if short || long {
         name.to_owned()
     } else {
         "\"…\"".to_owned()
@@ -272,7 +257,8 @@ fn type_in_words(name: &str) -> &str {
 fn example(schema: &Value) -> Option<String> {
     let choices = choices(schema);
     let given = schema.get("examples").and_then(|examples| examples.get(0));
-    match given.or_else(|| schema.get("default")) {
+    let teaches = |default: &&Value| !default.is_object() && !default.is_boolean();
+    match given.or_else(|| schema.get("default").filter(teaches)) {
         Some(example) => in_toml(example),
         None if !choices.is_empty() => choices.first().map(|choice| format!("\"{choice}\"")),
         None => schema

@@ -12,37 +12,14 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::inspect::image::ImageAsk;
+
 /// Pictures of one answer. OpenAI makes at most ten.
 const PICTURES_MAX: usize = 16;
 
 /// Bytes of a picture's address. Signed addresses of object stores take up to two or
 /// three thousand; browsers and proxies stop at about eight.
 const URL_BYTES_MAX: usize = 8192;
-
-/// What a caller wants drawn. What is `None` is left to the upstream's defaults.
-///
-/// Source: OpenAI's API reference, `POST /images/generations`; `seed` is what servers
-/// of open models add.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Prompt {
-    /// The description.
-    pub prompt: String,
-    /// How many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub n: Option<u32>,
-    /// Pixels, such as `1024x1024`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<String>,
-    /// Such as `hd` or `high`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quality: Option<String>,
-    /// Such as `vivid`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub style: Option<String>,
-    /// Where the randomness begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<i64>,
-}
 
 /// One picture as the upstream answered it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,18 +62,30 @@ pub enum ImagesError {
     },
 }
 
-/// The body of `images/generations` for an upstream that calls the model `upstream_model`.
+/// The body of `images/generations` for an upstream that calls the model
+/// `upstream_model`: what the caller gave, and nothing else.
+///
+/// Source: OpenAI's API reference, `POST /images/generations`; `seed` is what servers
+/// of open models add.
 #[must_use]
-pub fn request(prompt: &Prompt, upstream_model: &str) -> Bytes {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        model: &'a str,
-        #[serde(flatten)]
-        prompt: &'a Prompt,
-    }
-    json(&Body {
+pub fn request(ask: &ImageAsk, upstream_model: &str) -> Bytes {
+    // Taken apart in full: a field that is added is one that must be sent.
+    let ImageAsk {
+        prompt,
+        n,
+        size,
+        quality,
+        style,
+        seed,
+    } = ask;
+    json(&Generate {
         model: upstream_model,
         prompt,
+        n: *n,
+        size: size.as_deref(),
+        quality: quality.as_deref(),
+        style: style.as_deref(),
+        seed: *seed,
     })
 }
 
@@ -180,6 +169,23 @@ pub fn chunks(id: &str, created: i64, model: &str, content: &str) -> [Bytes; 3] 
         chunk("", None, Some("stop")),
         Bytes::from_static(b"data: [DONE]\n\n"),
     ]
+}
+
+/// A request of `images/generations`; what is `None` is left to the upstream.
+#[derive(Serialize)]
+struct Generate<'a> {
+    model: &'a str,
+    prompt: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    style: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
 }
 
 /// An answer of `images/generations`, as much of it as is read.

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::{Path as FolderPath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use object_store::aws::AmazonS3Builder;
 use object_store::gcp::GoogleCloudStorageBuilder;
@@ -21,6 +21,9 @@ use super::id::ImageId;
 /// How long a cloud's passing failure is tried again; the caller waits meanwhile.
 /// The default of `object_store`, three minutes, is a batch job's.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// No image takes so long to write; an older half is left over.
+const LEFTOVER_AGE: Duration = Duration::from_hours(1);
 
 /// A store and the place in it that is ours.
 #[derive(Debug)]
@@ -109,6 +112,8 @@ impl Backend {
         })?;
         let probe = folder.join(format!(".spafe-probe-{}", std::process::id()));
         std::fs::write(&probe, b"")
+            .and_then(|()| std::fs::metadata(&probe)?.modified())
+            .and_then(|now| remove_leftovers(folder, now))
             .and_then(|()| std::fs::remove_file(&probe))
             .map_err(|source| OpenError::Write {
                 folder: folder.to_owned(),
@@ -151,6 +156,26 @@ impl Backend {
             prefix,
         })
     }
+}
+
+/// Removes what a process that was killed while it wrote left behind: `object_store`
+/// writes `NAME#1` and renames it, and never lists what was not renamed.
+fn remove_leftovers(folder: &FolderPath, now: SystemTime) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_leftover = name
+            .to_str()
+            .and_then(|name| name.split_once('#'))
+            .is_some_and(|(name, _)| ImageId::parse(name).is_some());
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = written.map(|written| now.duration_since(written).unwrap_or_default());
+        // Another process may be writing just now, or have removed it before us.
+        if is_leftover && age.is_ok_and(|age| age > LEFTOVER_AGE) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 fn unknown(store: &str) -> OpenError {
@@ -213,5 +238,26 @@ mod tests {
         assert!(matches!(error, OpenError::Make { .. }), "{error}");
         let error = Backend::open("/proc/self").unwrap_err();
         assert!(matches!(error, OpenError::Write { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = "0123456789abcdef0123456789abcdef.png";
+        let names = [
+            format!("{name}#1"),
+            format!("{name}#2"),
+            name.to_owned(),
+            "x#1".to_owned(),
+        ];
+        for (name, hours) in names.iter().zip([2, 0, 2, 2]) {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            let written = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(written - Duration::from_hours(hours))
+                .unwrap();
+        }
+        Backend::open(folder.path().to_str().unwrap()).unwrap();
+        let is_there = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(is_there, [false, true, true, true]);
     }
 }

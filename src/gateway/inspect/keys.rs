@@ -1,11 +1,20 @@
-//! Which spellings of a key could another reader take for a known one?
+//! Which keys could two readers take differently?
 //!
-//! Some readers match keys without regard to case (Go's `encoding/json` folds even
-//! `ſ` to `s` and the Kelvin sign to `k`), some stop at a NUL, some trim. A key that
-//! is a known one under such a reading, and is not spelled as that, is refused.
-//! Only the outermost object is judged so: what lies deeper is the upstream's.
+//! Of a key that stands twice some readers take the first value, some the last: so
+//! none may, in any object. And some readers match keys without regard to case (Go's
+//! `encoding/json` folds even `ſ` to `s` and the Kelvin sign to `k`), some stop at a
+//! NUL, some trim: so a key that is a known one under such a reading, and is not
+//! spelled as that, is refused. Of the latter only the outermost object is judged:
+//! what lies deeper is the upstream's.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::RandomState;
 
 use super::{Field, InspectError};
+
+/// Up to so many prints are compared pairwise, which is cheaper than a table.
+const PAIRWISE_MAX: usize = 16;
 
 /// The keys of a chat-completions body that mean something to somebody.
 const KNOWN: [&str; 45] = [
@@ -84,6 +93,100 @@ pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, Inspe
 /// The known key that this is, to the letter.
 pub(super) fn name(key: &str) -> Option<&'static str> {
     KNOWN.into_iter().find(|known| *known == key)
+}
+
+/// A key of an open object.
+pub(super) struct Key<'a> {
+    /// What it says, escapes decoded.
+    pub(super) text: Cow<'a, str>,
+    /// Equal for equal texts, and for different ones nearly never.
+    print: u64,
+}
+
+impl<'a> Key<'a> {
+    pub(super) fn new(text: Cow<'a, str>, seed: u64) -> Self {
+        let print = print(text.as_bytes(), seed);
+        Self { text, print }
+    }
+}
+
+/// Finds keys that stand twice.
+///
+/// Prints tell at once that most keys differ; only where two are equal are the texts
+/// compared, by a set of std's own, so that a caller who made prints collide would
+/// gain a second look at the object and nothing else.
+#[derive(Default)]
+pub(super) struct Duplicates {
+    /// Prints by their low bits, 0 where there is none; at least half are 0.
+    table: Vec<u64>,
+}
+
+impl Duplicates {
+    /// A key that stands twice among these.
+    pub(super) fn find<'k>(&mut self, keys: &'k [Key<'_>]) -> Option<&'k str> {
+        if !self.may_stand_twice(keys) {
+            return None;
+        }
+        let mut seen = HashSet::with_capacity_and_hasher(keys.len(), RandomState::new());
+        keys.iter()
+            .map(|key| key.text.as_ref())
+            .find(|text| !seen.insert(*text))
+    }
+
+    fn may_stand_twice(&mut self, keys: &[Key<'_>]) -> bool {
+        if keys.len() <= PAIRWISE_MAX {
+            let mut rest = keys;
+            while let Some((key, others)) = rest.split_first() {
+                if others.iter().any(|other| other.print == key.print) {
+                    return true;
+                }
+                rest = others;
+            }
+            return false;
+        }
+        self.table.clear();
+        self.table.resize(keys.len().next_power_of_two() * 2, 0);
+        keys.iter().any(|key| !self.insert(key.print))
+    }
+
+    /// Keeps a print; `false` where it is there already.
+    fn insert(&mut self, print: u64) -> bool {
+        let mask = self.table.len() - 1;
+        let mut at = usize::try_from(print & mask as u64).unwrap_or(0);
+        // Half of the table is free, so this comes to an end.
+        while let Some(place) = self.table.get_mut(at) {
+            if *place == 0 {
+                *place = print;
+                return true;
+            }
+            if *place == print {
+                return false;
+            }
+            at = (at + 1) & mask;
+        }
+        false
+    }
+}
+
+/// A fingerprint under a seed that callers do not know. Never 0.
+fn print(text: &[u8], seed: u64) -> u64 {
+    let mix = |print: u64, word: u64| {
+        // The digits of pi behind the point, as wyhash and its kin take them; any odd number does.
+        let product = u128::from(print ^ word) * 0x243F_6A88_85A3_08D3;
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
+        let folded = (product >> 64) as u64 ^ product as u64;
+        folded
+    };
+    let mut print = seed ^ text.len() as u64;
+    let mut rest = text;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        print = mix(print, u64::from_le_bytes(*word));
+        rest = after;
+    }
+    let tail = rest
+        .iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    mix(mix(print, tail), seed) | 1
 }
 
 /// The known key that another reader could take this one for, though it is spelled otherwise.

@@ -3,19 +3,16 @@
 //! A scanner over text that is known to be UTF-8. It keeps no tree and never calls
 //! itself: open arrays and objects lie on a stack of its own, so that no nesting
 //! can overflow the thread's. Keys of the open objects lie on a second stack and
-//! are compared when their object closes, few of them pairwise, many by a keyed
-//! hash that a caller cannot steer. Nearly all bytes of a body are inside strings,
-//! and those are skipped 32 at a time.
+//! are compared when their object closes. Nearly all bytes of a body are inside
+//! strings, and those are skipped many at a time (`plain.rs`).
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
+use super::keys::{Duplicates, Key};
+use super::plain::{escapes_len, plain_len};
 use super::{Bounds, Fault, InspectError};
-
-/// Up to so many keys are compared pairwise, which is cheaper than hashing them.
-const PAIRWISE_MAX: usize = 16;
 
 /// Where a value stands and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +48,10 @@ pub(super) struct Scanner<'a> {
     /// The open arrays and objects, outermost first.
     open: Vec<Open>,
     /// The keys read so far of every open object, outermost first.
-    keys: Vec<Cow<'a, str>>,
+    keys: Vec<Key<'a>>,
+    duplicates: Duplicates,
+    /// Of the keys' prints.
+    seed: u64,
 }
 
 enum Open {
@@ -79,6 +79,8 @@ impl<'a> Scanner<'a> {
             bounds,
             open: Vec::with_capacity(8),
             keys: Vec::with_capacity(24),
+            duplicates: Duplicates::default(),
+            seed: RandomState::new().hash_one(text.len()),
         }
     }
 
@@ -104,7 +106,7 @@ impl<'a> Scanner<'a> {
             self.expect(token, b',')?;
         }
         self.member_key()?;
-        let key = self.keys.last().map_or("", |key| key.as_ref());
+        let key = self.keys.last().map_or("", |key| key.text.as_ref());
         recognise(key, self.at).map(Some)
     }
 
@@ -113,7 +115,7 @@ impl<'a> Scanner<'a> {
         mut self,
         name: impl FnOnce(&str) -> Option<&'static str>,
     ) -> Result<(), InspectError> {
-        if let Some(duplicate) = duplicate(&self.keys) {
+        if let Some(duplicate) = self.duplicates.find(&self.keys) {
             return Err(InspectError::DuplicateKey {
                 param: name(duplicate),
                 offset: self.at,
@@ -212,7 +214,7 @@ impl<'a> Scanner<'a> {
     fn close(&mut self) -> Result<(), InspectError> {
         if let Some(Open::Object { first_key }) = self.open.pop() {
             let keys = self.keys.get(first_key..).unwrap_or_default();
-            if duplicate(keys).is_some() {
+            if self.duplicates.find(keys).is_some() {
                 return Err(InspectError::DuplicateKey {
                     param: None,
                     offset: self.at,
@@ -247,7 +249,7 @@ impl<'a> Scanner<'a> {
         if self.keys.len() - first_key >= self.bounds.keys_max {
             return Err(self.fail(Fault::TooManyKeys));
         }
-        self.keys.push(key);
+        self.keys.push(Key::new(key, self.seed));
         let token = self.peek_token();
         self.expect(token, b':')
     }
@@ -265,7 +267,9 @@ impl<'a> Scanner<'a> {
                 }
                 Some(b'\\') => {
                     escaped = true;
-                    while self.peek() == Some(b'\\') {
+                    let simple = escapes_len(self.bytes.get(self.at..).unwrap_or_default());
+                    self.at += simple;
+                    if simple == 0 {
                         self.escape()?;
                     }
                 }
@@ -275,12 +279,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Reads an escape of four hexadecimal digits.
     fn escape(&mut self) -> Result<(), InspectError> {
         match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(())
-            }
             Some(b'u') => {
                 for _ in 0..4 {
                     match self.bytes.get(self.at + 2) {
@@ -396,63 +397,4 @@ impl<'a> Scanner<'a> {
             offset: self.at,
         }
     }
-}
-
-/// A key that stands twice among these.
-fn duplicate<'k>(keys: &'k [Cow<'_, str>]) -> Option<&'k str> {
-    if keys.len() <= PAIRWISE_MAX {
-        let mut rest = keys;
-        while let Some((key, others)) = rest.split_first() {
-            if others.contains(key) {
-                return Some(key);
-            }
-            rest = others;
-        }
-        return None;
-    }
-    let mut seen = HashSet::with_capacity_and_hasher(keys.len(), RandomState::new());
-    keys.iter()
-        .map(AsRef::as_ref)
-        .find(|key: &&str| !seen.insert(*key))
-}
-
-/// How many bytes at the start are ordinary bytes of a string: no quote, no
-/// backslash, no control character.
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    // Without a branch inside, the compiler makes vector instructions of this.
-    while let Some((block, after)) = rest.split_first_chunk::<32>() {
-        if block
-            .iter()
-            .fold(false, |any, byte| any | is_special(*byte))
-        {
-            break;
-        }
-        rest = after;
-    }
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        let marks = special_marks(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
-        }
-        rest = after;
-    }
-    let tail = rest.iter().position(|byte| is_special(*byte));
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
-}
-
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// Sets the top bit of each special byte of a word.
-///
-/// The subtractions borrow from the byte above a hit, so that only the lowest mark is
-/// to be trusted; it is the one that is used.
-fn special_marks(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & TOPS;
-    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    below(word, 0x20) | equal(b'"') | equal(b'\\')
 }

@@ -6,18 +6,22 @@ fn text(bytes: &Bytes) -> &str {
 
 #[test]
 fn a_request_has_what_the_caller_gave_and_nothing_else() {
-    let check = |prompt: Prompt, expected: &str| {
-        assert_eq!(text(&request(&prompt, "black-forest-labs/flux")), expected);
+    let check = |ask: ImageAsk, expected: &str| {
+        assert_eq!(text(&request(&ask, "black-forest-labs/flux")), expected);
     };
     check(
-        Prompt {
+        ImageAsk {
             prompt: "a \"red\" fox\nin snow".to_owned(),
-            ..Prompt::default()
+            n: None,
+            size: None,
+            quality: None,
+            style: None,
+            seed: None,
         },
         r#"{"model":"black-forest-labs/flux","prompt":"a \"red\" fox\nin snow"}"#,
     );
     check(
-        Prompt {
+        ImageAsk {
             prompt: "狐".to_owned(),
             n: Some(2),
             size: Some("1024x1024".to_owned()),

@@ -1,0 +1,129 @@
+//! What does the way of a request cost, step by step?
+//!
+//! `cargo bench --bench data_path`. Inspection is measured on plain bodies of three
+//! sizes and on bodies of 1 MiB that were made to be costly; none of those may take
+//! more than five times what a plain one takes.
+
+use bytes::Bytes;
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use spafe::gateway::inspect::{Bounds, inspect};
+use spafe::gateway::splice;
+use spafe::sse::Scanner;
+
+const MIB: usize = 1 << 20;
+
+const BOUNDS: Bounds = Bounds {
+    depth_max: 64,
+    keys_max: 10_000,
+};
+
+fn main() {
+    divan::main();
+}
+
+/// A request as clients send it, `bytes` long, nearly all of it the text of one message.
+fn plain(bytes: usize) -> Bytes {
+    let head = r#"{"messages": [{"role": "system", "content": "You answer briefly."}, {"role": "user", "content": ""#;
+    let tail = r#""}], "stream": false, "model": "gpt-4o", "temperature": 0.5, "presence_penalty": 0, "frequency_penalty": 0, "top_p": 1}"#;
+    let words = "the quick brown fox jumps over the lazy dog ";
+    let text: String = words
+        .chars()
+        .cycle()
+        .take(bytes - head.len() - tail.len())
+        .collect();
+    Bytes::from(format!("{head}{text}{tail}"))
+}
+
+/// A body of about 1 MiB with `piece(0)`, `piece(1)`, … between the brackets of `x`.
+fn made_of(open: char, close: char, piece: impl Fn(usize) -> String) -> Bytes {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut length = 0;
+    while length < MIB {
+        pieces.push(piece(pieces.len()));
+        length += pieces.last().map_or(0, String::len) + 1;
+    }
+    let pieces = pieces.join(",");
+    Bytes::from(format!(
+        r#"{{"model":"a","messages":[],"x":{open}{pieces}{close}}}"#
+    ))
+}
+
+#[divan::bench(args = [300, 32 << 10, MIB])]
+fn inspect_plain(bencher: Bencher, bytes: usize) {
+    let body = plain(bytes);
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench(|| inspect(black_box(&body), &BOUNDS));
+}
+
+#[divan::bench(args = [
+    "escapes", "unicode escapes", "not ascii", "messages", "keys of one object", "keys of objects of 17",
+    "keys of objects of 9999", "one key", "numbers", "escaped keys",
+])]
+fn inspect_costly(bencher: Bencher, shape: &str) {
+    let body = costly(shape);
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench(|| inspect(black_box(&body), &BOUNDS));
+}
+
+fn costly(shape: &str) -> Bytes {
+    let text = |piece: &str| made_of('"', '"', |_| piece.repeat(1 << 10));
+    let objects = |keys: usize, prefix: &str| {
+        made_of('[', ']', |_| {
+            let members: Vec<String> = (0..keys)
+                .map(|key| format!("\"{prefix}{key}\":0"))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        })
+    };
+    match shape {
+        "escapes" => text(r"\n"),
+        "unicode escapes" => text(r"\u00e9"),
+        "not ascii" => text("é😀"),
+        "messages" => made_of('[', ']', |_| {
+            format!(r#"{{"role":"user","content":"{}"}}"#, "x".repeat(64))
+        }),
+        "keys of one object" => made_of('{', '}', |key| format!("\"{key}\":0")),
+        "keys of objects of 17" => objects(17, ""),
+        "keys of objects of 9999" => objects(9_999, ""),
+        "escaped keys" => objects(16, r"\n"),
+        "one key" => made_of('{', '}', |_| format!("\"{}\":0", "k".repeat(MIB))),
+        _ => made_of('[', ']', |number| number.to_string()),
+    }
+}
+
+#[divan::bench]
+fn splice_model_name(bencher: Bencher) {
+    let body = plain(32 << 10);
+    let span = inspect(&body, &BOUNDS).map(|ask| ask.model_span);
+    let span = span.unwrap_or_default();
+    bencher.bench(|| splice::model_name(black_box(&body), &span, "openai/gpt-4o"));
+}
+
+/// Reads of one event, of 16 KiB, and of 16 KiB cut where TCP happens to cut.
+#[divan::bench(args = ["event by event", "16 KiB", "16 KiB in 1448"])]
+fn scan_events(bencher: Bencher, reads: &str) {
+    let event = r#"data: {"id":"chatcmpl-1234567890","object":"chat.completion.chunk","created":1730889622,"model":"gpt-4o","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}],"usage":null}"#;
+    let event = format!("{event}\n\n");
+    let stream = Bytes::from(event.repeat((16 << 10) / event.len()));
+    let read_bytes = match reads {
+        "event by event" => event.len(),
+        "16 KiB" => stream.len(),
+        _ => 1448,
+    };
+    let slices: Vec<Bytes> = (0..stream.len())
+        .step_by(read_bytes)
+        .map(|at| stream.slice(at..stream.len().min(at + read_bytes)))
+        .collect();
+    bencher
+        .counter(BytesCount::new(stream.len()))
+        .with_inputs(|| (Scanner::new(MIB), Vec::with_capacity(256)))
+        .bench_values(|(mut scanner, mut out)| {
+            for slice in &slices {
+                scanner.feed(slice.clone(), &mut out);
+            }
+            (scanner, out)
+        });
+}

@@ -1,0 +1,274 @@
+//! What did the operator ask for on the command line?
+//!
+//! The only place that reads the environment and writes to the terminal.
+
+/// What would happen to one request?
+mod explain;
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, ApiKey, Config, Source};
+use crate::server::demo::Demo;
+use crate::server::{self, Serving};
+use crate::simulator::{Options, Simulator};
+use crate::telemetry;
+
+/// The configuration that is used where none is named.
+const CONFIG_DEFAULT: &str = "conf/spafe.toml";
+
+/// One OpenAI-compatible address in front of many language models.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = "\
+Try it without any key:  spafe serve --demo
+Check a file:            spafe check --config conf/spafe.toml
+Ask what would happen:   echo '{\"model\":\"gpt-4o\",\"messages\":[]}' | spafe explain --body -")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve requests.
+    ///
+    /// Ends on SIGTERM or SIGINT when requests in flight are answered, at once on a
+    /// second signal. RUST_LOG sets what the process logs to standard error, such
+    /// as `info` (the default) or `spafe=debug`.
+    Serve(Serve),
+    /// Check a configuration and print every problem with file, line and key.
+    ///
+    /// Exit code 0: it can be served. 1: it cannot. Pools whose secret is not in the
+    /// environment are told and are no problem.
+    Check(ConfigFile),
+    /// Run the built-in upstream by itself.
+    ///
+    /// It speaks the upstream side of OpenAI: chat completions as JSON and as a
+    /// stream, models, and image generations with real small pictures.
+    Simulate(Simulate),
+    /// Tell what would happen to one request, without sending anything.
+    ///
+    /// Prints what was read in the body, the route, the targets in order, deadlines
+    /// and cache policy. Exit code 1 where the request would be refused.
+    Explain(Explain),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Let the built-in upstream play pools, so that no key is needed: all of them, or
+    /// with `--demo=missing` those whose secret is missing.
+    #[arg(long, value_name = "POOLS", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    demo: Option<DemoPools>,
+    /// Listen here instead of where [server] listen says; may be given several times.
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<SocketAddr>,
+    /// Serve metrics and health here instead of where [server] admin says.
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Worker threads instead of [server] threads; 0: one per core.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DemoPools {
+    /// Every pool.
+    All,
+    /// Pools whose secret is missing.
+    Missing,
+}
+
+#[derive(Debug, Args)]
+struct Simulate {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+    /// Milliseconds from the request to the first token.
+    #[arg(long, value_name = "MS", default_value_t = 150)]
+    first_token_ms: u64,
+    /// Milliseconds from token to token.
+    #[arg(long, value_name = "MS", default_value_t = 25)]
+    token_gap_ms: u64,
+    /// Milliseconds from the request to a painted image.
+    #[arg(long, value_name = "MS", default_value_t = 600)]
+    image_ms: u64,
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The request's body; `-`: standard input.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    body: PathBuf,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Two providers are linked; whoever asks for the default gets this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let done = match cli.command {
+        Command::Serve(serve) => run_server(&serve),
+        Command::Check(file) => check(&file.config),
+        Command::Simulate(simulate) => run_simulator(&simulate),
+        Command::Explain(explain) => explain_request(&explain),
+        Command::Schema => print(&format!("{:#}", config::schema())),
+    };
+    match done {
+        Ok(code) => code,
+        Err(message) => {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(std::io::stderr(), "{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_server(serve: &Serve) -> Result<ExitCode, String> {
+    let stderr_is_terminal = std::io::stderr().is_terminal();
+    telemetry::init(environment("RUST_LOG").as_deref(), stderr_is_terminal)
+        .map_err(|error| format!("spafe: {error}"))?;
+    let mut config = load(&serve.file.config)?;
+    if !serve.listen.is_empty() {
+        config.server.listen.clone_from(&serve.listen);
+    }
+    if let Some(admin) = serve.admin {
+        config.server.admin = admin;
+    }
+    match serve.threads {
+        Some(0) => config.server.threads = std::thread::available_parallelism().map_or(1, Into::into),
+        Some(threads) => config.server.threads = threads,
+        None => {}
+    }
+    let demo = match serve.demo {
+        None => Demo::Off,
+        Some(DemoPools::All) => Demo::All,
+        Some(DemoPools::Missing) => Demo::Missing,
+    };
+    let name = serve.file.config.display().to_string();
+    let ready = |serving: &Serving<'_>| {
+        // A closed standard output is no reason not to serve.
+        let _ = print(&banner(&name, serving));
+    };
+    server::run(config, demo, std::io::stdout().is_terminal(), ready)
+        .map_err(|error| format!("spafe: {error}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(path: &Path) -> Result<ExitCode, String> {
+    let config = load(path)?;
+    let mut text = format!(
+        "{}: ok, version {}: {} models over {} pools",
+        path.display(),
+        config.version,
+        config.models.len(),
+        config.pools.len()
+    );
+    for pool in &config.pools {
+        if let ApiKey::Missing(place) = &pool.api_key {
+            text.push_str(&format!("\n  pool {} is not used: {place} is not set", pool.name));
+        }
+    }
+    print(&text)
+}
+
+fn run_simulator(simulate: &Simulate) -> Result<ExitCode, String> {
+    let options = Options {
+        first_token: Duration::from_millis(simulate.first_token_ms),
+        token_gap: Duration::from_millis(simulate.token_gap_ms),
+        image: Duration::from_millis(simulate.image_ms),
+        ..Options::instant()
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("spafe: {error}"))?;
+    runtime.block_on(async {
+        let simulator = Simulator::start(simulate.listen, options).await.map_err(|error| {
+            format!("spafe: cannot listen on {}: {error}; choose another address with --listen", simulate.listen)
+        })?;
+        print(&format!("simulating on http://{}/v1", simulator.addr()))?;
+        tokio::select! {
+            () = simulator.run_forever() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
+    let config = load(&explain.file.config)?;
+    let body = if explain.body == Path::new("-") {
+        std::io::read_to_string(std::io::stdin().lock()).map(String::into_bytes)
+    } else {
+        std::fs::read(&explain.body)
+    };
+    let body = body.map_err(|error| format!("{}: {error}", explain.body.display()))?;
+    let (text, answered) = explain::explain(config, &body.into())?;
+    print(&text)?;
+    Ok(if answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load(path: &Path) -> Result<Config, String> {
+    let text = config::read_file(path).map_err(|problem| problem.to_string())?;
+    let name = path.display().to_string();
+    let source = Source { name: &name, text: &text };
+    let read = |path: &Path| std::fs::read_to_string(path);
+    config::load(source, &environment, &read).map_err(|problems| problems.to_string())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn print(text: &str) -> Result<ExitCode, String> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is told when requests are served.
+fn banner(file: &str, serving: &Serving<'_>) -> String {
+    let mut lines = Vec::new();
+    let config = serving.config;
+    lines.push(format!("spafe {} with {file} (version {})", env!("CARGO_PKG_VERSION"), config.version));
+    for pool in &config.pools {
+        let state = match &pool.api_key {
+            _ if serving.simulated.iter().any(|name| name == pool.name.as_str()) => "simulated".to_owned(),
+            ApiKey::Missing(place) => format!("not used: {place} is not set"),
+            ApiKey::None | ApiKey::Known(_) => "real".to_owned(),
+        };
+        lines.push(format!("  pool {:<14} {state}", pool.name.as_str()));
+    }
+    let listed = config.models.iter().filter(|model| !model.is_pattern).count();
+    lines.push(format!("  {listed} models over {} pools", config.pools.len()));
+    lines.push(format!("admin on http://{}", serving.admin));
+    lines.extend(serving.plain.iter().map(|address| format!("listening on http://{address}")));
+    lines.extend(serving.tls.iter().map(|address| format!("listening on https://{address}")));
+    if let Some(address) = serving.plain.first() {
+        let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+        let model = config.models.iter().find(|model| !model.is_pattern);
+        let model = model.map_or("gpt-4o", |model| model.id.as_str());
+        lines.push(format!(
+            "\ntry it:\n  curl http://{host}:{}/api/v1/chat/completions -H 'Content-Type: application/json' \\\n    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hi\"}}]}}'\n",
+            address.port()
+        ));
+    }
+    lines.join("\n")
+}

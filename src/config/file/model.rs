@@ -1,0 +1,81 @@
+//! What does one of `[[models]]` look like?
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::notation::name::{ModelAlias, ModelPattern, PoolLabel, Words};
+use crate::config::notation::{Day, Length, Written};
+
+/// A model that callers can ask for.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Model {
+    /// Its exact name, or a pattern: a prefix followed by `*`.
+    pub(in crate::config) id: Written<ModelPattern>,
+    /// Other exact names.
+    #[serde(default)]
+    pub(in crate::config) aliases: Vec<Written<ModelAlias>>,
+    /// Pools in order of preference.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) pools: Vec<PoolRef>,
+    /// What it makes.
+    #[serde(default)]
+    pub(in crate::config) modality: Modality,
+    /// Who made it, for the list of models; unset: the name of its first pool.
+    pub(in crate::config) owned_by: Option<Written<Words>>,
+    /// The day it appeared, for the list of models; unset: 1970-01-01.
+    pub(in crate::config) created: Option<Written<Day>>,
+    /// Deadlines that differ from its pools'.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub(in crate::config) timeouts: ModelTimeouts,
+}
+
+/// A pool that can answer for a model.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum PoolRef {
+    /// A pool that calls the model by its id.
+    Name(Written<PoolLabel>),
+    /// A pool that calls it otherwise.
+    Renamed(RenamedPoolRef),
+}
+
+/// A pool, and what it calls the model.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RenamedPoolRef {
+    /// Name of the pool.
+    pub(in crate::config) pool: Written<PoolLabel>,
+    /// What that pool calls the model; unset: its id.
+    pub(in crate::config) name: Option<Written<Words>>,
+}
+
+/// What a model makes.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Modality {
+    /// Text.
+    #[default]
+    Text,
+    /// Images.
+    Image,
+}
+
+/// Deadlines of one model.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct ModelTimeouts {
+    /// TCP and TLS together.
+    pub(in crate::config) connect: Option<Written<Length>>,
+    /// From the request to the first event of a stream.
+    pub(in crate::config) first_event: Option<Written<Length>>,
+    /// From the request to the end of an answer that is no stream.
+    pub(in crate::config) answer: Option<Written<Length>>,
+    /// Between two reads of a stream.
+    pub(in crate::config) event_gap: Option<Written<Length>>,
+    /// A whole stream.
+    pub(in crate::config) stream: Option<Written<Length>>,
+    /// All attempts of a request together.
+    pub(in crate::config) request: Option<Written<Length>>,
+}

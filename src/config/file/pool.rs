@@ -1,0 +1,117 @@
+//! What does one of `[[pools]]` look like?
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::FileRef;
+use crate::config::notation::name::{File as FilePath, PoolLabel, Variable};
+use crate::config::notation::place::TargetUrl;
+use crate::config::notation::{Length, Written};
+
+/// A pool of upstream targets that speak one dialect and share a credential.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Pool {
+    /// Its name: models, metrics and the header `x-spafe-upstream` name it so.
+    pub(in crate::config) name: Written<PoolLabel>,
+    /// The protocol its targets speak.
+    #[serde(default)]
+    pub(in crate::config) dialect: Dialect,
+    /// Addresses that share the pool's requests.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) targets: Vec<Target>,
+    /// The credential for all targets; unset: none is sent.
+    #[expect(
+        dead_code,
+        reason = "the check has looked it up already, with its place for messages"
+    )]
+    pub(in crate::config) api_key: Option<SecretRef>,
+    /// Certificate authorities to trust for this pool instead of the system's, PEM.
+    pub(in crate::config) ca: Option<FileRef>,
+    /// Which versions of HTTP are spoken.
+    #[serde(default)]
+    pub(in crate::config) http: HttpVersion,
+    /// Deadlines that differ from `[timeouts]`.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub(in crate::config) timeouts: PoolTimeouts,
+}
+
+/// The protocol a pool's targets speak.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Dialect {
+    /// OpenAI chat completions.
+    #[default]
+    OpenAi,
+    /// OpenAI image generations.
+    Images,
+}
+
+/// Which versions of HTTP a pool is spoken to with.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+pub(in crate::config) enum HttpVersion {
+    /// HTTP/2 where TLS and ALPN agree on it, else HTTP/1.1.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// HTTP/1.1 only.
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2 only; over plaintext with prior knowledge.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+/// One upstream address.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "url": "https://api.openai.com/v1" }))]
+pub(in crate::config) struct Target {
+    /// Where the paths of the dialect are appended: scheme, host, port if any, path.
+    pub(in crate::config) url: Written<TargetUrl>,
+    /// Its share of the pool's requests.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(in crate::config) weight: u32,
+}
+
+/// Where a secret stands: in an environment variable or in a file, never here.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(
+    example = serde_json::json!({ "env": "OPENAI_API_KEY" }),
+    extend("minProperties" = 1, "maxProperties" = 1)
+)]
+pub(in crate::config) struct SecretRef {
+    /// Name of the environment variable.
+    #[expect(dead_code, reason = "see Pool::api_key")]
+    pub(in crate::config) env: Option<Written<Variable>>,
+    /// Path of the file; blanks and line ends at its end are dropped.
+    #[expect(dead_code, reason = "see Pool::api_key")]
+    pub(in crate::config) file: Option<Written<FilePath>>,
+}
+
+/// Deadlines of one pool.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct PoolTimeouts {
+    /// TCP and TLS together.
+    pub(in crate::config) connect: Option<Written<Length>>,
+    /// From the request to the first event of a stream.
+    pub(in crate::config) first_event: Option<Written<Length>>,
+    /// From the request to the end of an answer that is no stream.
+    pub(in crate::config) answer: Option<Written<Length>>,
+    /// Between two reads of a stream.
+    pub(in crate::config) event_gap: Option<Written<Length>>,
+    /// A whole stream.
+    pub(in crate::config) stream: Option<Written<Length>>,
+    /// All attempts of a request together.
+    pub(in crate::config) request: Option<Written<Length>>,
+    /// How long an unused upstream connection is kept.
+    pub(in crate::config) idle: Option<Written<Length>>,
+}
+
+fn one() -> u32 {
+    1
+}

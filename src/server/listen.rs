@@ -1,0 +1,82 @@
+//! Which sockets are listened on?
+//!
+//! Bound here, with the standard library, and handed to pingora as descriptors.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::path::Path;
+
+use pingora_core::server::ListenFds;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::server::ServeError;
+
+/// Connections the kernel holds until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket.
+pub struct Bound {
+    /// Where it is, its port known.
+    pub address: SocketAddr,
+    socket: TcpListener,
+}
+
+impl Bound {
+    /// Binds each of these.
+    pub fn all(addresses: &[SocketAddr]) -> Result<Vec<Self>, ServeError> {
+        addresses.iter().copied().map(Self::one).collect()
+    }
+
+    /// Binds this one.
+    pub fn one(address: SocketAddr) -> Result<Self, ServeError> {
+        bind(address).map_err(|error| ServeError::Listen { address, error })
+    }
+
+    /// Gives the descriptor to pingora, which finds it by the address.
+    pub fn hand_over(self, fds: &ListenFds) {
+        let descriptor = self.socket.into_raw_fd();
+        fds.lock().add(self.address.to_string(), descriptor);
+    }
+
+    /// The socket itself, for a runtime.
+    pub fn into_std(self) -> TcpListener {
+        self.socket
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let socket = TcpListener::from(socket);
+    Ok(Bound { address: socket.local_addr()?, socket })
+}
+
+/// Takes as many descriptors as the system allows: each stream needs two.
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+/// Whether a certificate chain and a key can be read and belong together.
+pub fn check_certificate(cert: &Path, key: &Path) -> Result<(), String> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect)
+        .map_err(|error| format!("certificate: {error}"))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("key: {error}"))?;
+    rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| error.to_string())?;
+    Ok(())
+}
