@@ -34,7 +34,9 @@ fn every_file_opens_with_its_question() {
 
 #[test]
 fn no_file_is_longer_than_one_wants_to_read() {
-    let faults = rust().filter_map(|file| {
+    // A file of tests is read case by case, not from end to end.
+    let product = rust().filter(|file| !file.path.ends_with("/tests.rs"));
+    let faults = product.filter_map(|file| {
         let lines = file.product().lines().count();
         (lines > FILE_LINES_MAX)
             .then(|| format!("{}: {lines} lines, at most {FILE_LINES_MAX}", file.path))
@@ -164,9 +166,12 @@ fn committed() -> impl Iterator<Item = Source> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
+            if name == ".git" {
+                continue;
+            }
             if path.is_file() {
                 files.push(path);
-            } else if name != ".git" && !ignored.contains(&format!("{name}/").as_str()) {
+            } else if !ignored.contains(&format!("{name}/").as_str()) {
                 folders.push(path);
             }
         }
