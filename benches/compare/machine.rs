@@ -6,17 +6,12 @@
 
 use std::fs;
 use std::io;
-use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Above this use of all cores before anything is measured, somebody else is measured too.
-const BUSY_PERCENT_MAX: u64 = 10;
-
-/// How long the machine is watched for that.
-const WATCH: Duration = Duration::from_millis(500);
+/// Above this use of all cores by others, somebody else was measured too.
+const OTHERS_PERCENT_MAX: u64 = 10;
 
 /// Descriptors that are asked for where the process may raise its own limit.
 const DESCRIPTORS: u64 = 65_536;
@@ -81,29 +76,49 @@ pub(crate) fn check_descriptor_limit(streams: usize) -> io::Result<()> {
     }
 }
 
-/// A warning, if the machine has something else to do. To be asked while nothing that
-/// belongs to the bench runs; the load average would count its compilation.
-pub(crate) fn busy_warning() -> Option<String> {
-    let (busy_before, all_before) = ticks()?;
-    thread::sleep(WATCH);
-    let (busy, all) = ticks()?;
-    let percent = busy.saturating_sub(busy_before) * 100 / all.saturating_sub(all_before).max(1);
-    (percent > BUSY_PERCENT_MAX).then(|| {
-        format!("others use {percent} % of this machine: these numbers are not to be trusted")
-    })
+/// Ticks of CPU time up to one moment.
+pub(crate) struct Ticks {
+    /// All cores together, in use or not.
+    all: u64,
+    /// In user or system mode, or stolen by a hypervisor.
+    used: u64,
+    /// Of these, by this process and the ended ones that it had started.
+    own: u64,
 }
 
-/// The ticks of all cores so far: those in use, time stolen by a hypervisor included, and all.
-fn ticks() -> Option<(u64, u64)> {
-    let account = fs::read_to_string("/proc/stat").ok()?;
-    let cores = account.lines().next()?.strip_prefix("cpu ")?;
-    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted above.
-    let ticks: Vec<u64> = cores
-        .split_whitespace()
-        .take(8)
-        .filter_map(|t| t.parse().ok())
-        .collect();
-    let all = ticks.iter().sum::<u64>();
-    let idle = ticks.iter().skip(3).take(2).sum::<u64>();
-    Some((all.checked_sub(idle)?, all))
+impl Ticks {
+    /// As the kernel counts them now; `None` where it does not say.
+    pub(crate) fn now() -> Option<Self> {
+        let machine = fs::read_to_string("/proc/stat").ok()?;
+        let cores = machine.lines().next()?.strip_prefix("cpu ")?;
+        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is in these.
+        let cores = cores.split_whitespace().take(8);
+        let cores: Vec<u64> = cores.filter_map(|ticks| ticks.parse().ok()).collect();
+        let used = [0, 1, 2, 7]
+            .into_iter()
+            .filter_map(|place| cores.get(place))
+            .sum();
+        let own = fs::read_to_string("/proc/self/stat").ok()?;
+        // What follows the name, which may have spaces: eleven other fields, then utime,
+        // stime, and both again of the children that were waited for.
+        let (_, own) = own.rsplit_once(')')?;
+        let own = own.split_whitespace().skip(11).take(4);
+        let own = own.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        Some(Self {
+            all: cores.iter().sum(),
+            used,
+            own,
+        })
+    }
+
+    /// A warning, if others have used much of the machine since `earlier`. Everything that
+    /// was started in between has to have ended.
+    pub(crate) fn warning_since(&self, earlier: &Self) -> Option<String> {
+        let used = self.used.saturating_sub(earlier.used);
+        let others = used.saturating_sub(self.own.saturating_sub(earlier.own));
+        let percent = others * 100 / self.all.saturating_sub(earlier.all).max(1);
+        (percent > OTHERS_PERCENT_MAX).then(|| {
+            format!("others used {percent} % of this machine: these numbers are not to be trusted")
+        })
+    }
 }

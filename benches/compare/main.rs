@@ -47,6 +47,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
+use machine::Ticks;
 use options::Options;
 use rounds::Bench;
 use subject::Stage;
@@ -83,7 +84,7 @@ fn compare(options: &Options) -> io::Result<()> {
     for subject in &options.only {
         subject.program()?;
     }
-    let busy = machine::busy_warning();
+    let before = Ticks::now();
     let cores = machine::Cores::choose()?;
     machine::raise_descriptor_limit()?;
     let folder = tempfile::tempdir()?;
@@ -116,8 +117,11 @@ fn compare(options: &Options) -> io::Result<()> {
         cores.proxy, cores.generator, cores.upstream, bench.effort.rounds
     );
     println!("{measured}");
-    // The processes that were compared are gone by now.
-    if let Some(warning) = busy.or_else(machine::busy_warning) {
+    // The processes that were compared have ended by now.
+    let others = before
+        .zip(Ticks::now())
+        .and_then(|(before, after)| after.warning_since(&before));
+    if let Some(warning) = others {
         println!("{warning}");
     }
     Ok(())
