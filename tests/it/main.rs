@@ -12,6 +12,9 @@ mod kit;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
+/// Where others could see two requests, or none.
+#[cfg(test)]
+mod protocol;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
