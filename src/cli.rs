@@ -152,19 +152,7 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
     telemetry::init(environment("RUST_LOG").as_deref(), stderr_is_terminal)
         .map_err(|error| format!("spafe: {error}"))?;
     let mut config = load(&serve.file.config)?;
-    if !serve.listen.is_empty() {
-        config.server.listen.clone_from(&serve.listen);
-    }
-    if let Some(admin) = serve.admin {
-        config.server.admin = admin;
-    }
-    match serve.threads {
-        Some(0) => {
-            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into);
-        }
-        Some(threads) => config.server.threads = threads,
-        None => {}
-    }
+    apply_arguments(serve, &mut config)?;
     let demo = match serve.demo {
         None => Demo::Off,
         Some(DemoPools::All) => Demo::All,
@@ -178,6 +166,24 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
     server::run(config, demo, std::io::stdout().is_terminal(), ready)
         .map_err(|error| format!("spafe: {error}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the command line have its say, which is held to the rules of the file.
+fn apply_arguments(serve: &Serve, config: &mut Config) -> Result<(), String> {
+    if !serve.listen.is_empty() {
+        config.server.listen.clone_from(&serve.listen);
+    }
+    if let Some(admin) = serve.admin {
+        config.server.admin = admin;
+    }
+    match serve.threads {
+        Some(0) => {
+            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into)
+        }
+        Some(threads) => config.server.threads = threads,
+        None => {}
+    }
+    config::listeners::check(&config.server).map_err(|error| format!("spafe: {error}"))
 }
 
 fn check(path: &Path) -> Result<ExitCode, String> {
