@@ -12,7 +12,7 @@ use crate::config::Dialect;
 use crate::gateway::dialect;
 use crate::gateway::exchange::events::EventStream;
 use crate::gateway::exchange::failure::{AttemptError, from_answer};
-use crate::gateway::exchange::upstream::{Request, Upstream, until};
+use crate::gateway::exchange::upstream::{Request, SendError, Upstream, until};
 use crate::gateway::exchange::{Body, Question, image, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::Target;
@@ -108,24 +108,25 @@ impl Attempt<'_> {
             },
             body,
         };
-        let (upstream, reused) = self.connect(false).await?;
-        match upstream.send(request, reused).await {
-            Err(error) if error.stale => {
-                let (upstream, _) = self.connect(true).await?;
-                let sent = upstream.send(request, false).await;
-                sent.map_err(|error| error.error)
-            }
-            sent => sent.map_err(|error| error.error),
-        }
+        let sent = match self.send_over(request, false).await {
+            Err(error) if error.stale => self.send_over(request, true).await,
+            sent => sent,
+        };
+        sent.map_err(|error| error.error)
     }
 
-    async fn connect(&self, fresh: bool) -> Result<(Upstream, bool), AttemptError> {
+    async fn send_over(&self, request: Request<'_>, fresh: bool) -> Result<Upstream, SendError> {
+        let (upstream, reused) = self.connect(fresh).await?;
+        upstream.send(request, reused).await
+    }
+
+    async fn connect(&self, fresh: bool) -> Result<(Upstream, bool), SendError> {
         let idle_timeout = self.leg.timeouts.idle;
         let connecting = Upstream::connect(self.connector, self.target, idle_timeout, fresh);
         let deadline = sys::instant() + self.leg.timeouts.connect;
         let (upstream, reused) = until(deadline, connecting)
             .await
-            .unwrap_or(Err(AttemptError::Timeout("connecting")))?;
+            .unwrap_or_else(|| Err(AttemptError::Timeout("connecting").into()))?;
         if reused {
             self.leg.metrics.reused.inc();
         } else {

@@ -57,6 +57,15 @@ pub(super) struct SendError {
     pub stale: bool,
 }
 
+impl From<AttemptError> for SendError {
+    fn from(error: AttemptError) -> Self {
+        Self {
+            error,
+            stale: false,
+        }
+    }
+}
+
 /// What is sent.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
@@ -77,19 +86,26 @@ impl Upstream {
         target: &Target,
         idle_timeout: Duration,
         fresh: bool,
-    ) -> Result<(Self, bool), AttemptError> {
+    ) -> Result<(Self, bool), SendError> {
         let Some(peer) = target.peer() else {
-            return Err(AttemptError::Connect("its name is not resolved".to_owned()));
+            let error = AttemptError::Connect("its name is not resolved".to_owned());
+            return Err(SendError::from(error));
         };
         let connected = if fresh {
-            // Idle connections are found by a hash of the peer; this one has none yet.
+            // Connections are found by a hash of the peer, and none was put under this one:
+            // pingora shares a connection before its release only if it takes more streams.
             let mut apart = HttpPeer::clone(&peer);
             apart.group_key = apart.group_key.wrapping_add(1);
+            apart.options.max_h2_streams = 1;
             connector.get_http_session(&apart).await
         } else {
             connector.get_http_session(&*peer).await
         };
-        let (session, reused) = connected.map_err(|error| AttemptError::spoken(&error))?;
+        let (session, reused) = connected.map_err(|error| SendError {
+            // Before its first stream a new connection fails as a connection does.
+            stale: !fresh && *error.etype() == ErrorType::H2Error,
+            error: AttemptError::spoken(&error),
+        })?;
         let upstream = Self {
             session,
             connector: Arc::clone(connector),
@@ -106,10 +122,11 @@ impl Upstream {
         request: Request<'_>,
         reused: bool,
     ) -> Result<Self, SendError> {
-        let fail = |error: Box<Error>| SendError {
-            stale: reused && is_stale(&error),
-            error: AttemptError::spoken(&error),
+        let fail = |error: &Error, interim: usize| SendError {
+            stale: reused && interim == 0 && is_stale(error),
+            error: AttemptError::spoken(error),
         };
+        let mut interim = 0;
         let write_failed;
         (self.session, write_failed) = match self.session {
             HttpSession::H1(http1) => {
@@ -124,27 +141,31 @@ impl Upstream {
         };
         if let Some(write_error) = write_failed {
             // It may have answered and closed without reading all of our body.
-            let answer = tokio::time::timeout(EARLY_ANSWER_TIMEOUT, self.read_head()).await;
-            let Ok(Ok(())) = answer else {
-                return Err(fail(write_error));
-            };
+            let read = self.read_head(&mut interim);
+            match tokio::time::timeout(EARLY_ANSWER_TIMEOUT, read).await {
+                Ok(Ok(())) => {}
+                Ok(Err(read_error)) if !is_stale(&read_error) => {
+                    return Err(fail(&read_error, interim));
+                }
+                Ok(Err(_)) | Err(_) => return Err(fail(&write_error, interim)),
+            }
         } else {
-            self.read_head().await.map_err(fail)?;
+            let read = self.read_head(&mut interim).await;
+            read.map_err(|error| fail(&error, interim))?;
         }
-        self.head_is_sound().map_err(|error| SendError {
-            error,
-            stale: false,
-        })?;
+        self.head_is_sound()?;
         Ok(self)
     }
 
-    async fn read_head(&mut self) -> Result<(), Box<Error>> {
-        for _ in 0..=INTERIM_MAX {
+    /// Reads the answer's head and counts the interim ones before it.
+    async fn read_head(&mut self, interim: &mut usize) -> Result<(), Box<Error>> {
+        while *interim <= INTERIM_MAX {
             self.session.read_response_header().await?;
             let informational = self.status().is_informational();
             if !informational || self.status() == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(());
             }
+            *interim += 1;
         }
         Error::e_explain(ErrorType::InvalidHTTPHeader, "too many interim answers")
     }
@@ -283,14 +304,45 @@ async fn write_http2(session: &mut HttpSession, request: Request<'_>) -> Result<
     session.finish_request_body().await
 }
 
-/// Whether this is how a connection fails that the other side had closed before we wrote.
+/// Whether the other side had closed this connection before our request, or says that it
+/// did not look at it; and nothing of an answer came, for then it had been processed.
 fn is_stale(error: &Error) -> bool {
+    let cause = error.root_cause();
+    if let Some(http2) = cause.downcast_ref::<h2::Error>() {
+        // RFC 9113 §8.7: a refused stream, and one above the last that a GOAWAY names.
+        let refused = http2.is_remote()
+            && match http2.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => http2.is_reset(),
+                Some(h2::Reason::NO_ERROR) => http2.is_go_away(),
+                _ => false,
+            };
+        return refused || http2.get_io().is_some_and(is_closed);
+    }
+    let closed = cause.downcast_ref().is_some_and(is_closed);
     match error.etype() {
-        ErrorType::WriteError | ErrorType::H2Downgrade | ErrorType::H2Error => true,
-        ErrorType::ConnectionClosed | ErrorType::ReadError => {
-            matches!(error.retry, pingora_core::RetryType::ReusedOnly)
-                || matches!(error.retry, pingora_core::RetryType::Decided(true))
-        }
+        ErrorType::WriteError => closed,
+        ErrorType::ReadError => closed && nothing_came(error),
+        ErrorType::ConnectionClosed => nothing_came(error),
         _ => false,
     }
+}
+
+/// Whether an end of the connection inside a head came before the head's first byte.
+/// pingora throws away what it read and tells its length in this way only.
+fn nothing_came(error: &Error) -> bool {
+    let context = error.context.as_ref();
+    context.is_some_and(|context| context.as_str().ends_with("bytes already read: 0"))
+}
+
+/// Whether a connection ended, in order or not; TLS also without `close_notify`.
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof
+    )
 }
