@@ -178,7 +178,7 @@ fn apply_arguments(serve: &Serve, config: &mut Config) -> Result<(), String> {
     }
     match serve.threads {
         Some(0) => {
-            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into)
+            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into);
         }
         Some(threads) => config.server.threads = threads,
         None => {}

@@ -11,7 +11,7 @@ use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
 use crate::gateway::exchange::events::EventStream;
 use crate::gateway::exchange::failure::{AttemptError, from_answer};
-use crate::gateway::exchange::upstream::{Connected, Request, Upstream, until};
+use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream, until};
 use crate::gateway::exchange::{Body, Question, image, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::Target;
@@ -107,24 +107,27 @@ impl Attempt<'_> {
             },
             body,
         };
-        let idle = self.leg.timeouts.idle;
-        let connected = self.connect(false).await?;
-        match connected.send(request, self.connections, idle).await {
-            Err(error) if error.stale => {
-                let connected = self.connect(true).await?;
-                let sent = connected.send(request, self.connections, idle).await;
-                sent.map_err(|error| error.error)
-            }
-            sent => sent.map_err(|error| error.error),
-        }
+        let sent = match self.send_over(request, false).await {
+            Err(error) if error.stale => self.send_over(request, true).await,
+            sent => sent,
+        };
+        sent.map_err(|error| error.error)
     }
 
-    async fn connect(&self, fresh: bool) -> Result<Connected, AttemptError> {
+    async fn send_over(&self, request: Request<'_>, fresh: bool) -> Result<Upstream, SendError> {
+        let connected = self.connect(fresh).await?;
+        let idle_timeout = self.leg.timeouts.idle;
+        connected
+            .send(request, self.connections, idle_timeout)
+            .await
+    }
+
+    async fn connect(&self, fresh: bool) -> Result<Connected, SendError> {
         let connecting = Connected::to(self.connections, self.target, fresh);
         let deadline = sys::instant() + self.leg.timeouts.connect;
         let connected = until(deadline, connecting)
             .await
-            .unwrap_or(Err(AttemptError::Timeout("connecting")))?;
+            .unwrap_or_else(|| Err(AttemptError::Timeout("connecting").into()))?;
         if connected.reused {
             self.leg.metrics.reused.inc();
         } else {

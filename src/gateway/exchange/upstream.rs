@@ -69,6 +69,15 @@ pub(super) struct SendError {
     pub stale: bool,
 }
 
+impl From<AttemptError> for SendError {
+    fn from(error: AttemptError) -> Self {
+        Self {
+            error,
+            stale: false,
+        }
+    }
+}
+
 /// What is sent.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
@@ -86,13 +95,18 @@ impl Connected {
         connections: &Connections,
         target: &Target,
         fresh: bool,
-    ) -> Result<Self, AttemptError> {
+    ) -> Result<Self, SendError> {
         let Some(peer) = target.peer() else {
-            return Err(AttemptError::Connect("its name is not resolved".to_owned()));
+            let error = AttemptError::Connect("its name is not resolved".to_owned());
+            return Err(SendError::from(error));
         };
         let in_flight = InFlight::at(&target.state);
         let taken = connections.take(&peer, fresh).await;
-        let (link, reused) = taken.map_err(|error| AttemptError::spoken(&error))?;
+        let (link, reused) = taken.map_err(|error| SendError {
+            // Before its first stream a new connection fails as a connection does.
+            stale: !fresh && *error.etype() == ErrorType::H2Error,
+            error: AttemptError::spoken(&error),
+        })?;
         Ok(Self {
             link,
             reused,
@@ -131,31 +145,32 @@ impl Connected {
             idle_timeout,
             _in_flight: in_flight,
         };
+        let mut interim = 0;
         let answered = match written {
-            Ok(()) => upstream.read_head().await,
+            Ok(()) => upstream.read_head(&mut interim).await,
             // It may have answered and closed without reading all of our body.
-            Err(error) => {
-                let answer = tokio::time::timeout(EARLY_ANSWER_TIMEOUT, upstream.read_head()).await;
-                answer.ok().and_then(Result::ok).ok_or(error)
+            Err(write_error) => {
+                let read = upstream.read_head(&mut interim);
+                match tokio::time::timeout(EARLY_ANSWER_TIMEOUT, read).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(read_error)) if !is_stale(&read_error) => Err(read_error),
+                    Ok(Err(_)) | Err(_) => Err(write_error),
+                }
             }
         };
         answered.map_err(|error| SendError {
-            stale: reused && is_stale(&error),
+            stale: reused && interim == 0 && is_stale(&error),
             error: AttemptError::spoken(&error),
         })?;
-        match upstream.head_is_sound() {
-            Ok(()) => Ok(upstream),
-            Err(error) => Err(SendError {
-                error,
-                stale: false,
-            }),
-        }
+        upstream.head_is_sound()?;
+        Ok(upstream)
     }
 }
 
 impl Upstream {
-    async fn read_head(&mut self) -> Result<(), Box<Error>> {
-        for _ in 0..=INTERIM_MAX {
+    /// Reads the answer's head and counts the interim ones before it.
+    async fn read_head(&mut self, interim: &mut usize) -> Result<(), Box<Error>> {
+        while *interim <= INTERIM_MAX {
             let Some(session) = &mut self.session else {
                 break;
             };
@@ -164,6 +179,7 @@ impl Upstream {
             if !informational || self.status() == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(());
             }
+            *interim += 1;
         }
         Error::e_explain(ErrorType::InvalidHTTPHeader, "too many interim answers")
     }
@@ -323,14 +339,45 @@ async fn write_http2(session: &mut Http2Session, request: Request<'_>) -> Result
     session.finish_request_body()
 }
 
-/// Whether this is how a connection fails that the other side had closed before we wrote.
+/// Whether the other side had closed this connection before our request, or says that it
+/// did not look at it; and nothing of an answer came, for then it had been processed.
 fn is_stale(error: &Error) -> bool {
+    let cause = error.root_cause();
+    if let Some(http2) = cause.downcast_ref::<h2::Error>() {
+        // RFC 9113 §8.7: a refused stream, and one above the last that a GOAWAY names.
+        let refused = http2.is_remote()
+            && match http2.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => http2.is_reset(),
+                Some(h2::Reason::NO_ERROR) => http2.is_go_away(),
+                _ => false,
+            };
+        return refused || http2.get_io().is_some_and(is_closed);
+    }
+    let closed = cause.downcast_ref().is_some_and(is_closed);
     match error.etype() {
-        ErrorType::WriteError | ErrorType::H2Downgrade | ErrorType::H2Error => true,
-        ErrorType::ConnectionClosed | ErrorType::ReadError => {
-            matches!(error.retry, pingora_core::RetryType::ReusedOnly)
-                || matches!(error.retry, pingora_core::RetryType::Decided(true))
-        }
+        ErrorType::WriteError => closed,
+        ErrorType::ReadError => closed && nothing_came(error),
+        ErrorType::ConnectionClosed => nothing_came(error),
         _ => false,
     }
+}
+
+/// Whether an end of the connection inside a head came before the head's first byte.
+/// pingora throws away what it read and tells its length in this way only.
+fn nothing_came(error: &Error) -> bool {
+    let context = error.context.as_ref();
+    context.is_some_and(|context| context.as_str().ends_with("bytes already read: 0"))
+}
+
+/// Whether a connection ended, in order or not; TLS also without `close_notify`.
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof
+    )
 }
