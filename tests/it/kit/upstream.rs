@@ -53,7 +53,7 @@ pub(crate) async fn always(script: Script) -> Simulator {
 pub(crate) async fn faults() -> (Setup, Vec<Simulator>) {
     let mut setup = Setup::new()
         .tables(&format!("[limits]\nbody_bytes_max = \"{BODY_BYTES_MAX}B\""))
-        .tables("[timeouts]\nfirst_event = \"300ms\"\nanswer = \"300ms\"\nrequest = \"2s\"");
+        .tables("[timeouts]\nconnect = \"200ms\"\nfirst_event = \"300ms\"\nanswer = \"300ms\"\nrequest = \"2s\"");
     let mut upstreams = Vec::new();
     for (model, script) in scripts() {
         let upstream = always(script).await;

@@ -31,7 +31,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ingress", &["gateway", "refusal", "config", "names", "sys"]),
     (
         "admin",
-        &["gateway", "snapshot", "record", "config", "names", "sys"],
+        &[
+            "gateway", "server", "pools", "snapshot", "record", "config", "names", "sys",
+        ],
     ),
     ("pages", &["config", "names", "refusal"]),
     // The configuration compiled for each step: their types and no more than that.
