@@ -23,6 +23,8 @@ pub(crate) struct Fault {
     pub(crate) code: Option<&'static str>,
     /// Words that the message contains.
     pub(crate) words: &'static str,
+    /// Whether only the first caller sees it, because the target is not asked again.
+    pub(crate) once: bool,
 }
 
 /// The model whose stream breaks after its first event.
@@ -108,13 +110,16 @@ pub(crate) const FAULTS: [Fault; 12] = [
         "odd",
         "That is odd.",
     ),
-    fault(
-        "rejects-our-key",
-        502,
-        "upstream_error",
-        "upstream_auth",
-        "credential",
-    ),
+    Fault {
+        once: true,
+        ..fault(
+            "rejects-our-key",
+            502,
+            "upstream_error",
+            "upstream_auth",
+            "credential",
+        )
+    },
     fault(
         "is-rate-limited",
         429,
@@ -179,6 +184,7 @@ const fn fault(
         kind,
         code: Some(code),
         words,
+        once: false,
     }
 }
 
