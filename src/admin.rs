@@ -49,14 +49,20 @@ pub async fn serve(bound: Bound, gateway: Arc<Gateway>, shutdown: ShutdownWatch)
         // Readiness is asked for until the end of the drain, which ends the process.
         std::future::pending::<()>().await;
     };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
+    if let Err(error) = axum::serve(listener, router)
+        .with_graceful_shutdown(until)
+        .await
+    {
         tracing::error!(%error, "the admin listener stopped");
     }
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     admin.measure();
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
     (kind, admin.gateway.metrics.text())
 }
 
@@ -80,8 +86,17 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
             (pool.name.to_string(), state)
         })
         .collect();
-    let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (status, Json(json!({"ready": !draining, "draining": draining, "config": snapshot.config.version, "pools": pools})))
+    let status = if draining {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    (
+        status,
+        Json(
+            json!({"ready": !draining, "draining": draining, "config": snapshot.config.version, "pools": pools}),
+        ),
+    )
 }
 
 async fn configuration(State(admin): State<Admin>) -> impl IntoResponse {
@@ -91,7 +106,10 @@ async fn configuration(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn nothing() -> impl IntoResponse {
     let paths = ["/metrics", "/livez", "/readyz", "/config"];
-    (StatusCode::NOT_FOUND, Json(json!({"error": "nothing here", "paths": paths})))
+    (
+        StatusCode::NOT_FOUND,
+        Json(json!({"error": "nothing here", "paths": paths})),
+    )
 }
 
 impl Admin {
@@ -106,14 +124,24 @@ impl Admin {
                 let fit = pool.unusable.is_none()
                     && target.peer().is_some()
                     && target.state.health.verdict(now) == Verdict::Fit;
-                metrics.target_fit.with_label_values(&labels).set(i64::from(fit));
+                metrics
+                    .target_fit
+                    .with_label_values(&labels)
+                    .set(i64::from(fit));
                 let in_flight = i64::try_from(target.state.in_flight()).unwrap_or(i64::MAX);
-                metrics.target_in_flight.with_label_values(&labels).set(in_flight);
+                metrics
+                    .target_in_flight
+                    .with_label_values(&labels)
+                    .set(in_flight);
             }
         }
         let stats = self.gateway.images.stats();
-        metrics.images_bytes.set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
-        metrics.images_count.set(i64::try_from(stats.count).unwrap_or(i64::MAX));
+        metrics
+            .images_bytes
+            .set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
+        metrics
+            .images_count
+            .set(i64::try_from(stats.count).unwrap_or(i64::MAX));
         let dropped = i64::try_from(self.gateway.log_lines_dropped()).unwrap_or(i64::MAX);
         metrics.log_lines_dropped.set(dropped);
     }

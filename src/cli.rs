@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::read::read_file;
 use crate::config::{self, ApiKey, Config, Source};
 use crate::server::demo::Demo;
 use crate::server::{self, Serving};
@@ -24,10 +25,14 @@ const CONFIG_DEFAULT: &str = "conf/spafe.toml";
 
 /// One OpenAI-compatible address in front of many language models.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = "\
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
 Try it without any key:  spafe serve --demo
 Check a file:            spafe check --config conf/spafe.toml
-Ask what would happen:   echo '{\"model\":\"gpt-4o\",\"messages\":[]}' | spafe explain --body -")]
+Ask what would happen:   echo '{\"model\":\"gpt-4o\",\"messages\":[]}' | spafe explain --body -"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -154,7 +159,9 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
         config.server.admin = admin;
     }
     match serve.threads {
-        Some(0) => config.server.threads = std::thread::available_parallelism().map_or(1, Into::into),
+        Some(0) => {
+            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into)
+        }
         Some(threads) => config.server.threads = threads,
         None => {}
     }
@@ -184,7 +191,10 @@ fn check(path: &Path) -> Result<ExitCode, String> {
     );
     for pool in &config.pools {
         if let ApiKey::Missing(place) = &pool.api_key {
-            text.push_str(&format!("\n  pool {} is not used: {place} is not set", pool.name));
+            text.push_str(&format!(
+                "\n  pool {} is not used: {place} is not set",
+                pool.name
+            ));
         }
     }
     print(&text)
@@ -199,9 +209,14 @@ fn run_simulator(simulate: &Simulate) -> Result<ExitCode, String> {
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("spafe: {error}"))?;
     runtime.block_on(async {
-        let simulator = Simulator::start(simulate.listen, options).await.map_err(|error| {
-            format!("spafe: cannot listen on {}: {error}; choose another address with --listen", simulate.listen)
-        })?;
+        let simulator = Simulator::start(simulate.listen, options)
+            .await
+            .map_err(|error| {
+                format!(
+                    "spafe: cannot listen on {}: {error}; choose another address with --listen",
+                    simulate.listen
+                )
+            })?;
         print(&format!("simulating on http://{}/v1", simulator.addr()))?;
         tokio::select! {
             () = simulator.run_forever() => {}
@@ -221,25 +236,37 @@ fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
     let body = body.map_err(|error| format!("{}: {error}", explain.body.display()))?;
     let (text, answered) = explain::explain(config, &body.into())?;
     print(&text)?;
-    Ok(if answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if answered {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn load(path: &Path) -> Result<Config, String> {
-    let text = config::read_file(path).map_err(|problem| problem.to_string())?;
+    let text = read_file(path).map_err(|problem| problem.to_string())?;
     let name = path.display().to_string();
-    let source = Source { name: &name, text: &text };
-    let read = |path: &Path| std::fs::read_to_string(path);
+    let source = Source {
+        name: &name,
+        text: &text,
+    };
+    let read = |path: &Path| Ok(read_file(path)?);
     config::load(source, &environment, &read).map_err(|problems| problems.to_string())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 fn print(text: &str) -> Result<ExitCode, String> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| error.to_string())?;
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -247,22 +274,53 @@ fn print(text: &str) -> Result<ExitCode, String> {
 fn banner(file: &str, serving: &Serving<'_>) -> String {
     let mut lines = Vec::new();
     let config = serving.config;
-    lines.push(format!("spafe {} with {file} (version {})", env!("CARGO_PKG_VERSION"), config.version));
+    lines.push(format!(
+        "spafe {} with {file} (version {})",
+        env!("CARGO_PKG_VERSION"),
+        config.version
+    ));
     for pool in &config.pools {
         let state = match &pool.api_key {
-            _ if serving.simulated.iter().any(|name| name == pool.name.as_str()) => "simulated".to_owned(),
+            _ if serving
+                .simulated
+                .iter()
+                .any(|name| name == pool.name.as_str()) =>
+            {
+                "simulated".to_owned()
+            }
             ApiKey::Missing(place) => format!("not used: {place} is not set"),
             ApiKey::None | ApiKey::Known(_) => "real".to_owned(),
         };
         lines.push(format!("  pool {:<14} {state}", pool.name.as_str()));
     }
-    let listed = config.models.iter().filter(|model| !model.is_pattern).count();
-    lines.push(format!("  {listed} models over {} pools", config.pools.len()));
+    let listed = config
+        .models
+        .iter()
+        .filter(|model| !model.is_pattern)
+        .count();
+    lines.push(format!(
+        "  {listed} models over {} pools",
+        config.pools.len()
+    ));
     lines.push(format!("admin on http://{}", serving.admin));
-    lines.extend(serving.plain.iter().map(|address| format!("listening on http://{address}")));
-    lines.extend(serving.tls.iter().map(|address| format!("listening on https://{address}")));
+    lines.extend(
+        serving
+            .plain
+            .iter()
+            .map(|address| format!("listening on http://{address}")),
+    );
+    lines.extend(
+        serving
+            .tls
+            .iter()
+            .map(|address| format!("listening on https://{address}")),
+    );
     if let Some(address) = serving.plain.first() {
-        let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+        let host = if address.ip().is_unspecified() {
+            "127.0.0.1".to_owned()
+        } else {
+            address.ip().to_string()
+        };
         let model = config.models.iter().find(|model| !model.is_pattern);
         let model = model.map_or("gpt-4o", |model| model.id.as_str());
         lines.push(format!(

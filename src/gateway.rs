@@ -1,6 +1,34 @@
 //! The way of a request.
+//!
+//! The modules stand in the order in which a request meets them. [`Gateway::serve`]
+//! is the caller's side of it and [`Gateway::answer`] the upstreams' side; each
+//! line there is one question to one step, and no step calls another.
+
+/// What was called?
+pub mod door;
+/// Who is asking?
+pub mod client;
+/// What did they send?
+pub mod body;
 /// What is asked?
 pub mod inspect;
+/// Who may answer?
+pub mod route;
+/// Who answers, in fact?
+pub mod exchange;
+/// How does it reach the client?
+pub mod relay;
+/// What happened?
+pub mod record;
+
+/// Which errors can a client see?
+pub mod refusal;
+/// Who could answer, and in which state are they?
+pub mod pools;
+/// How is a model's name replaced in a body?
+pub mod splice;
+/// What do other protocols look like as OpenAI's?
+pub mod dialect;
 /// Which generated images are kept, and where?
 pub mod images;
 /// Which models are there?
@@ -77,7 +105,12 @@ struct Visit<'a> {
 impl Gateway {
     /// A gateway that serves this snapshot.
     #[must_use]
-    pub fn new(snapshot: Snapshot, images: Arc<ImageStore>, metrics: Arc<Metrics>, log: RequestLog) -> Self {
+    pub fn new(
+        snapshot: Snapshot,
+        images: Arc<ImageStore>,
+        metrics: Arc<Metrics>,
+        log: RequestLog,
+    ) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
@@ -98,7 +131,12 @@ impl Gateway {
     /// Serves one request whose head has been read.
     ///
     /// True where the answer is complete and the connection can go on.
-    pub async fn serve(&self, session: &mut ServerSession, peer: Option<IpAddr>, tls: bool) -> bool {
+    pub async fn serve(
+        &self,
+        session: &mut ServerSession,
+        peer: Option<IpAddr>,
+        tls: bool,
+    ) -> bool {
         let _in_flight = self.count_in_flight();
         let mut visit = self.begin(session, peer);
         let served = match visit.enter() {
@@ -112,19 +150,39 @@ impl Gateway {
         if let Err(unanswered) = served {
             visit.unanswered(unanswered).await;
         }
-        visit.record.finish(sys::instant(), &self.metrics, &self.log);
+        visit
+            .record
+            .finish(sys::instant(), &self.metrics, &self.log);
         visit.orderly
     }
 
     /// Answers a head that could not be read.
-    pub async fn refuse_head(&self, session: &mut ServerSession, peer: Option<IpAddr>, refusal: Refusal) {
+    pub async fn refuse_head(
+        &self,
+        session: &mut ServerSession,
+        peer: Option<IpAddr>,
+        refusal: Refusal,
+    ) {
         let mut record = RequestRecord::begin(sys::now(), self.next_id(), ClientId::new(peer));
         record.endpoint = "malformed";
-        let common = Common { id: record.id.clone(), origin: door::AllowOrigin::Any, chunks: true };
+        let common = Common {
+            id: record.id.clone(),
+            origin: door::AllowOrigin::Any,
+            chunks: true,
+        };
         let snapshot = self.snapshot.load_full();
-        let mut visit = Visit { session, snapshot, common, record, head_sent: false, orderly: false };
+        let mut visit = Visit {
+            session,
+            snapshot,
+            common,
+            record,
+            head_sent: false,
+            orderly: false,
+        };
         visit.unanswered(Unanswered::Refused(refusal)).await;
-        visit.record.finish(sys::instant(), &self.metrics, &self.log);
+        visit
+            .record
+            .finish(sys::instant(), &self.metrics, &self.log);
     }
 
     /// A chat completion: read, understood, routed, answered, delivered.
@@ -139,7 +197,7 @@ impl Gateway {
         let image = match plan.modality {
             Modality::Text => None,
             Modality::Image => Some(ImageQuestion {
-                ask: inspect::image_ask(&body, &ask).map_err(Refusal::Body)?,
+                ask: inspect::image::image_ask(&body, &ask).map_err(Refusal::Body)?,
                 base_url: snapshot.rules.base_url(visit.session.req_header(), tls),
             }),
         };
@@ -158,7 +216,11 @@ impl Gateway {
     }
 
     /// What the upstreams say, for as long as the client waits.
-    async fn answer(&self, visit: &mut Visit<'_>, question: &Question) -> Result<Answer, Unanswered> {
+    async fn answer(
+        &self,
+        visit: &mut Visit<'_>,
+        question: &Question,
+    ) -> Result<Answer, Unanswered> {
         let mut trail = Trail::default();
         let answered = {
             let asked = self.exchange.run(question, &self.images, &mut trail);
@@ -193,11 +255,21 @@ impl Gateway {
             chunks: head.version != http::Version::HTTP_10,
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
-        Visit { session, snapshot, common, record, head_sent: false, orderly: false }
+        Visit {
+            session,
+            snapshot,
+            common,
+            record,
+            head_sent: false,
+            orderly: false,
+        }
     }
 
     fn next_id(&self) -> RequestId {
-        RequestId::made(self.process_id, self.requests.fetch_add(1, Ordering::Relaxed))
+        RequestId::made(
+            self.process_id,
+            self.requests.fetch_add(1, Ordering::Relaxed),
+        )
     }
 
     fn count_in_flight(&self) -> impl Drop + use<> {
@@ -216,7 +288,10 @@ impl Visit<'_> {
     /// What was called, where the head may come in.
     fn enter(&mut self) -> Result<Endpoint, Refusal> {
         let raw = raw_head(self.session);
-        let endpoint = self.snapshot.rules.enter(self.session.req_header(), raw.as_deref())?;
+        let endpoint = self
+            .snapshot
+            .rules
+            .enter(self.session.req_header(), raw.as_deref())?;
         self.record.endpoint = endpoint.name();
         Ok(endpoint)
     }
@@ -224,7 +299,10 @@ impl Visit<'_> {
     /// The whole body, where it may come in.
     async fn body(&mut self) -> Result<Bytes, Unanswered> {
         let raw = raw_head(self.session);
-        let framing = self.snapshot.rules.body(self.session.req_header(), raw.as_deref())?;
+        let framing = self
+            .snapshot
+            .rules
+            .body(self.session.req_header(), raw.as_deref())?;
         let limits = &self.snapshot.config.limits;
         let body = body::read(self.session, framing, limits, sys::instant).await;
         let body = body.map_err(|error| match error {
@@ -249,16 +327,22 @@ impl Visit<'_> {
     }
 
     async fn own_json(&mut self, json: Bytes) -> Result<(), Unanswered> {
-        let head = self.common.own_json(json.len()).map_err(|_| Refusal::Internal)?;
+        let head = self
+            .common
+            .own_json(json.len())
+            .map_err(|_| Refusal::Internal)?;
         self.whole(head, json).await;
         Ok(())
     }
 
     async fn image(&mut self, images: &ImageStore, id: &str) -> Result<(), Unanswered> {
-        let stored = images.read(id, self.record.began_wall()).await.map_err(|error| {
-            tracing::error!(%error, "image not read");
-            Refusal::Internal
-        })?;
+        let stored = images
+            .read(id, self.record.began_wall())
+            .await
+            .map_err(|error| {
+                tracing::error!(%error, "image not read");
+                Refusal::Internal
+            })?;
         let image = stored.ok_or(Refusal::UnknownImage)?;
         let asked = self.session.get_header(IF_NONE_MATCH);
         let known = asked.is_some_and(|tags| lists_tag(tags.as_bytes(), &image.etag));
@@ -266,12 +350,16 @@ impl Visit<'_> {
             .common
             .image(image.content_type, &image.etag, image.bytes.len(), known)
             .map_err(|_| Refusal::Internal)?;
-        self.whole(head, if known { Bytes::new() } else { image.bytes }).await;
+        self.whole(head, if known { Bytes::new() } else { image.bytes })
+            .await;
         Ok(())
     }
 
     async fn preflight(&mut self, wished: Option<&http::HeaderValue>) -> Result<(), Unanswered> {
-        let head = self.common.preflight(wished).map_err(|_| Refusal::Internal)?;
+        let head = self
+            .common
+            .preflight(wished)
+            .map_err(|_| Refusal::Internal)?;
         self.whole(head, Bytes::new()).await;
         Ok(())
     }
@@ -322,7 +410,9 @@ impl Visit<'_> {
             false => self.common.answer(length, provenance),
         };
         let Ok(head) = head else {
-            return self.unanswered(Unanswered::Refused(Refusal::Internal)).await;
+            return self
+                .unanswered(Unanswered::Refused(Refusal::Internal))
+                .await;
         };
         let unsent = (!self.head_sent).then_some(head);
         let delivered = match (answer.body, unsent) {
@@ -330,7 +420,9 @@ impl Visit<'_> {
                 self.tokens(usage);
                 relay::whole(self.session, head, bytes).await
             }
-            (Body::Through(through), Some(head)) => relay::through(self.session, head, through).await,
+            (Body::Through(through), Some(head)) => {
+                relay::through(self.session, head, through).await
+            }
             (Body::Said(events), head) => relay::ready_events(self.session, head, events).await,
             (Body::Events(stream), head) => {
                 let (delivered, stream) = relay::events(self.session, head, *stream).await;
@@ -342,7 +434,9 @@ impl Visit<'_> {
             }
             // A head left early is a stream's, and its answer events.
             (Body::Whole { .. } | Body::Through(_), None) => {
-                return self.unanswered(Unanswered::Refused(Refusal::Internal)).await;
+                return self
+                    .unanswered(Unanswered::Refused(Refusal::Internal))
+                    .await;
             }
         };
         if delivered.done_added {
@@ -380,7 +474,9 @@ impl Visit<'_> {
         }
         let body = Bytes::from(envelope.json());
         let attempts = self.record.attempts.len();
-        let head = self.common.refusal(&refusal, envelope.status, body.len(), attempts);
+        let head = self
+            .common
+            .refusal(&refusal, envelope.status, body.len(), attempts);
         match head {
             Ok(head) => self.whole(head, body).await,
             Err(error) => tracing::error!(%error, "the head of a refusal could not be built"),
@@ -406,7 +502,9 @@ impl Visit<'_> {
 
 /// The head as it came, for HTTP/1.
 fn raw_head(session: &ServerSession) -> Option<Bytes> {
-    session.as_http1().map(|http1| http1.get_headers_raw_bytes())
+    session
+        .as_http1()
+        .map(|http1| http1.get_headers_raw_bytes())
 }
 
 /// What is told of a name nobody knows: at most 64 printable characters.
@@ -417,8 +515,10 @@ fn echo(name: &str) -> String {
 
 /// Whether an `If-None-Match` names this tag.
 fn lists_tag(tags: &[u8], etag: &str) -> bool {
-    tags.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|tag| {
-        let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
-        tag == b"*" || tag == etag.as_bytes()
-    })
+    tags.split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|tag| {
+            let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+            tag == b"*" || tag == etag.as_bytes()
+        })
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora_core::apps::{
+    HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream,
+};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
@@ -47,13 +49,22 @@ impl Ingress {
         // Counted are the requests that may follow the first.
         options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
         options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
-        Self { gateway, limits, options }
+        Self {
+            gateway,
+            limits,
+            options,
+        }
     }
 
     /// Reads a head under its deadline; false where there is nothing to serve.
     async fn read_head(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
-        let first = session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
-        let allowed = if first { self.limits.head_timeout } else { self.limits.next_head_timeout };
+        let first =
+            session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
+        let allowed = if first {
+            self.limits.head_timeout
+        } else {
+            self.limits.next_head_timeout
+        };
         let mut shutdown = shutdown.clone();
         let read = tokio::select! {
             biased;
@@ -93,7 +104,9 @@ impl HttpServerApp for Ingress {
         session.set_pipelining_enabled(true);
         session.set_write_timeout(Some(self.limits.write_stall));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-        let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let tls = session
+            .digest()
+            .is_some_and(|digest| digest.ssl_digest.is_some());
         let peer = peer(&session);
         if !self.gateway.serve(&mut session, peer, tls).await {
             session.shutdown().await;
@@ -140,8 +153,13 @@ fn refusal_of(error: &Error) -> Option<Refusal> {
     match error.etype() {
         ErrorType::InvalidHTTPHeader => {
             let cause = error.root_cause().to_string();
-            let too_large = cause.contains("too many headers") || error.to_string().contains("larger than");
-            Some(if too_large { Refusal::HeadersTooLarge } else { Refusal::MalformedHead })
+            let too_large =
+                cause.contains("too many headers") || error.to_string().contains("larger than");
+            Some(if too_large {
+                Refusal::HeadersTooLarge
+            } else {
+                Refusal::MalformedHead
+            })
         }
         ErrorType::ReadTimedout => Some(Refusal::HeadTimeout),
         ErrorType::ConnectionClosed | ErrorType::ReadError => None,

@@ -3,15 +3,31 @@
 //! One OpenAI-compatible address in front of many upstreams. The modules stand in
 //! the order in which one should read them; `ARCHITECTURE.md` has the picture.
 
-/// What things are called.
-pub mod names;
-/// What the operator asked for.
-pub mod config;
+/// What the operator asked for on the command line.
+pub mod cli;
+/// A process: listeners, services, signals.
+pub mod server;
+/// Connections and heads.
+pub mod ingress;
 /// The way of a request, step by step.
 pub mod gateway;
-/// Server-sent events, found without being copied.
-pub mod sse;
+/// What operators see.
+pub mod admin;
+
+/// What the operator asked for in the file.
+pub mod config;
+/// The configuration in force, compiled.
+pub mod snapshot;
+
+/// What things are called.
+pub mod names;
 /// The wire types of the OpenAI protocol, only what is read or written here.
 pub mod openai;
+/// Server-sent events, found without being copied.
+pub mod sse;
 /// The built-in upstream.
 pub mod simulator;
+/// The logs.
+pub mod telemetry;
+/// Clocks and chance.
+pub mod sys;

@@ -16,9 +16,7 @@ use std::time::Duration;
 
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
-use pingora_core::server::ListenFds;
-use pingora_core::services::ServiceWithDependents;
-use pingora_core::services::Service as _;
+use pingora_core::server::{Fds, ListenFds};
 use pingora_core::services::listening::Service;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -46,7 +44,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// An address cannot be bound.
-    #[error("cannot listen on {address}: {error}; is another process listening there? Choose another address with --listen or --admin")]
+    #[error(
+        "cannot listen on {address}: {error}; is another process listening there? Choose another address with --listen or --admin"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -54,7 +54,9 @@ pub enum ServeError {
         error: std::io::Error,
     },
     /// The certificate or key of the TLS listeners.
-    #[error("cannot use the TLS certificate {cert} with the key {key}: {reason}; both must be PEM files that belong together")]
+    #[error(
+        "cannot use the TLS certificate {cert} with the key {key}: {reason}; both must be PEM files that belong together"
+    )]
     Tls {
         /// The certificate's path.
         cert: String,
@@ -125,10 +127,17 @@ async fn serve(
     ready: impl FnOnce(&Serving<'_>),
 ) -> Result<(), ServeError> {
     let plain = Bound::all(&config.server.listen)?;
-    let tls_addresses = config.server.tls.as_ref().map(|tls| tls.listen.clone()).unwrap_or_default();
+    let tls_addresses = config
+        .server
+        .tls
+        .as_ref()
+        .map(|tls| tls.listen.clone())
+        .unwrap_or_default();
     let tls = Bound::all(&tls_addresses)?;
     let admin = Bound::one(config.server.admin)?;
-    let simulated = demo::simulate(&mut config, demo).await.map_err(ServeError::Start)?;
+    let simulated = demo::simulate(&mut config, demo)
+        .await
+        .map_err(ServeError::Start)?;
 
     let metrics = Arc::new(Metrics::new());
     let registry = Registry::default();
@@ -137,11 +146,16 @@ async fn serve(
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
     resolve::spawn(&snapshot.pools);
     tell_limits(&config, &metrics);
-    let gateway = Arc::new(Gateway::new(snapshot, Arc::clone(&images), Arc::clone(&metrics), log));
+    let gateway = Arc::new(Gateway::new(
+        snapshot,
+        Arc::clone(&images),
+        Arc::clone(&metrics),
+        log,
+    ));
     tokio::spawn(async move { images.sweep_forever(|| sys::now().wall).await });
 
     let (stop, stopped) = watch::channel(false);
-    let fds = ListenFds::default();
+    let fds = ListenFds::new(Fds::new().into());
     let serving = Serving {
         plain: plain.iter().map(|bound| bound.address).collect(),
         tls: tls.iter().map(|bound| bound.address).collect(),
@@ -163,11 +177,14 @@ async fn serve(
     tokio::spawn(admin::serve(admin, Arc::clone(&gateway), stopped.clone()));
     let watch = stopped.clone();
     let accepting = tokio::spawn(async move {
-        service.start_service(Some(fds), watch, 1).await;
+        pingora_core::services::Service::start_service(&mut service, Some(fds), watch, 1).await;
     });
     ready(&serving);
     until_told_to_stop().await.map_err(ServeError::Start)?;
-    tracing::info!("stopping: no new connections; requests in flight have {} s", DRAIN_TIMEOUT.as_secs());
+    tracing::info!(
+        "stopping: no new connections; requests in flight have {} s",
+        DRAIN_TIMEOUT.as_secs()
+    );
     // Nobody listening to this is nothing to stop.
     let _ = stop.send(true);
     drain(&gateway).await;
@@ -183,10 +200,15 @@ fn listener(bound: &Bound) -> ListenerConfig {
 fn tls_settings(tls: &crate::config::Tls) -> Result<TlsSettings, ServeError> {
     let cert = tls.cert.display().to_string();
     let key = tls.key.display().to_string();
-    let fail = |reason: String| ServeError::Tls { cert: cert.clone(), key: key.clone(), reason };
+    let fail = |reason: String| ServeError::Tls {
+        cert: cert.clone(),
+        key: key.clone(),
+        reason,
+    };
     // pingora panics on a pair that does not fit, so it is tried first.
     listen::check_certificate(&tls.cert, &tls.key).map_err(fail)?;
-    let mut settings = TlsSettings::intermediate(&cert, &key).map_err(|error| fail(error.to_string()))?;
+    let mut settings =
+        TlsSettings::intermediate(&cert, &key).map_err(|error| fail(error.to_string()))?;
     settings.enable_h2();
     Ok(settings)
 }

@@ -17,13 +17,19 @@ use crate::gateway::route::{Leg, Plan};
 use crate::snapshot::Snapshot;
 
 /// The explanation, and whether the request would get as far as an upstream.
-pub fn explain(config: Config, body: &Bytes) -> Result<(String, bool), String> {
+pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), String> {
     let snapshot = Snapshot::new(config, &Registry::default(), &Metrics::new())
         .map_err(|error| format!("spafe: {error}"))?;
     let mut text = String::new();
     let limit = snapshot.config.limits.body_bytes_max;
     if body.len() > limit {
-        return Ok((refused(&Refusal::BodyTooLarge, &format!("{} of {limit} bytes", body.len())), false));
+        return Ok((
+            refused(
+                &Refusal::BodyTooLarge,
+                &format!("{} of {limit} bytes", body.len()),
+            ),
+            false,
+        ));
     }
     let ask = match inspect::inspect(body, &snapshot.bounds) {
         Ok(ask) => ask,
@@ -31,23 +37,47 @@ pub fn explain(config: Config, body: &Bytes) -> Result<(String, bool), String> {
     };
     read(&mut text, &ask, body.len());
     let Some(plan) = snapshot.router.route(&ask.model) else {
-        text.push_str(&refused(&Refusal::UnknownModel(ask.model.to_string()), "no id, alias or pattern fits"));
+        text.push_str(&refused(
+            &Refusal::UnknownModel(ask.model.to_string()),
+            "no id, alias or pattern fits",
+        ));
         return Ok((text, false));
     };
     route(&mut text, plan, &ask);
     let usable = plan.legs.iter().any(|leg| leg.pool.unusable.is_none());
     if !usable {
-        text.push_str(&refused(&Refusal::NoHealthyUpstream, "no pool of this model can be used"));
+        text.push_str(&refused(
+            &Refusal::NoHealthyUpstream,
+            "no pool of this model can be used",
+        ));
     }
     let attempts = &snapshot.config.attempts;
-    line(&mut text, "attempts", &format!("at most {} in all, {} in one pool", attempts.max, attempts.per_pool_max));
-    line(&mut text, "cache", "bypass: answers are not cached, every request goes upstream");
+    line(
+        &mut text,
+        "attempts",
+        &format!(
+            "at most {} in all, {} in one pool",
+            attempts.max, attempts.per_pool_max
+        ),
+    );
+    line(
+        &mut text,
+        "cache",
+        "bypass: answers are not cached, every request goes upstream",
+    );
     Ok((text, usable))
 }
 
 fn read(text: &mut String, ask: &Ask, bytes: usize) {
     line(text, "body", &format!("{bytes} bytes, one JSON object"));
-    line(text, "model", &format!("{} (bytes {} to {})", ask.model, ask.model_span.start, ask.model_span.end));
+    line(
+        text,
+        "model",
+        &format!(
+            "{} (bytes {} to {})",
+            ask.model, ask.model_span.start, ask.model_span.end
+        ),
+    );
     line(text, "stream", if ask.stream { "yes" } else { "no" });
     let mut optional = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -55,7 +85,12 @@ fn read(text: &mut String, ask: &Ask, bytes: usize) {
         }
     };
     optional("n", ask.n.map(|n| n.to_string()));
-    optional("max_tokens", ask.max_tokens.or(ask.max_completion_tokens).map(|tokens| tokens.to_string()));
+    optional(
+        "max_tokens",
+        ask.max_tokens
+            .or(ask.max_completion_tokens)
+            .map(|tokens| tokens.to_string()),
+    );
     optional("user", ask.user.as_ref().map(ToString::to_string));
 }
 
@@ -67,14 +102,26 @@ fn route(text: &mut String, plan: &Plan, ask: &Ask) {
     line(text, "route", &format!("{} ({modality})", plan.model));
     for (number, leg) in plan.legs.iter().enumerate() {
         let name = leg.name.as_deref().unwrap_or(&ask.model);
-        let state = leg.pool.unusable.as_deref().map_or(String::new(), |why| format!(", not used: {why}"));
-        line(text, &format!("pool {}", number + 1), &format!("{} as {name}{state}", leg.pool.name));
+        let state = leg
+            .pool
+            .unusable
+            .as_deref()
+            .map_or(String::new(), |why| format!(", not used: {why}"));
+        line(
+            text,
+            &format!("pool {}", number + 1),
+            &format!("{} as {name}{state}", leg.pool.name),
+        );
         for target in &leg.pool.targets {
             line(text, "  target", &target.label);
         }
         line(text, "  deadlines", &deadlines(leg, ask.stream));
     }
-    line(text, "whole request", &format!("{} s", plan.request_timeout().as_secs_f64()));
+    line(
+        text,
+        "whole request",
+        &format!("{} s", plan.request_timeout().as_secs_f64()),
+    );
 }
 
 fn deadlines(leg: &Leg, stream: bool) -> String {
@@ -89,7 +136,11 @@ fn deadlines(leg: &Leg, stream: bool) -> String {
             seconds(timeouts.stream)
         )
     } else {
-        format!("connect {}, answer {}", seconds(timeouts.connect), seconds(timeouts.answer))
+        format!(
+            "connect {}, answer {}",
+            seconds(timeouts.connect),
+            seconds(timeouts.answer)
+        )
     }
 }
 
@@ -97,7 +148,11 @@ fn refused(refusal: &Refusal, why: &str) -> String {
     let envelope = refusal.envelope();
     let mut text = String::new();
     let code = envelope.code.unwrap_or_default();
-    line(&mut text, "refused", &format!("{} {code}: {}", envelope.status.as_u16(), envelope.message));
+    line(
+        &mut text,
+        "refused",
+        &format!("{} {code}: {}", envelope.status.as_u16(), envelope.message),
+    );
     line(&mut text, "because", why);
     text
 }

@@ -68,7 +68,9 @@ pub async fn read(
         let read = tokio::time::timeout_at(window.ends.into(), session.read_request_body()).await;
         let Ok(read) = read else {
             if window.read_bytes < window.floor_bytes {
-                return Err(BodyError::TooSlow { read_bytes: whole.len() });
+                return Err(BodyError::TooSlow {
+                    read_bytes: whole.len(),
+                });
             }
             window = Window::next(now(), limits);
             continue;
@@ -77,7 +79,9 @@ pub async fn read(
             Ok(None) => return Ok(whole.finish()),
             Ok(Some(part)) => {
                 if whole.len() + part.len() > limits.body_bytes_max {
-                    return Err(BodyError::TooLarge { bytes_max: limits.body_bytes_max });
+                    return Err(BodyError::TooLarge {
+                        bytes_max: limits.body_bytes_max,
+                    });
                 }
                 if whole.len() == 0 {
                     window = Window::next(now(), limits);
@@ -131,7 +135,9 @@ impl Collected {
         let first = &self.first;
         let rest = self.rest.get_or_insert_with(|| {
             // As much as was announced, but never more than a few times what has come.
-            let honest = (first.len() + part.len()).saturating_mul(4).max(RESERVED_BYTES_MAX);
+            let honest = (first.len() + part.len())
+                .saturating_mul(4)
+                .max(RESERVED_BYTES_MAX);
             let mut rest = BytesMut::with_capacity(announced.unwrap_or(0).min(honest));
             rest.extend_from_slice(first);
             rest

@@ -14,7 +14,9 @@ impl ClientId {
     /// The client behind a connection; unknown peers are one client.
     #[must_use]
     pub fn new(peer: Option<IpAddr>) -> Self {
-        Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.to_canonical()))
+        Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+            peer.to_canonical()
+        }))
     }
 }
 

@@ -44,6 +44,20 @@ pub enum Endpoint {
     Preflight(Option<HeaderValue>),
 }
 
+impl Endpoint {
+    /// The word for the log.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat.completions",
+            Self::Models => "models",
+            Self::Model(_) => "model",
+            Self::Image(_) => "image",
+            Self::Preflight(_) => "preflight",
+        }
+    }
+}
+
 /// What answers say about origins; decided first, since refusals carry it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowOrigin {
@@ -174,7 +188,9 @@ impl Rules {
             return Err(Refusal::BadHost);
         }
         if let (Some(host), Some(target)) = (host, head.uri.authority())
-            && !host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes())
+            && !host
+                .as_bytes()
+                .eq_ignore_ascii_case(target.as_str().as_bytes())
         {
             return Err(Refusal::BadHost);
         }
@@ -209,7 +225,10 @@ fn host_name(authority: &str) -> Option<&str> {
         Some(rest) => {
             let (name, rest) = rest.split_once(']')?;
             name.parse::<std::net::Ipv6Addr>().ok()?;
-            (name, rest.strip_prefix(':').or(rest.is_empty().then_some("")))
+            (
+                name,
+                rest.strip_prefix(':').or(rest.is_empty().then_some("")),
+            )
         }
         None => match authority.split_once(':') {
             Some((name, port)) => (name, Some(port)),
@@ -218,7 +237,8 @@ fn host_name(authority: &str) -> Option<&str> {
     };
     let port = port?;
     let port_fits = port.is_empty() || port.parse::<u16>().is_ok();
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
     (!name.is_empty() && port_fits && name.bytes().all(is_name)).then_some(name)
 }
 
@@ -324,9 +344,10 @@ fn unambiguous(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(), Refusal> {
 /// Whether a raw head has a field of this name.
 fn names_field(raw: &[u8], name: &[u8]) -> bool {
     raw.split(|byte| *byte == b'\n').any(|line| {
-        line.split_at_checked(name.len()).is_some_and(|(start, rest)| {
-            start.eq_ignore_ascii_case(name) && rest.trim_ascii_start().first() == Some(&b':')
-        })
+        line.split_at_checked(name.len())
+            .is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(name) && rest.trim_ascii_start().first() == Some(&b':')
+            })
     })
 }
 

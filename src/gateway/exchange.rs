@@ -28,7 +28,8 @@ use pingora_core::connectors::http::Connector;
 
 use crate::config::Attempts;
 use crate::gateway::images::ImageStore;
-use crate::gateway::inspect::{Ask, ImageAsk};
+use crate::gateway::inspect::Ask;
+use crate::gateway::inspect::image::ImageAsk;
 use crate::gateway::record::metrics::AttemptOutcome;
 use crate::gateway::record::{AttemptRecord, RequestId, millis};
 use crate::gateway::refusal::Refusal;
@@ -273,7 +274,9 @@ impl Through {
     /// # Errors
     /// Where the upstream breaks off or takes too long; the answer cannot be completed then.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptError> {
-        self.upstream.body(self.deadline, "an answer passing through").await
+        self.upstream
+            .body(self.deadline, "an answer passing through")
+            .await
     }
 
     /// Gives the upstream's connection back.

@@ -83,7 +83,9 @@ pub struct Registry(Mutex<HashMap<(PoolName, String), Arc<TargetState>>>);
 #[derive(Debug, Error)]
 pub enum PoolError {
     /// The file with its certificate authorities cannot be used.
-    #[error("pool {pool}: cannot use the certificate authorities in {path}: {reason}; give a PEM file with at least one certificate")]
+    #[error(
+        "pool {pool}: cannot use the certificate authorities in {path}: {reason}; give a PEM file with at least one certificate"
+    )]
     CertificateAuthority {
         /// The pool.
         pool: PoolName,
@@ -177,7 +179,10 @@ impl Target {
         };
         let unresolved = SocketAddr::from(([0, 0, 0, 0], 0));
         // An empty SNI would switch certificate verification off.
-        let sni = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let sni = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let mut template = HttpPeer::new(unresolved, tls, sni);
         // What `ca` trusts must never be reused by a pool that trusts something else.
         template.group_key = group_key(&pool.name);
@@ -219,7 +224,10 @@ impl Target {
     /// Takes a resolved address; the same one again changes nothing.
     pub fn locate(&self, address: SocketAddr) {
         let known = self.peer.load();
-        if known.as_ref().is_some_and(|peer| peer._address.as_inet() == Some(&address)) {
+        if known
+            .as_ref()
+            .is_some_and(|peer| peer._address.as_inet() == Some(&address))
+        {
             return;
         }
         let mut peer = self.template.clone();

@@ -49,7 +49,9 @@ impl RequestId {
             *digit = HEX.get(nibble as usize).copied().unwrap_or(b'0');
         }
         // Letters and digits only, so this never fails.
-        Self(http::HeaderValue::from_bytes(&text).unwrap_or(http::HeaderValue::from_static("req_0")))
+        Self(
+            http::HeaderValue::from_bytes(&text).unwrap_or(http::HeaderValue::from_static("req_0")),
+        )
     }
 
     /// As a header's value.

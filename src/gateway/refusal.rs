@@ -188,36 +188,140 @@ impl Refusal {
 
     fn callers_fault(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
         let (status, code, message) = match self {
-            Self::BadHost => (StatusCode::BAD_REQUEST, "invalid_value", "The request needs exactly one Host header that agrees with its target. Send one Host header."),
-            Self::BadConnectionHeader => (StatusCode::BAD_REQUEST, "invalid_value", "The Connection header names a header that may not be removed, or too many. Send Connection: keep-alive or close."),
-            Self::AmbiguousFraming => (StatusCode::BAD_REQUEST, "invalid_value", "The length of the request's body is ambiguous. Send either Content-Length or Transfer-Encoding: chunked, once."),
-            Self::MalformedBody => (StatusCode::BAD_REQUEST, "invalid_value", "The request's body ended early or its chunks are malformed. Send the whole body again on a new connection."),
-            Self::UnknownPath => (StatusCode::NOT_FOUND, "not_found", "There is nothing at this path. Chat completions are at POST /api/v1/chat/completions."),
-            Self::UnknownImage => (StatusCode::NOT_FOUND, "not_found", "There is no such image, or it is no longer kept. Ask the model for a new one."),
-            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not take that method. The Allow header names those it takes."),
-            Self::HeadTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request's head did not arrive in time. Send it again, faster."),
-            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request's body did not arrive in time. Send it again, faster."),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The request's body is too large. Send fewer or smaller messages, or link images by URL."),
-            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be plain JSON. Send Content-Type: application/json and no Content-Encoding."),
-            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long", "The request line is too long. Send parameters in the body."),
-            Self::ExpectationFailed => (StatusCode::EXPECTATION_FAILED, "expectation_failed", "The only expectation that can be met is 100-continue. Send no other Expect header."),
-            Self::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "unknown_host", "This host is not served here. Use the address you were given for this service."),
-            Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "The request's headers are too many or too large. Send fewer or shorter headers."),
-            _ => (StatusCode::BAD_REQUEST, "invalid_value", "The request's head is not valid HTTP. Check the request line and the header names and values."),
+            Self::BadHost => (
+                StatusCode::BAD_REQUEST,
+                "invalid_value",
+                "The request needs exactly one Host header that agrees with its target. Send one Host header.",
+            ),
+            Self::BadConnectionHeader => (
+                StatusCode::BAD_REQUEST,
+                "invalid_value",
+                "The Connection header names a header that may not be removed, or too many. Send Connection: keep-alive or close.",
+            ),
+            Self::AmbiguousFraming => (
+                StatusCode::BAD_REQUEST,
+                "invalid_value",
+                "The length of the request's body is ambiguous. Send either Content-Length or Transfer-Encoding: chunked, once.",
+            ),
+            Self::MalformedBody => (
+                StatusCode::BAD_REQUEST,
+                "invalid_value",
+                "The request's body ended early or its chunks are malformed. Send the whole body again on a new connection.",
+            ),
+            Self::UnknownPath => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is nothing at this path. Chat completions are at POST /api/v1/chat/completions.",
+            ),
+            Self::UnknownImage => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is no such image, or it is no longer kept. Ask the model for a new one.",
+            ),
+            Self::MethodNotAllowed { .. } => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This path does not take that method. The Allow header names those it takes.",
+            ),
+            Self::HeadTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The request's head did not arrive in time. Send it again, faster.",
+            ),
+            Self::BodyTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The request's body did not arrive in time. Send it again, faster.",
+            ),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The request's body is too large. Send fewer or smaller messages, or link images by URL.",
+            ),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body must be plain JSON. Send Content-Type: application/json and no Content-Encoding.",
+            ),
+            Self::UriTooLong => (
+                StatusCode::URI_TOO_LONG,
+                "uri_too_long",
+                "The request line is too long. Send parameters in the body.",
+            ),
+            Self::ExpectationFailed => (
+                StatusCode::EXPECTATION_FAILED,
+                "expectation_failed",
+                "The only expectation that can be met is 100-continue. Send no other Expect header.",
+            ),
+            Self::UnknownHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown_host",
+                "This host is not served here. Use the address you were given for this service.",
+            ),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "The request's headers are too many or too large. Send fewer or shorter headers.",
+            ),
+            _ => (
+                StatusCode::BAD_REQUEST,
+                "invalid_value",
+                "The request's head is not valid HTTP. Check the request line and the header names and values.",
+            ),
         };
         (status, INVALID_REQUEST, code, message)
     }
 
     fn our_fault(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
         match self {
-            Self::NoHealthyUpstream => (StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "no_healthy_upstream", "No upstream for this model can be used at the moment. Try again later or choose another model."),
-            Self::UpstreamRateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "upstream_rate_limited", "The upstreams of this model are rate limited. Retry after the time given in Retry-After."),
-            Self::UpstreamOverloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "overloaded", "The upstreams of this model are overloaded. Retry after the time given in Retry-After."),
-            Self::UpstreamAuth => (StatusCode::BAD_GATEWAY, UPSTREAM, "upstream_auth", "The upstream of this model does not accept this service's credential. Choose another model; the operator has been told."),
-            Self::UpstreamInvalidResponse => (StatusCode::BAD_GATEWAY, UPSTREAM, "upstream_invalid_response", "The upstream of this model did not give a valid answer. Try again or choose another model."),
-            Self::UpstreamUnavailable => (StatusCode::BAD_GATEWAY, UPSTREAM, "upstream_unavailable", "The upstream of this model could not be reached or broke off. Try again or choose another model."),
-            Self::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, UPSTREAM, "upstream_timeout", "The upstream of this model took too long. Try again, ask for less, or choose another model."),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", "Something failed here that is not your fault. Try again; if it stays, report the x-request-id."),
+            Self::NoHealthyUpstream => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                OVERLOADED,
+                "no_healthy_upstream",
+                "No upstream for this model can be used at the moment. Try again later or choose another model.",
+            ),
+            Self::UpstreamRateLimited { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "upstream_rate_limited",
+                "The upstreams of this model are rate limited. Retry after the time given in Retry-After.",
+            ),
+            Self::UpstreamOverloaded { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                OVERLOADED,
+                "overloaded",
+                "The upstreams of this model are overloaded. Retry after the time given in Retry-After.",
+            ),
+            Self::UpstreamAuth => (
+                StatusCode::BAD_GATEWAY,
+                UPSTREAM,
+                "upstream_auth",
+                "The upstream of this model does not accept this service's credential. Choose another model; the operator has been told.",
+            ),
+            Self::UpstreamInvalidResponse => (
+                StatusCode::BAD_GATEWAY,
+                UPSTREAM,
+                "upstream_invalid_response",
+                "The upstream of this model did not give a valid answer. Try again or choose another model.",
+            ),
+            Self::UpstreamUnavailable => (
+                StatusCode::BAD_GATEWAY,
+                UPSTREAM,
+                "upstream_unavailable",
+                "The upstream of this model could not be reached or broke off. Try again or choose another model.",
+            ),
+            Self::UpstreamTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                UPSTREAM,
+                "upstream_timeout",
+                "The upstream of this model took too long. Try again, ask for less, or choose another model.",
+            ),
+            _ => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "internal_error",
+                "Something failed here that is not your fault. Try again; if it stays, report the x-request-id.",
+            ),
         }
     }
 
@@ -225,9 +329,8 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::UpstreamRateLimited { retry_after } | Self::UpstreamOverloaded { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::UpstreamRateLimited { retry_after }
+            | Self::UpstreamOverloaded { retry_after } => Some(*retry_after),
             Self::NoHealthyUpstream => Some(Duration::from_secs(1)),
             _ => None,
         }

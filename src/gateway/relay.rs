@@ -51,17 +51,34 @@ pub struct Delivered {
 
 impl Delivered {
     fn new() -> Self {
-        Self { how: Delivery::Gone, bytes: 0, first_byte: None, done_added: false, orderly: false }
+        Self {
+            how: Delivery::Gone,
+            bytes: 0,
+            first_byte: None,
+            done_added: false,
+            orderly: false,
+        }
     }
 
-    async fn write(&mut self, session: &mut ServerSession, part: Bytes, end: bool) -> Result<(), Left> {
+    async fn write(
+        &mut self,
+        session: &mut ServerSession,
+        part: Bytes,
+        end: bool,
+    ) -> Result<(), Left> {
         self.bytes += part.len() as u64;
         let mut rest = part;
         while rest.len() > WRITE_BYTES_MAX {
             let next = rest.split_to(WRITE_BYTES_MAX);
-            session.write_response_body(next, false).await.map_err(|_| Left)?;
+            session
+                .write_response_body(next, false)
+                .await
+                .map_err(|_| Left)?;
         }
-        session.write_response_body(rest, end).await.map_err(|_| Left)?;
+        session
+            .write_response_body(rest, end)
+            .await
+            .map_err(|_| Left)?;
         self.orderly = end;
         if self.first_byte.is_none() {
             self.first_byte = Some(sys::instant());
@@ -86,7 +103,11 @@ pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Byte
 }
 
 /// Passes a large JSON answer through.
-pub async fn through(session: &mut ServerSession, head: ResponseHeader, mut answer: Through) -> Delivered {
+pub async fn through(
+    session: &mut ServerSession,
+    head: ResponseHeader,
+    mut answer: Through,
+) -> Delivered {
     let mut delivered = Delivered::new();
     if session.write_response_header(Box::new(head)).await.is_err() {
         return delivered;
@@ -124,7 +145,11 @@ pub async fn through(session: &mut ServerSession, head: ResponseHeader, mut answ
 }
 
 /// Sends the events of a stream as they come.
-pub async fn events(session: &mut ServerSession, head: Option<ResponseHeader>, mut stream: EventStream) -> (Delivered, EventStream) {
+pub async fn events(
+    session: &mut ServerSession,
+    head: Option<ResponseHeader>,
+    mut stream: EventStream,
+) -> (Delivered, EventStream) {
     let mut delivered = Delivered::new();
     if let Some(head) = head
         && session.write_response_header(Box::new(head)).await.is_err()
@@ -155,7 +180,11 @@ pub async fn events(session: &mut ServerSession, head: Option<ResponseHeader>, m
             }
             Err(broken) => {
                 let told = broken_off(session, &mut delivered, broken, stream.at_boundary()).await;
-                delivered.how = if told.is_ok() { Delivery::Broken(broken) } else { Delivery::Gone };
+                delivered.how = if told.is_ok() {
+                    Delivery::Broken(broken)
+                } else {
+                    Delivery::Gone
+                };
                 return (delivered, stream);
             }
         }
@@ -163,7 +192,11 @@ pub async fn events(session: &mut ServerSession, head: Option<ResponseHeader>, m
 }
 
 /// Sends events that are all here.
-pub async fn ready_events(session: &mut ServerSession, head: Option<ResponseHeader>, events: Vec<Bytes>) -> Delivered {
+pub async fn ready_events(
+    session: &mut ServerSession,
+    head: Option<ResponseHeader>,
+    events: Vec<Bytes>,
+) -> Delivered {
     let mut delivered = Delivered::new();
     if let Some(head) = head
         && session.write_response_header(Box::new(head)).await.is_err()
@@ -226,7 +259,9 @@ async fn broken_off(
     let refusal = match broken {
         StreamBreak::Stalled | StreamBreak::TooLong => Refusal::UpstreamTimeout,
         StreamBreak::Malformed => Refusal::UpstreamInvalidResponse,
-        StreamBreak::Cut | StreamBreak::Unterminated | StreamBreak::Failed => Refusal::UpstreamUnavailable,
+        StreamBreak::Cut | StreamBreak::Unterminated | StreamBreak::Failed => {
+            Refusal::UpstreamUnavailable
+        }
     };
     delivered.write(session, error_event(&refusal), true).await
 }

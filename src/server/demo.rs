@@ -42,7 +42,10 @@ pub async fn simulate(config: &mut Config, demo: Demo) -> io::Result<Simulated> 
         }
     };
     if played.is_empty() {
-        return Ok(Simulated { names: Vec::new(), _simulator: None });
+        return Ok(Simulated {
+            names: Vec::new(),
+            _simulator: None,
+        });
     }
     let options = Options {
         first_token: Duration::from_millis(150),
@@ -52,14 +55,21 @@ pub async fn simulate(config: &mut Config, demo: Demo) -> io::Result<Simulated> 
     };
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let simulator = Simulator::start(anywhere, options).await?;
-    let url = url::Url::parse(&format!("http://{}/v1", simulator.addr())).map_err(io::Error::other)?;
+    let url =
+        url::Url::parse(&format!("http://{}/v1", simulator.addr())).map_err(io::Error::other)?;
     let mut names = Vec::with_capacity(played.len());
     for pool in played {
         names.push(pool.name.to_string());
-        pool.targets = vec![Target { url: url.clone(), weight: 1 }];
+        pool.targets = vec![Target {
+            url: url.clone(),
+            weight: 1,
+        }];
         pool.api_key = ApiKey::None;
         pool.ca = None;
         pool.http = HttpVersion::Http1;
     }
-    Ok(Simulated { names, _simulator: Some(simulator) })
+    Ok(Simulated {
+        names,
+        _simulator: Some(simulator),
+    })
 }

@@ -48,26 +48,36 @@ impl Bound {
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<Bound> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let socket = TcpListener::from(socket);
-    Ok(Bound { address: socket.local_addr()?, socket })
+    Ok(Bound {
+        address: socket.local_addr()?,
+        socket,
+    })
 }
 
 /// Takes as many descriptors as the system allows: each stream needs two.
-pub fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }
 
 /// Whether a certificate chain and a key can be read and belong together.
-pub fn check_certificate(cert: &Path, key: &Path) -> Result<(), String> {
+pub(super) fn check_certificate(cert: &Path, key: &Path) -> Result<(), String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
         .map_err(|error| format!("certificate: {error}"))?;

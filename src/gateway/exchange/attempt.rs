@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 use pingora_core::connectors::http::Connector;
 
 use crate::config::Dialect;
+use crate::gateway::dialect;
 use crate::gateway::exchange::events::EventStream;
 use crate::gateway::exchange::failure::{AttemptError, from_answer};
 use crate::gateway::exchange::upstream::{Request, Upstream, until};
-use crate::gateway::dialect;
 use crate::gateway::exchange::{Body, Question, image, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::Target;
@@ -27,7 +27,7 @@ const ERROR_BYTES_MAX: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One attempt.
-pub struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     pub connector: &'a Arc<Connector>,
     pub question: &'a Question,
     pub images: &'a ImageStore,
@@ -38,7 +38,7 @@ pub struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Runs it to its commit.
-    pub async fn run(&self) -> Result<Body, AttemptError> {
+    pub(super) async fn run(&self) -> Result<Body, AttemptError> {
         let timeouts = &self.leg.timeouts;
         let wants_events = self.question.ask.stream && self.leg.pool.dialect == Dialect::OpenAi;
         let (allowed, what) = if wants_events {
@@ -55,7 +55,9 @@ impl Attempt<'_> {
         }
         if wants_events {
             if !upstream.has_type("text/event-stream") {
-                return Err(AttemptError::Invalid("no event stream, though one was asked for"));
+                return Err(AttemptError::Invalid(
+                    "no event stream, though one was asked for",
+                ));
             }
             let n = self.question.ask.n.unwrap_or(1);
             let ends = self.began + timeouts.stream;
@@ -144,7 +146,13 @@ impl Attempt<'_> {
             }
         }
         let wall: SystemTime = sys::now().wall;
-        let error = from_answer(upstream.status(), upstream.headers(), &body, &self.leg.pool, wall);
+        let error = from_answer(
+            upstream.status(),
+            upstream.headers(),
+            &body,
+            &self.leg.pool,
+            wall,
+        );
         if upstream.is_done() {
             upstream.release().await;
         }

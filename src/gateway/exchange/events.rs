@@ -100,12 +100,18 @@ impl EventStream {
                 Some(First::Chunk | First::Oversized) => return Ok(self),
                 Some(First::Error(error)) => return Err(from_error_object(error, pool)),
                 Some(First::Done) => return Err(AttemptError::Invalid("an empty stream")),
-                Some(First::NotJson) => return Err(AttemptError::Invalid("a first event that is no chunk")),
+                Some(First::NotJson) => {
+                    return Err(AttemptError::Invalid("a first event that is no chunk"));
+                }
                 None => {}
             }
             match self.upstream.body(deadline, "no first event").await? {
                 Some(slice) => self.scanner.feed(slice, &mut self.ready),
-                None => return Err(AttemptError::Broken("ended before its first event".to_owned())),
+                None => {
+                    return Err(AttemptError::Broken(
+                        "ended before its first event".to_owned(),
+                    ));
+                }
             }
         }
     }

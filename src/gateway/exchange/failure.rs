@@ -55,7 +55,9 @@ impl AttemptError {
     #[must_use]
     pub fn spoken(error: &Error) -> Self {
         match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Self::Timeout("connecting"),
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
+                Self::Timeout("connecting")
+            }
             ErrorType::ConnectRefused
             | ErrorType::ConnectNoRoute
             | ErrorType::ConnectError
@@ -65,7 +67,9 @@ impl AttemptError {
             | ErrorType::TLSWantX509Lookup
             | ErrorType::SocketError
             | ErrorType::BindError => Self::Connect(cause(error)),
-            ErrorType::ReadTimedout | ErrorType::WriteTimedout => Self::Timeout("reading or writing"),
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+                Self::Timeout("reading or writing")
+            }
             ErrorType::InvalidHTTPHeader => Self::Invalid("malformed head"),
             ErrorType::InternalError => Self::Internal(cause(error)),
             _ => Self::Broken(cause(error)),
@@ -104,8 +108,10 @@ impl AttemptError {
     /// around with it only spreads the fault.
     #[must_use]
     pub fn may_be_replaced(&self) -> bool {
-        !matches!(self.outcome(), AttemptOutcome::Refused | AttemptOutcome::Auth)
-            && !matches!(self, Self::Internal(_))
+        !matches!(
+            self.outcome(),
+            AttemptOutcome::Refused | AttemptOutcome::Auth
+        ) && !matches!(self, Self::Internal(_))
     }
 
     /// Whether the target is the worse for it.
@@ -129,7 +135,11 @@ impl AttemptError {
             Self::Timeout(_) => Refusal::UpstreamTimeout,
             Self::Invalid(_) => Refusal::UpstreamInvalidResponse,
             Self::Internal(_) => Refusal::Internal,
-            Self::Status { status, retry_after, refusal } => {
+            Self::Status {
+                status,
+                retry_after,
+                refusal,
+            } => {
                 let retry_after = retry_after.unwrap_or(*RETRY_AFTER.start());
                 match (status.as_u16(), refusal) {
                     (400 | 404 | 409 | 413 | 415 | 422, Some(refusal)) => {
@@ -167,7 +177,9 @@ pub fn from_answer(
 #[must_use]
 pub fn from_error_object(body: &[u8], pool: &Pool) -> AttemptError {
     let error = UpstreamError::read(body);
-    let status = error.as_ref().map_or(StatusCode::BAD_GATEWAY, implied_status);
+    let status = error
+        .as_ref()
+        .map_or(StatusCode::BAD_GATEWAY, implied_status);
     AttemptError::Status {
         status,
         retry_after: None,
@@ -226,7 +238,10 @@ fn cleaned(text: &str, pool: &Pool) -> String {
     let mut text = text.to_owned();
     let key = pool.api_key.as_ref().map(crate::names::Secret::expose);
     let hosts = pool.targets.iter().flat_map(|target| {
-        let name = target.label.rsplit_once(':').map_or(target.label.as_str(), |(name, _)| name);
+        let name = target
+            .label
+            .rsplit_once(':')
+            .map_or(target.label.as_str(), |(name, _)| name);
         [target.label.as_str(), name]
     });
     for ours in key.into_iter().chain(hosts).filter(|ours| !ours.is_empty()) {
@@ -236,8 +251,18 @@ fn cleaned(text: &str, pool: &Pool) -> String {
     }
     let words = text.split_inclusive(char::is_whitespace).map(|word| {
         let bare = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        if ["org-", "proj_", "sk-"].iter().any(|prefix| bare.starts_with(prefix)) {
-            format!("{REMOVED}{}", if word.ends_with(char::is_whitespace) { " " } else { "" })
+        if ["org-", "proj_", "sk-"]
+            .iter()
+            .any(|prefix| bare.starts_with(prefix))
+        {
+            format!(
+                "{REMOVED}{}",
+                if word.ends_with(char::is_whitespace) {
+                    " "
+                } else {
+                    ""
+                }
+            )
         } else {
             word.to_owned()
         }
@@ -254,7 +279,12 @@ fn cleaned(text: &str, pool: &Pool) -> String {
 /// `retry-after-ms`, or `Retry-After` in seconds or as a date; bounded.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let seconds = |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
+    let seconds = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|number| *number >= 0.0)
+    };
     let wait = if let Some(ms) = text("retry-after-ms").and_then(seconds) {
         Duration::try_from_secs_f64(ms / 1000.0).ok()?
     } else {
@@ -305,7 +335,10 @@ mod tests {
         assert_eq!(wait("retry-after", "7.5"), Some(7500));
         assert_eq!(wait("retry-after", "99999"), Some(120_000));
         assert_eq!(wait("retry-after", "0"), Some(1000));
-        assert_eq!(wait("retry-after", "Sun, 22 Nov 2026 10:00:09 GMT"), Some(9000));
+        assert_eq!(
+            wait("retry-after", "Sun, 22 Nov 2026 10:00:09 GMT"),
+            Some(9000)
+        );
         assert_eq!(wait("retry-after", "soon"), None);
         assert_eq!(wait("retry-after", "-1"), None);
         assert_eq!(wait("retry-after-ms", "1500"), Some(1500));
@@ -322,7 +355,10 @@ mod tests {
                 code: None,
             }),
         };
-        (error.may_be_replaced(), error.refusal().envelope().status.as_u16())
+        (
+            error.may_be_replaced(),
+            error.refusal().envelope().status.as_u16(),
+        )
     }
 
     #[test]

@@ -30,7 +30,10 @@ pub(super) async fn answer(
         urls.push(match picture {
             Picture::Url(url) => url,
             Picture::Base64(base64) => {
-                let id = store.put_base64(base64.as_bytes(), now).await.map_err(unkept)?;
+                let id = store
+                    .put_base64(base64.as_bytes(), now)
+                    .await
+                    .map_err(unkept)?;
                 format!("{base_url}/images/{id}")
             }
         });

@@ -40,7 +40,7 @@ const INTERIM_MAX: usize = 8;
 const EARLY_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection with one request on it.
-pub struct Upstream {
+pub(super) struct Upstream {
     session: HttpSession,
     connector: Arc<Connector>,
     peer: Arc<HttpPeer>,
@@ -49,7 +49,7 @@ pub struct Upstream {
 }
 
 /// Why a request was not answered, and whether the connection was just stale.
-pub struct SendError {
+pub(super) struct SendError {
     /// The error.
     pub error: AttemptError,
     /// A reused connection died before a byte of the answer: the other side had
@@ -59,7 +59,7 @@ pub struct SendError {
 
 /// What is sent.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub(super) struct Request<'a> {
     /// The fixed part of the head.
     pub wire: &'a Wire,
     /// The rest of it.
@@ -72,7 +72,7 @@ impl Upstream {
     /// Connects, or takes an idle connection; also tells whether it was reused.
     ///
     /// `fresh` never takes an idle one.
-    pub async fn connect(
+    pub(super) async fn connect(
         connector: &Arc<Connector>,
         target: &Target,
         idle_timeout: Duration,
@@ -101,7 +101,11 @@ impl Upstream {
     }
 
     /// Sends a request and reads the head of its answer.
-    pub async fn send(mut self, request: Request<'_>, reused: bool) -> Result<Self, SendError> {
+    pub(super) async fn send(
+        mut self,
+        request: Request<'_>,
+        reused: bool,
+    ) -> Result<Self, SendError> {
         let fail = |error: Box<Error>| SendError {
             stale: reused && is_stale(&error),
             error: AttemptError::spoken(&error),
@@ -127,7 +131,10 @@ impl Upstream {
         } else {
             self.read_head().await.map_err(fail)?;
         }
-        self.head_is_sound().map_err(|error| SendError { error, stale: false })?;
+        self.head_is_sound().map_err(|error| SendError {
+            error,
+            stale: false,
+        })?;
         Ok(self)
     }
 
@@ -156,7 +163,8 @@ impl Upstream {
             // pingora drops the length where both are given, so the bytes are asked.
             let chunked = headers.contains_key(header::TRANSFER_ENCODING);
             let length = raw.split(|byte| *byte == b'\n').any(|line| {
-                line.get(..15).is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
+                line.get(..15)
+                    .is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
             });
             if chunked && length {
                 return Err(AttemptError::Invalid("both a length and chunks"));
@@ -173,14 +181,14 @@ impl Upstream {
     }
 
     /// The answer's status.
-    pub fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         self.session
             .response_header()
             .map_or(StatusCode::BAD_GATEWAY, |head| head.status)
     }
 
     /// The answer's fields.
-    pub fn headers(&self) -> &HeaderMap {
+    pub(super) fn headers(&self) -> &HeaderMap {
         static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
         match self.session.response_header() {
             Some(head) => &head.headers,
@@ -189,20 +197,29 @@ impl Upstream {
     }
 
     /// Whether its media type is this one.
-    pub fn has_type(&self, wanted: &str) -> bool {
-        self.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
-            let kind = value.as_bytes().split(|byte| *byte == b';').next();
-            kind.unwrap_or_default().trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
-        })
+    pub(super) fn has_type(&self, wanted: &str) -> bool {
+        self.headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| {
+                let kind = value.as_bytes().split(|byte| *byte == b';').next();
+                kind.unwrap_or_default()
+                    .trim_ascii()
+                    .eq_ignore_ascii_case(wanted.as_bytes())
+            })
     }
 
     /// The length the answer announces.
-    pub fn length(&self) -> Option<usize> {
-        self.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    pub(super) fn length(&self) -> Option<usize> {
+        self.headers()
+            .get(header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .parse()
+            .ok()
     }
 
     /// The next part of the body; `None` at its end.
-    pub async fn body(
+    pub(super) async fn body(
         &mut self,
         deadline: Instant,
         what: &'static str,
@@ -215,12 +232,12 @@ impl Upstream {
     }
 
     /// Whether the body has been read to its end.
-    pub fn is_done(&mut self) -> bool {
+    pub(super) fn is_done(&mut self) -> bool {
         self.session.response_done()
     }
 
     /// Gives the connection back for the next request.
-    pub async fn release(self) {
+    pub(super) async fn release(self) {
         self.connector
             .release_http_session(self.session, &*self.peer, Some(self.idle_timeout))
             .await;
@@ -228,14 +245,16 @@ impl Upstream {
 }
 
 /// What a future gives before the deadline.
-pub async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+pub(super) async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     tokio::time::timeout_at(deadline.into(), future).await.ok()
 }
 
 async fn write_http1(stream: &mut Stream, request: Request<'_>) -> Result<(), Box<Error>> {
     let body = request.body;
     let joined = body.len <= JOINED_BYTES_MAX;
-    let mut head = request.wire.http1(request.varying, if joined { body.len } else { 0 });
+    let mut head = request
+        .wire
+        .http1(request.varying, if joined { body.len } else { 0 });
     let failed = |error| Error::because(ErrorType::WriteError, "sending the request", error);
     if joined {
         for part in body.parts() {
@@ -243,7 +262,10 @@ async fn write_http1(stream: &mut Stream, request: Request<'_>) -> Result<(), Bo
         }
         stream.write_all(&head).await.map_err(failed)?;
     } else {
-        let all = head.freeze().chain(body.head.clone()).chain(body.name.clone());
+        let all = head
+            .freeze()
+            .chain(body.head.clone())
+            .chain(body.name.clone());
         stream
             .write_all_buf(&mut all.chain(body.tail.clone()))
             .await

@@ -29,7 +29,7 @@ struct Glance {
 }
 
 /// Reads an answer to its end, or to the bound.
-pub async fn read(
+pub(super) async fn read(
     mut upstream: Upstream,
     deadline: Instant,
     pool: &Pool,
@@ -53,7 +53,9 @@ pub async fn read(
     }
     let announced = upstream.length();
     if announced.is_some_and(|length| length != held_bytes) {
-        return Err(AttemptError::Broken("its body is shorter than announced".to_owned()));
+        return Err(AttemptError::Broken(
+            "its body is shorter than announced".to_owned(),
+        ));
     }
     upstream.release().await;
     let bytes = joined(parts, held_bytes);

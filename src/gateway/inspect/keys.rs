@@ -9,11 +9,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 
 use super::{Field, InspectError};
 
-/// Up to so many prints are compared pairwise, which is cheaper than a table.
+/// Up to so many keys are compared pairwise, which is cheaper than a table.
 const PAIRWISE_MAX: usize = 16;
 
 /// The keys of a chat-completions body that mean something to somebody.
@@ -95,58 +95,42 @@ pub(super) fn name(key: &str) -> Option<&'static str> {
     KNOWN.into_iter().find(|known| *known == key)
 }
 
-/// A key of an open object.
-pub(super) struct Key<'a> {
-    /// What it says, escapes decoded.
-    pub(super) text: Cow<'a, str>,
-    /// Equal for equal texts, and for different ones nearly never.
-    print: u64,
-}
-
-impl<'a> Key<'a> {
-    pub(super) fn new(text: Cow<'a, str>, seed: u64) -> Self {
-        let print = print(text.as_bytes(), seed);
-        Self { text, print }
-    }
-}
-
 /// Finds keys that stand twice.
 ///
-/// Prints tell at once that most keys differ; only where two are equal are the texts
-/// compared, by a set of std's own, so that a caller who made prints collide would
-/// gain a second look at the object and nothing else.
+/// Few keys are compared with each other. Of many, prints tell at once that most
+/// differ; only where two are equal are the texts compared, by a set of std's own, so
+/// that a caller who made prints collide would gain a second look and nothing else.
 #[derive(Default)]
 pub(super) struct Duplicates {
     /// Prints by their low bits, 0 where there is none; at least half are 0.
     table: Vec<u64>,
+    /// Of the prints; chosen when the first is needed.
+    seed: Option<u64>,
 }
 
 impl Duplicates {
     /// A key that stands twice among these.
-    pub(super) fn find<'k>(&mut self, keys: &'k [Key<'_>]) -> Option<&'k str> {
+    pub(super) fn find<'k>(&mut self, keys: &'k [Cow<'_, str>]) -> Option<&'k str> {
+        if keys.len() <= PAIRWISE_MAX {
+            return twice_pairwise(keys);
+        }
         if !self.may_stand_twice(keys) {
             return None;
         }
         let mut seen = HashSet::with_capacity_and_hasher(keys.len(), RandomState::new());
         keys.iter()
-            .map(|key| key.text.as_ref())
-            .find(|text| !seen.insert(*text))
+            .map(AsRef::as_ref)
+            .find(|key: &&str| !seen.insert(*key))
     }
 
-    fn may_stand_twice(&mut self, keys: &[Key<'_>]) -> bool {
-        if keys.len() <= PAIRWISE_MAX {
-            let mut rest = keys;
-            while let Some((key, others)) = rest.split_first() {
-                if others.iter().any(|other| other.print == key.print) {
-                    return true;
-                }
-                rest = others;
-            }
-            return false;
-        }
+    fn may_stand_twice(&mut self, keys: &[Cow<'_, str>]) -> bool {
+        let seed = *self
+            .seed
+            .get_or_insert_with(|| RandomState::new().hash_one(keys.len()));
         self.table.clear();
         self.table.resize(keys.len().next_power_of_two() * 2, 0);
-        keys.iter().any(|key| !self.insert(key.print))
+        keys.iter()
+            .any(|key| !self.insert(print(key.as_bytes(), seed)))
     }
 
     /// Keeps a print; `false` where it is there already.
@@ -166,6 +150,21 @@ impl Duplicates {
         }
         false
     }
+}
+
+fn twice_pairwise<'k>(keys: &'k [Cow<'_, str>]) -> Option<&'k str> {
+    let mut rest = keys;
+    while let Some((key, others)) = rest.split_first() {
+        let key: &str = key;
+        if others
+            .iter()
+            .any(|other| other.len() == key.len() && other.as_bytes() == key.as_bytes())
+        {
+            return Some(key);
+        }
+        rest = others;
+    }
+    None
 }
 
 /// A fingerprint under a seed that callers do not know. Never 0.

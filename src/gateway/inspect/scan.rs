@@ -7,10 +7,9 @@
 //! strings, and those are skipped many at a time (`plain.rs`).
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
-use super::keys::{Duplicates, Key};
+use super::keys::Duplicates;
 use super::plain::{escapes_len, plain_len};
 use super::{Bounds, Fault, InspectError};
 
@@ -48,10 +47,8 @@ pub(super) struct Scanner<'a> {
     /// The open arrays and objects, outermost first.
     open: Vec<Open>,
     /// The keys read so far of every open object, outermost first.
-    keys: Vec<Key<'a>>,
+    keys: Vec<Cow<'a, str>>,
     duplicates: Duplicates,
-    /// Of the keys' prints.
-    seed: u64,
 }
 
 enum Open {
@@ -80,7 +77,6 @@ impl<'a> Scanner<'a> {
             open: Vec::with_capacity(8),
             keys: Vec::with_capacity(24),
             duplicates: Duplicates::default(),
-            seed: RandomState::new().hash_one(text.len()),
         }
     }
 
@@ -106,7 +102,7 @@ impl<'a> Scanner<'a> {
             self.expect(token, b',')?;
         }
         self.member_key()?;
-        let key = self.keys.last().map_or("", |key| key.text.as_ref());
+        let key = self.keys.last().map_or("", |key| key.as_ref());
         recognise(key, self.at).map(Some)
     }
 
@@ -249,7 +245,7 @@ impl<'a> Scanner<'a> {
         if self.keys.len() - first_key >= self.bounds.keys_max {
             return Err(self.fail(Fault::TooManyKeys));
         }
-        self.keys.push(Key::new(key, self.seed));
+        self.keys.push(key);
         let token = self.peek_token();
         self.expect(token, b':')
     }

@@ -8,8 +8,8 @@
 //! Everything is an atomic: the answer is needed on every request, and a race
 //! between two updates costs at most one attempt.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Failures in a row until a target is ejected.
@@ -70,7 +70,10 @@ impl Health {
 
     /// An attempt failed by the target's fault. True if this ejects it.
     pub fn failed(&self, now: Instant) -> bool {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let failures = self
+            .failures
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
         if failures < FAILURES_MAX {
             return false;
         }

@@ -89,7 +89,10 @@ impl Wire {
     ///
     /// # Errors
     /// Where a field is no valid header; the configuration's check has excluded it.
-    pub fn http2(&self, varying: Varying<'_>) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
+    pub fn http2(
+        &self,
+        varying: Varying<'_>,
+    ) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
         let mut head = RequestHeader::build("POST", self.path.as_bytes(), Some(8))?;
         head.insert_header(HOST, self.authority.as_str())?;
         head.insert_header(USER_AGENT, AGENT)?;
@@ -117,7 +120,9 @@ impl Varying<'_> {
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Wire")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,7 +146,11 @@ mod tests {
     use super::*;
 
     fn varying(id: &HeaderValue) -> Varying<'_> {
-        Varying { request_id: id, stream: true, body_bytes: 10_240 }
+        Varying {
+            request_id: id,
+            stream: true,
+            body_bytes: 10_240,
+        }
     }
 
     #[test]

@@ -196,32 +196,104 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let new = Make(&registry);
-        let requests = new.counters("spafe_requests_total", "Requests by model, pool that answered and class of status.", &["model", "pool", "class"]);
+        let requests = new.counters(
+            "spafe_requests_total",
+            "Requests by model, pool that answered and class of status.",
+            &["model", "pool", "class"],
+        );
         let metrics = Self {
-            duration: new.histograms("spafe_request_duration_seconds", "Whole requests, first byte in to last byte out.", DURATION_BUCKETS, &["model"]),
-            first_byte: new.histograms("spafe_time_to_first_byte_seconds", "First byte in to first byte of the answer out.", DURATION_BUCKETS, &["model"]),
-            overhead: new.histogram("spafe_gateway_overhead_seconds", "Time to the first byte less the time spent with upstreams.", OVERHEAD_BUCKETS),
+            duration: new.histograms(
+                "spafe_request_duration_seconds",
+                "Whole requests, first byte in to last byte out.",
+                DURATION_BUCKETS,
+                &["model"],
+            ),
+            first_byte: new.histograms(
+                "spafe_time_to_first_byte_seconds",
+                "First byte in to first byte of the answer out.",
+                DURATION_BUCKETS,
+                &["model"],
+            ),
+            overhead: new.histogram(
+                "spafe_gateway_overhead_seconds",
+                "Time to the first byte less the time spent with upstreams.",
+                OVERHEAD_BUCKETS,
+            ),
             in_flight: new.gauge("spafe_requests_in_flight", "Requests being served."),
-            attempts: new.counters("spafe_attempts_total", "Upstream attempts by pool and outcome.", &["pool", "outcome"]),
-            connections: new.counters("spafe_upstream_connections_total", "Upstream connections used, by whether they were reused.", &["pool", "reused"]),
-            auth_failures: new.counters("spafe_upstream_auth_failures_total", "Answers that refused our credential: someone must act.", &["pool"]),
-            ejections: new.counters("spafe_target_ejections_total", "Targets taken out after failures in a row.", &["pool"]),
-            bytes: new.counters("spafe_bytes_total", "Bytes of bodies, from clients and to clients.", &["model", "direction"]),
-            tokens: new.counters("spafe_tokens_total", "Tokens as upstreams told them.", &["model", "direction"]),
-            errors: new.counters("spafe_errors_total", "Errors that clients saw, by code.", &["code"]),
-            stream_breaks: new.counters("spafe_stream_breaks_total", "Streams that ended before their time, by kind.", &["kind"]),
-            terminators_added: new.counter("spafe_stream_terminators_added_total", "Finished streams whose missing [DONE] was added."),
-            target_fit: new.gauges("spafe_target_fit", "1 where a target may be asked, else 0.", &["pool", "target"]),
-            target_in_flight: new.gauges("spafe_target_in_flight", "Requests in flight at a target.", &["pool", "target"]),
-            images_bytes: new.gauge("spafe_images_stored_bytes", "Bytes of generated images kept."),
+            attempts: new.counters(
+                "spafe_attempts_total",
+                "Upstream attempts by pool and outcome.",
+                &["pool", "outcome"],
+            ),
+            connections: new.counters(
+                "spafe_upstream_connections_total",
+                "Upstream connections used, by whether they were reused.",
+                &["pool", "reused"],
+            ),
+            auth_failures: new.counters(
+                "spafe_upstream_auth_failures_total",
+                "Answers that refused our credential: someone must act.",
+                &["pool"],
+            ),
+            ejections: new.counters(
+                "spafe_target_ejections_total",
+                "Targets taken out after failures in a row.",
+                &["pool"],
+            ),
+            bytes: new.counters(
+                "spafe_bytes_total",
+                "Bytes of bodies, from clients and to clients.",
+                &["model", "direction"],
+            ),
+            tokens: new.counters(
+                "spafe_tokens_total",
+                "Tokens as upstreams told them.",
+                &["model", "direction"],
+            ),
+            errors: new.counters(
+                "spafe_errors_total",
+                "Errors that clients saw, by code.",
+                &["code"],
+            ),
+            stream_breaks: new.counters(
+                "spafe_stream_breaks_total",
+                "Streams that ended before their time, by kind.",
+                &["kind"],
+            ),
+            terminators_added: new.counter(
+                "spafe_stream_terminators_added_total",
+                "Finished streams whose missing [DONE] was added.",
+            ),
+            target_fit: new.gauges(
+                "spafe_target_fit",
+                "1 where a target may be asked, else 0.",
+                &["pool", "target"],
+            ),
+            target_in_flight: new.gauges(
+                "spafe_target_in_flight",
+                "Requests in flight at a target.",
+                &["pool", "target"],
+            ),
+            images_bytes: new.gauge(
+                "spafe_images_stored_bytes",
+                "Bytes of generated images kept.",
+            ),
             images_count: new.gauge("spafe_images_stored", "Generated images kept."),
-            log_lines_dropped: new.gauge("spafe_request_log_lines_dropped", "Request log lines dropped since start because the sink was slow."),
+            log_lines_dropped: new.gauge(
+                "spafe_request_log_lines_dropped",
+                "Request log lines dropped since start because the sink was slow.",
+            ),
             limits: new.gauges("spafe_limit", "Effective limits, by name.", &["name"]),
-            unrouted: Class::ALL.map(|(_, class)| requests.with_label_values(&[NO_MODEL, NO_POOL, class])),
+            unrouted: Class::ALL
+                .map(|(_, class)| requests.with_label_values(&[NO_MODEL, NO_POOL, class])),
             requests,
             registry: registry.clone(),
         };
-        let build = new.gauges("spafe_build_info", "1, with the version as a label.", &["version"]);
+        let build = new.gauges(
+            "spafe_build_info",
+            "1, with the version as a label.",
+            &["version"],
+        );
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         new.keep(prometheus::process_collector::ProcessCollector::for_self());
         metrics
@@ -238,7 +310,8 @@ impl Metrics {
             bytes_out: self.bytes.with_label_values(&[name, "out"]),
             tokens_in: self.tokens.with_label_values(&[name, "in"]),
             tokens_out: self.tokens.with_label_values(&[name, "out"]),
-            unpooled: Class::ALL.map(|(_, class)| self.requests.with_label_values(&[name, NO_POOL, class])),
+            unpooled: Class::ALL
+                .map(|(_, class)| self.requests.with_label_values(&[name, NO_POOL, class])),
         })
     }
 
@@ -247,8 +320,10 @@ impl Metrics {
     pub fn leg(&self, model: &ModelId, pool: &PoolName) -> Arc<LegMetrics> {
         let (model, pool) = (model.as_str(), pool.as_str());
         Arc::new(LegMetrics {
-            requests: Class::ALL.map(|(_, class)| self.requests.with_label_values(&[model, pool, class])),
-            attempts: AttemptOutcome::ALL.map(|outcome| self.attempts.with_label_values(&[pool, outcome.as_str()])),
+            requests: Class::ALL
+                .map(|(_, class)| self.requests.with_label_values(&[model, pool, class])),
+            attempts: AttemptOutcome::ALL
+                .map(|outcome| self.attempts.with_label_values(&[pool, outcome.as_str()])),
             reused: self.connections.with_label_values(&[pool, "true"]),
             connected: self.connections.with_label_values(&[pool, "false"]),
             auth_failures: self.auth_failures.with_label_values(&[pool]),
@@ -314,10 +389,15 @@ impl LegMetrics {
 /// Makes metrics and registers them. Names are constants, so it fails at the first start or never.
 struct Make<'a>(&'a Registry);
 
-#[expect(clippy::expect_used, reason = "names and labels are constants of this file; a test makes them all")]
+#[expect(
+    clippy::expect_used,
+    reason = "names and labels are constants of this file; a test makes them all"
+)]
 impl Make<'_> {
     fn keep(&self, collector: impl prometheus::core::Collector + 'static) {
-        self.0.register(Box::new(collector)).expect("each metric is registered once");
+        self.0
+            .register(Box::new(collector))
+            .expect("each metric is registered once");
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
@@ -360,7 +440,10 @@ impl Make<'_> {
 }
 
 /// The counter of a variant: `counters` has one for each, in the order of the enum.
-#[expect(clippy::indexing_slicing, reason = "index < N: it is the discriminant of an enum with N variants")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "index < N: it is the discriminant of an enum with N variants"
+)]
 fn pick<const N: usize>(counters: &[IntCounter; N], index: usize) -> &IntCounter {
     &counters[index]
 }
@@ -381,11 +464,15 @@ mod tests {
         }
         let text = String::from_utf8(metrics.text()).unwrap();
         for outcome in AttemptOutcome::ALL {
-            let line = format!("spafe_attempts_total{{outcome=\"{}\",pool=\"p\"}} 1\n", outcome.as_str());
+            let line = format!(
+                "spafe_attempts_total{{outcome=\"{}\",pool=\"p\"}} 1\n",
+                outcome.as_str()
+            );
             assert!(text.contains(&line), "{line}");
         }
         for (_, class) in Class::ALL {
-            let line = format!("spafe_requests_total{{class=\"{class}\",model=\"m\",pool=\"p\"}} 1\n");
+            let line =
+                format!("spafe_requests_total{{class=\"{class}\",model=\"m\",pool=\"p\"}} 1\n");
             assert!(text.contains(&line), "{line}");
         }
     }

@@ -110,7 +110,11 @@ impl Common {
     /// # Errors
     /// As [`Common::answer`].
     pub fn image(&self, kind: &'static str, etag: &str, length: usize, known: bool) -> Built {
-        let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        let status = if known {
+            StatusCode::NOT_MODIFIED
+        } else {
+            StatusCode::OK
+        };
         let mut head = self.begin(status)?;
         head.insert_header(ETAG, etag)?;
         head.insert_header(
@@ -147,7 +151,13 @@ impl Common {
     ///
     /// # Errors
     /// As [`Common::answer`].
-    pub fn refusal(&self, refusal: &Refusal, status: StatusCode, length: usize, attempts: usize) -> Built {
+    pub fn refusal(
+        &self,
+        refusal: &Refusal,
+        status: StatusCode,
+        length: usize,
+        attempts: usize,
+    ) -> Built {
         let mut head = self.begin(status)?;
         head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
         self.put_length(&mut head, Some(length))?;
@@ -192,7 +202,11 @@ impl Common {
 
 impl Common {
     /// The framing of the body: its length, chunks, or the connection's end.
-    fn put_length(&self, head: &mut ResponseHeader, length: Option<usize>) -> Result<(), Box<pingora_core::Error>> {
+    fn put_length(
+        &self,
+        head: &mut ResponseHeader,
+        length: Option<usize>,
+    ) -> Result<(), Box<pingora_core::Error>> {
         match length {
             Some(length) => head.insert_header(CONTENT_LENGTH, length),
             None if self.chunks => {
