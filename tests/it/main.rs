@@ -9,9 +9,15 @@
 #[cfg(test)]
 mod kit;
 
+/// What upstreams get of what callers send.
+#[cfg(test)]
+mod bodies;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
+/// Health, numbers, lines, and the end.
+#[cfg(test)]
+mod process;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
