@@ -118,7 +118,7 @@ impl Gateway {
             exchange: Exchange::new(),
             log,
             process_id: sys::random(),
-            requests: AtomicU64::new(0),
+            requests: AtomicU64::new(1),
         }
     }
 
@@ -311,6 +311,11 @@ impl Visit<'_> {
             BodyError::Malformed(_) => Refusal::MalformedBody.into(),
             BodyError::Gone { .. } => Unanswered::Gone,
         })?;
+        if framing.length.is_none() && body.is_empty() {
+            // A parser that takes an empty line for a chunk of no bytes is not to be
+            // trusted with what follows it.
+            self.session.set_keepalive(None);
+        }
         self.record.bytes_in = body.len() as u64;
         Ok(body)
     }
@@ -405,9 +410,10 @@ impl Visit<'_> {
             Body::Events(_) | Body::Said(_) => None,
         };
         let streamed = matches!(answer.body, Body::Events(_) | Body::Said(_));
-        let head = match streamed {
-            true => self.common.stream(Some(provenance)),
-            false => self.common.answer(length, provenance),
+        let head = if streamed {
+            self.common.stream(Some(provenance))
+        } else {
+            self.common.answer(length, provenance)
         };
         let Ok(head) = head else {
             return self
@@ -421,7 +427,7 @@ impl Visit<'_> {
                 relay::whole(self.session, head, bytes).await
             }
             (Body::Through(through), Some(head)) => {
-                relay::through(self.session, head, through).await
+                relay::through(self.session, head, *through).await
             }
             (Body::Said(events), head) => relay::ready_events(self.session, head, events).await,
             (Body::Events(stream), head) => {
@@ -504,7 +510,7 @@ impl Visit<'_> {
 fn raw_head(session: &ServerSession) -> Option<Bytes> {
     session
         .as_http1()
-        .map(|http1| http1.get_headers_raw_bytes())
+        .map(pingora_core::protocols::http::v1::server::HttpSession::get_headers_raw_bytes)
 }
 
 /// What is told of a name nobody knows: at most 64 printable characters.

@@ -33,7 +33,7 @@ const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// What all streams of a connection may send before they are read.
 const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// How long an HTTP/2 connection without a stream is kept.
-const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const H2_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The application behind the listeners.
 pub struct Ingress {
@@ -76,13 +76,12 @@ impl Ingress {
         };
         let refusal = match read {
             Ok(Ok(true)) => return Head::Read,
-            Ok(Ok(false)) => return Head::None,
             Ok(Err(error)) => match refusal_of(&error) {
                 Some(refusal) => refusal,
                 None => return Head::None,
             },
             Err(_) if first => Refusal::HeadTimeout,
-            Err(_) => return Head::None,
+            Ok(Ok(false)) | Err(_) => return Head::None,
         };
         let peer = peer(session);
         self.gateway.refuse_head(session, peer, refusal).await;

@@ -186,6 +186,7 @@ impl Refusal {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one error after the other")]
     fn callers_fault(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
         let (status, code, message) = match self {
             Self::BadHost => (

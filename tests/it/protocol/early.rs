@@ -21,19 +21,16 @@ async fn an_answer_before_the_body_arrives_and_nothing_in_the_body_is_executed()
     let gateway = setup.tables(BOUND).start();
     let kinds = early_answers();
     let smuggled = post(CHAT, &[], marked("smuggled").as_bytes());
+    // Half of the bodies are made of requests themselves.
+    let bodies = [vec![b' '; MIB], repeated(&smuggled, MIB)];
     let mut lost = Vec::new();
     for round in 0..125 {
         let tries = kinds.iter().map(|(head, status)| {
-            let (gateway, smuggled) = (&gateway, &smuggled);
+            let (gateway, smuggled, body) = (&gateway, &smuggled, &bodies[round % 2]);
             async move {
                 let mut connection = Connection::open(gateway.address).await;
                 connection.offer(head.as_bytes()).await;
-                // Half of the bodies are made of requests themselves.
-                let body = match round % 2 {
-                    0 => vec![b' '; MIB],
-                    _ => smuggled.iter().copied().cycle().take(MIB).collect(),
-                };
-                let taken = connection.offer(&body).await && connection.offer(smuggled).await;
+                let taken = connection.offer(body).await && connection.offer(smuggled).await;
                 let received = connection.ended().await.map(|bytes| Answer::all(&bytes));
                 match received.as_deref() {
                     Ok([only]) if only.status == *status && taken => None,
@@ -50,6 +47,13 @@ async fn an_answer_before_the_body_arrives_and_nothing_in_the_body_is_executed()
         lost.first()
     );
     assert!(upstream.requests().is_empty());
+}
+
+/// So many bytes of the same again and again.
+fn repeated(part: &[u8], bytes: usize) -> Vec<u8> {
+    let mut whole = part.repeat(bytes / part.len() + 1);
+    whole.truncate(bytes);
+    whole
 }
 
 /// Heads of requests with a body of a mebibyte that are answered without it, and how.
@@ -82,11 +86,11 @@ async fn a_refused_head_is_told_so_however_much_follows() {
     let (setup, upstream) = recorded().await;
     let gateway = setup.start();
     let smuggled = post(CHAT, &[], marked("smuggled").as_bytes());
+    let rest = repeated(&smuggled, MIB / 2);
     for number in 0..100 {
         let mut connection = Connection::open(gateway.address).await;
         let bad = "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
         connection.offer(bad.as_bytes()).await;
-        let rest: Vec<u8> = smuggled.iter().copied().cycle().take(MIB / 2).collect();
         let taken = connection.offer(&rest).await;
         let answers = Answer::all(&connection.ended().await.unwrap());
         assert!(taken, "{number}");
