@@ -76,6 +76,11 @@ impl Visit<'_> {
             BodyError::Malformed(_) => Refusal::MalformedBody.into(),
             BodyError::Gone { .. } => Unanswered::Gone,
         })?;
+        if framing.length.is_none() && body.is_empty() {
+            // A parser that takes an empty line for a chunk of no bytes is not to be
+            // trusted with what follows it.
+            self.session.set_keepalive(None);
+        }
         self.record.bytes_in = body.len() as u64;
         Ok(body)
     }

@@ -15,6 +15,9 @@ mod bodies;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
+/// Where others could see two requests, or none.
+#[cfg(test)]
+mod protocol;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;
