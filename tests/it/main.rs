@@ -12,6 +12,9 @@ mod kit;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
+/// What is asked, byte for byte.
+#[cfg(test)]
+mod bodies;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
