@@ -14,8 +14,10 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::client::Connection;
 use super::{PATIENCE, repository};
 
 /// The configuration and the arguments of a gateway that a test wants.
@@ -23,6 +25,7 @@ pub(crate) struct Setup {
     server: String,
     tables: String,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     shipped: bool,
     tls: bool,
 }
@@ -49,6 +52,7 @@ impl Setup {
             server: String::new(),
             tables: String::new(),
             arguments: Vec::new(),
+            variables: Vec::new(),
             shipped: false,
             tls: false,
         }
@@ -64,6 +68,12 @@ impl Setup {
     /// One more argument of `spafe serve`.
     pub(crate) fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// One more variable of the program's environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -136,6 +146,7 @@ impl Setup {
             // A developer's own keys and settings have no part in a test.
             .env_clear()
             .env("RUST_BACKTRACE", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -212,6 +223,58 @@ impl Gateway {
     /// Everything that the program printed until now.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()
+    }
+
+    /// The line that the request of this id left in the log, once it is there.
+    pub(crate) async fn logged(&self, request_id: &str) -> Value {
+        super::soon("a request's log line", async {
+            loop {
+                let output = self.output();
+                let lines = output.lines().filter_map(|line| {
+                    serde_json::from_str::<Value>(line)
+                        .ok()
+                        .filter(|line| line["request_id"] == request_id)
+                });
+                if let Some(line) = lines.last() {
+                    return line;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
+
+    /// Waits until a metric's series has this value; one that is not exported is 0.
+    pub(crate) async fn counts(&self, series: &str, expected: u64) {
+        let mut seen = 0;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while tokio::time::Instant::now() < deadline {
+            let mut admin = Connection::open(self.admin).await;
+            admin
+                .send("GET /metrics HTTP/1.1\r\nHost: admin.test\r\n\r\n")
+                .await;
+            let text = admin.answer().await.text();
+            let found = text.lines().find_map(|line| line.strip_prefix(series));
+            seen = found.map_or(0, |value| value.trim().parse().unwrap());
+            if seen == expected {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("{series} stayed {seen}, not {expected}");
+    }
+
+    /// The most memory that was ever resident.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kibibytes * 1024
     }
 
     /// Asks the program to end, as an orchestrator does, and waits for that.
