@@ -43,7 +43,7 @@ enum Command {
     /// Serve requests.
     ///
     /// Ends on SIGTERM or SIGINT when requests in flight are answered, at once on a
-    /// second signal. RUST_LOG sets what the process logs to standard error, such
+    /// second signal. `RUST_LOG` sets what the process logs to standard error, such
     /// as `info` (the default) or `spafe=debug`.
     Serve(Serve),
     /// Check a configuration and print every problem with file, line and key.
@@ -152,19 +152,7 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
     telemetry::init(environment("RUST_LOG").as_deref(), stderr_is_terminal)
         .map_err(|error| format!("spafe: {error}"))?;
     let mut config = load(&serve.file.config)?;
-    if !serve.listen.is_empty() {
-        config.server.listen.clone_from(&serve.listen);
-    }
-    if let Some(admin) = serve.admin {
-        config.server.admin = admin;
-    }
-    match serve.threads {
-        Some(0) => {
-            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into)
-        }
-        Some(threads) => config.server.threads = threads,
-        None => {}
-    }
+    apply_arguments(serve, &mut config)?;
     let demo = match serve.demo {
         None => Demo::Off,
         Some(DemoPools::All) => Demo::All,
@@ -180,6 +168,24 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lets the command line have its say, which is held to the rules of the file.
+fn apply_arguments(serve: &Serve, config: &mut Config) -> Result<(), String> {
+    if !serve.listen.is_empty() {
+        config.server.listen.clone_from(&serve.listen);
+    }
+    if let Some(admin) = serve.admin {
+        config.server.admin = admin;
+    }
+    match serve.threads {
+        Some(0) => {
+            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into);
+        }
+        Some(threads) => config.server.threads = threads,
+        None => {}
+    }
+    config::listeners::check(&config.server).map_err(|error| format!("spafe: {error}"))
+}
+
 fn check(path: &Path) -> Result<ExitCode, String> {
     let config = load(path)?;
     let mut text = format!(
@@ -191,10 +197,11 @@ fn check(path: &Path) -> Result<ExitCode, String> {
     );
     for pool in &config.pools {
         if let ApiKey::Missing(place) = &pool.api_key {
-            text.push_str(&format!(
-                "\n  pool {} is not used: {place} is not set",
-                pool.name
-            ));
+            text.push_str("\n  pool ");
+            text.push_str(pool.name.as_str());
+            text.push_str(" is not used: ");
+            text.push_str(place);
+            text.push_str(" is not set");
         }
     }
     print(&text)

@@ -23,6 +23,9 @@ mod check;
 /// What is wrong, where.
 pub mod problem;
 
+/// Which listeners can stand side by side.
+pub mod listeners;
+
 /// From the checked file to what runs.
 mod build;
 
@@ -108,6 +111,8 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// The admin listener.
     pub admin: SocketAddr,
+    /// Whether that may stand on an address that is not loopback.
+    pub admin_public: bool,
     /// Worker threads; never 0 here.
     pub threads: usize,
     /// What image URLs begin with, without a trailing slash.

@@ -66,6 +66,7 @@ fn server(file: file::Server) -> Server {
             key: tls.key.file.0,
         }),
         admin: file.admin.0,
+        admin_public: file.admin_public,
         threads: if file.threads == 0 {
             cores()
         } else {

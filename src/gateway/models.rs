@@ -127,6 +127,7 @@ mod tests {
                 listen: vec![address],
                 tls: None,
                 admin: address,
+                admin_public: false,
                 threads: 1,
                 public_url: None,
                 allowed_hosts: Vec::new(),

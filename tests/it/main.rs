@@ -9,9 +9,18 @@
 #[cfg(test)]
 mod kit;
 
+/// What upstreams get of what callers send.
+#[cfg(test)]
+mod bodies;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
+/// Where others could see two requests, or none.
+#[cfg(test)]
+mod protocol;
+/// Health, numbers, lines, and the end.
+#[cfg(test)]
+mod process;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
@@ -23,4 +32,8 @@ mod streams;
 mod upstreams;
 /// What the compiler cannot check about the house.
 #[cfg(test)]
+#[expect(
+    clippy::string_slice,
+    reason = "a place in a text comes from a search in it; a wrong one fails the test"
+)]
 mod tidy;

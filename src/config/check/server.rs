@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::node::Node;
 use super::{Findings, Outside};
 use crate::config::file;
+use crate::config::listeners::{collide, is_public};
 use crate::config::notation::name::File;
 use crate::config::notation::{Address, Notation};
 
@@ -61,12 +62,6 @@ fn listeners(server: &Node<'_, '_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Whether the system would refuse the second of two listeners.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    let same_addresses = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && a.is_ipv4() == b.is_ipv4() && same_addresses
-}
-
 /// Metrics and configuration are for operators: showing them to a network is asked for in words.
 fn admin_stays_private(server: &Node<'_, '_>, findings: &mut Findings<'_>) {
     let allowed = server
@@ -76,9 +71,7 @@ fn admin_stays_private(server: &Node<'_, '_>, findings: &mut Findings<'_>) {
     let Some(admin) = server.get("admin") else {
         return;
     };
-    let public = admin
-        .read::<Address>()
-        .is_some_and(|address| !address.ip().to_canonical().is_loopback());
+    let public = admin.read::<Address>().is_some_and(is_public);
     if public && !allowed {
         findings.add(&admin, "is not a loopback address; write one such as \"127.0.0.1:8081\", or add admin_public = true");
     }

@@ -1,3 +1,5 @@
+//! Is every head let in, answered or refused as the description says?
+
 use super::*;
 
 fn rules() -> Rules {

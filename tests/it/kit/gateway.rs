@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -157,25 +157,14 @@ impl Setup {
         let (told, lines) = sync_channel(1024);
         keep_output(child.stdout.take().unwrap(), &output, told.clone());
         keep_output(child.stderr.take().unwrap(), &output, told);
-        let mut starting = Starting::default();
-        let deadline = Instant::now() + PATIENCE;
-        while !starting.is_complete(self.tls) {
-            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => starting.line(&line),
-                Err(reason) => {
-                    let _ = child.kill();
-                    let status = child.wait();
-                    let waited = match reason {
-                        RecvTimeoutError::Timeout => "did not say where it listens",
-                        RecvTimeoutError::Disconnected => "ended",
-                    };
-                    panic!(
-                        "the gateway {waited} ({status:?}):\n{}",
-                        output.lock().unwrap()
-                    );
-                }
-            }
-        }
+        let starting = Starting::read(&lines, self.tls).unwrap_or_else(|reason| {
+            let _ = child.kill();
+            let status = child.wait();
+            panic!(
+                "the gateway {reason} ({status:?}):\n{}",
+                output.lock().unwrap()
+            );
+        });
         Gateway {
             address: starting.plain.unwrap(),
             tls_address: starting.tls,
@@ -218,6 +207,17 @@ impl Gateway {
     /// The address of a path at the admin listener.
     pub(crate) fn admin_url(&self, path: &str) -> String {
         format!("http://{}{path}", self.admin)
+    }
+
+    /// The memory the program holds, as the system counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line
+            .and_then(|line| line.trim().strip_suffix(" kB"))
+            .unwrap();
+        kib.parse::<u64>().unwrap() * 1024
     }
 
     /// Everything that the program printed until now.
@@ -316,6 +316,25 @@ struct Starting {
 }
 
 impl Starting {
+    /// Reads lines until all addresses are told; the error says why they are not.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a process takes to start is told by the clock alone"
+    )]
+    fn read(lines: &Receiver<String>, tls: bool) -> Result<Self, &'static str> {
+        let mut starting = Self::default();
+        let deadline = Instant::now() + PATIENCE;
+        while !starting.is_complete(tls) {
+            let rest = deadline.saturating_duration_since(Instant::now());
+            match lines.recv_timeout(rest) {
+                Ok(line) => starting.line(&line),
+                Err(RecvTimeoutError::Timeout) => return Err("did not say where it listens"),
+                Err(RecvTimeoutError::Disconnected) => return Err("ended"),
+            }
+        }
+        Ok(starting)
+    }
+
     fn line(&mut self, line: &str) {
         for (words, place) in [
             ("listening on http://", &mut self.plain),
