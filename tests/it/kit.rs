@@ -12,6 +12,8 @@ pub(crate) mod client;
 pub(crate) mod http2;
 /// The real program, started and ended.
 pub(crate) mod gateway;
+/// A gateway before upstreams of both versions of HTTP, and what they say.
+pub(crate) mod pair;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
 /// The simulator, run at full speed behind a gateway.

@@ -24,6 +24,12 @@ mod bodies;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
+/// Streams, whole, broken and endless.
+#[cfg(test)]
+mod streams;
+/// Who is asked, how, and what becomes of upstreams' faults.
+#[cfg(test)]
+mod upstreams;
 /// What the compiler cannot check about the house.
 #[cfg(test)]
 #[expect(

@@ -241,6 +241,14 @@ impl Answer {
     }
 }
 
+/// Asks for a chat completion on a connection of its own and reads the answer.
+pub(crate) async fn chat(address: SocketAddr, model: &str, stream: bool) -> Answer {
+    let mut client = Connection::open(address).await;
+    client
+        .post("/v1/chat/completions", ask(model, stream))
+        .await
+}
+
 /// The bytes of a POST of JSON, with more lines of its head.
 pub(crate) fn post(path: &str, lines: &[&str], body: &[u8]) -> Vec<u8> {
     let mut head = format!(

@@ -265,6 +265,58 @@ impl Gateway {
         line.trim().parse().unwrap()
     }
 
+    /// The line that the request of this id left in the log, once it is there.
+    pub(crate) async fn logged(&self, request_id: &str) -> Value {
+        soon("a request's log line", async {
+            loop {
+                let output = self.output();
+                let lines = output.lines().filter_map(|line| {
+                    serde_json::from_str::<Value>(line)
+                        .ok()
+                        .filter(|line| line["request_id"] == request_id)
+                });
+                if let Some(line) = lines.last() {
+                    return line;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await
+    }
+
+    /// Waits until a metric's series has this value; one that is not exported is 0.
+    pub(crate) async fn counts(&self, series: &str, expected: u64) {
+        let mut seen = 0;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while tokio::time::Instant::now() < deadline {
+            let mut admin = Connection::open(self.admin).await;
+            admin
+                .send("GET /metrics HTTP/1.1\r\nHost: admin.test\r\n\r\n")
+                .await;
+            let text = admin.answer().await.text();
+            let found = text.lines().find_map(|line| line.strip_prefix(series));
+            seen = found.map_or(0, |value| value.trim().parse().unwrap());
+            if seen == expected {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        panic!("{series} stayed {seen}, not {expected}");
+    }
+
+    /// The most memory that was ever resident.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kibibytes * 1024
+    }
+
     /// Waits until no request is being served.
     pub(crate) async fn idle(&self) {
         soon("the end of every request", async {
