@@ -30,7 +30,7 @@ use crate::config::Attempts;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
-use crate::gateway::record::metrics::AttemptOutcome;
+use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::record::{AttemptRecord, RequestId, millis};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::{Leg, Plan};

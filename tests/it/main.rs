@@ -9,9 +9,6 @@
 #[cfg(test)]
 mod kit;
 
-/// What upstreams get of what callers send.
-#[cfg(test)]
-mod bodies;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
@@ -21,9 +18,18 @@ mod protocol;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;
+/// What is asked, byte for byte.
+#[cfg(test)]
+mod bodies;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
+/// Streams, whole, broken and endless.
+#[cfg(test)]
+mod streams;
+/// Who is asked, how, and what becomes of upstreams' faults.
+#[cfg(test)]
+mod upstreams;
 /// What the compiler cannot check about the house.
 #[cfg(test)]
 #[expect(

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use pingora_core::{Error, ErrorType};
 
 use crate::gateway::pools::Pool;
-use crate::gateway::record::metrics::AttemptOutcome;
+use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::refusal::{Refusal, UpstreamRefusal};
 use crate::openai::UpstreamError;
 

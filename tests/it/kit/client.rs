@@ -117,6 +117,18 @@ impl Connection {
         }
     }
 
+    /// Says that nothing more will be sent (FIN); answers can still be read.
+    pub(crate) async fn finish(&mut self) {
+        soon("the end to be said", self.stream.shutdown())
+            .await
+            .unwrap();
+    }
+
+    /// Resets the connection (RST).
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
     /// Waits until the peer has closed; anything it still sends is returned.
     pub(crate) async fn closed(&mut self) -> Vec<u8> {
         soon("the peer to close", async { while self.more().await {} }).await;
@@ -227,6 +239,14 @@ impl Answer {
         self.field("content-length")
             .map(|value| value.parse().unwrap())
     }
+}
+
+/// Asks for a chat completion on a connection of its own and reads the answer.
+pub(crate) async fn chat(address: SocketAddr, model: &str, stream: bool) -> Answer {
+    let mut client = Connection::open(address).await;
+    client
+        .post("/v1/chat/completions", ask(model, stream))
+        .await
 }
 
 /// The bytes of a POST of JSON, with more lines of its head.
