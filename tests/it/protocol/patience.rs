@@ -116,7 +116,7 @@ async fn heads_beyond_their_bounds_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_part_of_a_head_holds_little_and_not_for_long() {
-    const CONNECTIONS: u64 = 16;
+    const CONNECTIONS: usize = 16;
     let (setup, _upstream) = recorded().await;
     let gateway = setup.tables("[limits]\nhead_timeout = \"2s\"").start();
     let part = [
