@@ -111,13 +111,6 @@ impl Connection {
         }
     }
 
-    /// Says that nothing more will be sent (FIN); answers can still be read.
-    pub(crate) async fn finish(&mut self) {
-        soon("the end to be said", self.stream.shutdown())
-            .await
-            .unwrap();
-    }
-
     /// Resets the connection (RST).
     pub(crate) fn reset(self) {
         self.stream.set_zero_linger().unwrap();

@@ -339,15 +339,6 @@ impl Gateway {
         self.signal(Signal::TERM);
         self.ended().await
     }
-
-    /// Bytes of memory that the program holds.
-    pub(crate) fn resident_bytes(&self) -> usize {
-        let status = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
-        kib.parse::<usize>().unwrap() * 1024
-    }
 }
 
 impl Drop for Gateway {
