@@ -64,6 +64,12 @@ impl Connection {
         sent.is_ok()
     }
 
+    /// Says that nothing more will come; answers can still be read.
+    pub(crate) async fn finish(&mut self) {
+        // A peer that is gone already has been told enough.
+        let _ = soon("the peer to hear an end", self.stream.shutdown()).await;
+    }
+
     /// Sends a POST of JSON and reads the answer.
     pub(crate) async fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Answer {
         self.send(post(path, &[], body.as_ref())).await;

@@ -82,10 +82,11 @@ impl Try<'_> {
                     "{what}: {statuses:?}"
                 );
             }
-            (Fate::Unfinished, _, [] | [400]) => {}
-            (Fate::Last, _, [200]) | (Fate::Accepted | Fate::Either, false, [200]) => {}
-            (Fate::Accepted | Fate::Either, true, [200, 200]) => {}
-            (Fate::Swallowed, _, [200, 400]) => {}
+            (Fate::Unfinished, _, [] | [400])
+            | (Fate::Last, _, [200])
+            | (Fate::Accepted | Fate::Either, false, [200])
+            | (Fate::Accepted | Fate::Either, true, [200, 200])
+            | (Fate::Swallowed, _, [200, 400]) => {}
             _ => panic!("{what}: {expected:?} became {statuses:?}"),
         }
         let succeeded = statuses.iter().filter(|status| **status == 200).count();

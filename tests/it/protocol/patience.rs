@@ -25,7 +25,7 @@ async fn a_client_that_says_nothing_or_too_little_is_let_go() {
         connection.send(sent).await;
         let answers = Answer::all(&connection.ended().await.unwrap());
         let took = opened.elapsed();
-        assert!(took >= HEAD_TIMEOUT - Duration::from_millis(50), "{took:?}");
+        assert!(took + Duration::from_millis(50) >= HEAD_TIMEOUT, "{took:?}");
         assert!(took < HEAD_TIMEOUT + Duration::from_secs(2), "{took:?}");
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert_eq!(answers[0].status, 408);
@@ -116,7 +116,7 @@ async fn heads_beyond_their_bounds_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_part_of_a_head_holds_little_and_not_for_long() {
-    const CONNECTIONS: usize = 16;
+    const CONNECTIONS: u64 = 16;
     let (setup, _upstream) = recorded().await;
     let gateway = setup.tables("[limits]\nhead_timeout = \"2s\"").start();
     let part = [
