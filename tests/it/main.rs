@@ -5,6 +5,11 @@
 //! picks, and talks to it as a client or stands behind it as an upstream.
 //! `make test` runs it; so does `cargo test`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside, where time passes"
+)]
+
 /// What the tests are written with: a gateway, an upstream, a client.
 #[cfg(test)]
 mod kit;
