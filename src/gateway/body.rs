@@ -160,3 +160,31 @@ fn failed(error: Box<pingora_core::Error>, read_bytes: usize) -> BodyError {
         _ => BodyError::Malformed(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_one_part_is_not_copied() {
+        let part = Bytes::from_static(b"{}");
+        let mut whole = Collected::default();
+        whole.push(part.clone(), None);
+        assert_eq!(whole.finish().as_ptr(), part.as_ptr());
+    }
+
+    #[test]
+    fn room_is_made_for_what_came_and_not_for_what_was_announced() {
+        const ANNOUNCED: usize = 1 << 30;
+        let mut whole = Collected::default();
+        let mut sent = Vec::new();
+        for part in [&b"{\"messages\":"[..], b"[]", &[b' '; 100_000]] {
+            whole.push(Bytes::copy_from_slice(part), Some(ANNOUNCED));
+            sent.extend_from_slice(part);
+            let room = whole.rest.as_ref().map_or(0, BytesMut::capacity);
+            let honest = RESERVED_BYTES_MAX.max(whole.len() * 4);
+            assert!(room <= honest, "{room} bytes for {}", whole.len());
+        }
+        assert_eq!(whole.finish(), sent);
+    }
+}
