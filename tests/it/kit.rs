@@ -12,6 +12,8 @@ pub(crate) mod client;
 pub(crate) mod http2;
 /// The real program, started and ended.
 pub(crate) mod gateway;
+/// The real program, run to its end.
+pub(crate) mod program;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
 /// The simulator, run at full speed behind a gateway.
