@@ -178,7 +178,7 @@ mod tests {
         const ANNOUNCED: usize = 1 << 30;
         let mut whole = Collected::default();
         let mut sent = Vec::new();
-        for part in [&b"{\"messages\":"[..], b"[]", &[b' '; 100_000]] {
+        for part in [&b"{\"messages\":"[..], b"[]", &vec![b' '; 100_000]] {
             whole.push(Bytes::copy_from_slice(part), Some(ANNOUNCED));
             sent.extend_from_slice(part);
             let room = whole.rest.as_ref().map_or(0, BytesMut::capacity);
