@@ -69,7 +69,9 @@ impl Visit<'_> {
             .rules
             .body(self.session.req_header(), raw.as_deref())?;
         let limits = &self.snapshot.config.limits;
+        let asked = sys::instant();
         let body = body::read(self.session, framing, limits, sys::instant).await;
+        self.record.body = sys::instant() - asked;
         let body = body.map_err(|error| match error {
             BodyError::TooLarge { .. } => Refusal::BodyTooLarge.into(),
             BodyError::TooSlow { .. } => Refusal::BodyTimeout.into(),

@@ -14,6 +14,8 @@ pub(crate) mod http2;
 pub(crate) mod gateway;
 /// A gateway before upstreams of both versions of HTTP, and what they say.
 pub(crate) mod pair;
+/// The real program, run to its end.
+pub(crate) mod program;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
 /// The simulator, run at full speed behind a gateway.

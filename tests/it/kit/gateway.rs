@@ -241,8 +241,10 @@ impl Gateway {
             loop {
                 let output = self.output();
                 let logged = output.lines().filter(|line| line.starts_with('{'));
+                // The log of the process is JSON as well, and has no request's id.
                 let logged: Vec<Value> = logged
-                    .map(|line| serde_json::from_str(line).unwrap())
+                    .map(|line| serde_json::from_str::<Value>(line).unwrap())
+                    .filter(|line| line.get("request_id").is_some())
                     .collect();
                 if logged.len() >= lines {
                     return logged;
