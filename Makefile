@@ -27,8 +27,10 @@ lint: ## Checks the format and every lint, warnings denied.
 	cargo clippy --locked --all-targets -- -D warnings
 
 bench: ## Times the data path, then the whole process beside nginx and HAProxy.
-	@.ci/setup-bench
-	cargo bench --locked --bench '*'
+	@.ci/setup-build
+	@benches/setup.sh
+	cargo bench --locked --bench data_path
+	cargo bench --locked --bench compare
 
 # The fuzzer's instrumentation is unstable; this spares a second toolchain.
 fuzz: ## Fuzzes each target of fuzz/ for FUZZ_SECONDS.

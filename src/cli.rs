@@ -43,7 +43,7 @@ enum Command {
     /// Serve requests.
     ///
     /// Ends on SIGTERM or SIGINT when requests in flight are answered, at once on a
-    /// second signal. RUST_LOG sets what the process logs to standard error, such
+    /// second signal. `RUST_LOG` sets what the process logs to standard error, such
     /// as `info` (the default) or `spafe=debug`.
     Serve(Serve),
     /// Check a configuration and print every problem with file, line and key.
@@ -178,7 +178,7 @@ fn apply_arguments(serve: &Serve, config: &mut Config) -> Result<(), String> {
     }
     match serve.threads {
         Some(0) => {
-            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into)
+            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into);
         }
         Some(threads) => config.server.threads = threads,
         None => {}
@@ -197,10 +197,11 @@ fn check(path: &Path) -> Result<ExitCode, String> {
     );
     for pool in &config.pools {
         if let ApiKey::Missing(place) = &pool.api_key {
-            text.push_str(&format!(
-                "\n  pool {} is not used: {place} is not set",
-                pool.name
-            ));
+            text.push_str("\n  pool ");
+            text.push_str(pool.name.as_str());
+            text.push_str(" is not used: ");
+            text.push_str(place);
+            text.push_str(" is not set");
         }
     }
     print(&text)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::Version;
 use pingora_core::apps::{
     HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream,
 };
@@ -15,6 +16,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::{Error, ErrorType};
+use tokio::io::AsyncWriteExt;
 
 use crate::config::Limits;
 use crate::gateway::Gateway;
@@ -31,7 +33,7 @@ const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// What all streams of a connection may send before they are read.
 const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// How long an HTTP/2 connection without a stream is kept.
-const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const H2_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The application behind the listeners.
 pub struct Ingress {
@@ -56,8 +58,8 @@ impl Ingress {
         }
     }
 
-    /// Reads a head under its deadline; false where there is nothing to serve.
-    async fn read_head(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
+    /// Reads a head under its deadline.
+    async fn read_head(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> Head {
         let first =
             session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
         let allowed = if first {
@@ -70,22 +72,31 @@ impl Ingress {
             biased;
             read = tokio::time::timeout(allowed, session.read_request()) => read,
             // An idle connection ends with the process; one that has begun to speak is heard.
-            () = shut_down(&mut shutdown), if !first => return false,
+            () = shut_down(&mut shutdown), if !first => return Head::None,
         };
         let refusal = match read {
-            Ok(Ok(true)) => return true,
-            Ok(Ok(false)) => return false,
+            Ok(Ok(true)) => return Head::Read,
             Ok(Err(error)) => match refusal_of(&error) {
                 Some(refusal) => refusal,
-                None => return false,
+                None => return Head::None,
             },
             Err(_) if first => Refusal::HeadTimeout,
-            Err(_) => return false,
+            Ok(Ok(false)) | Err(_) => return Head::None,
         };
         let peer = peer(session);
         self.gateway.refuse_head(session, peer, refusal).await;
-        false
+        Head::Refused
     }
+}
+
+/// What became of a head.
+enum Head {
+    /// It is here.
+    Read,
+    /// There is none, and nobody to be told.
+    None,
+    /// It was none, and was answered.
+    Refused,
 }
 
 #[async_trait]
@@ -95,11 +106,19 @@ impl HttpServerApp for Ingress {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if !self.read_head(&mut session, shutdown).await {
-            return None;
+        match self.read_head(&mut session, shutdown).await {
+            Head::Read => {}
+            Head::None => return None,
+            Head::Refused => {
+                part(session).await;
+                return None;
+            }
         }
+        // What HTTP/1.0 calls keep-alive cannot frame a stream; pingora would promise it.
+        let ends = *shutdown.borrow()
+            || session.get_keepalive().is_none()
+            || session.req_header().version == Version::HTTP_10;
         // pingora keeps a connection for ever unless it is told, and on every request.
-        let ends = *shutdown.borrow() || session.get_keepalive().is_none();
         session.set_keepalive((!ends).then_some(self.limits.keep_alive.as_secs().max(1)));
         session.set_pipelining_enabled(true);
         session.set_write_timeout(Some(self.limits.write_stall));
@@ -112,14 +131,13 @@ impl HttpServerApp for Ingress {
             session.shutdown().await;
             return None;
         }
-        if !session.is_body_done() {
-            // Closing on unread bytes resets the connection, and the answer may be lost.
-            let _ = session.finish_body().await;
-            let _ = session.drain_request_body().await;
+        if goes_on(&mut session) {
+            let settings = HttpPersistentSettings::for_session(&session);
+            let reusable = session.finish().await.ok()??;
+            return Some(ReusedHttpStream::from_reusable_stream(reusable, settings));
         }
-        let settings = HttpPersistentSettings::for_session(&session);
-        let reusable = session.finish().await.ok()??;
-        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+        part(session).await;
+        None
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -135,6 +153,35 @@ impl HttpServerApp for Ingress {
     fn server_options(&self) -> Option<&HttpServerOptions> {
         Some(&self.options)
     }
+}
+
+/// Whether the next request can be read from this connection.
+fn goes_on(session: &mut ServerSession) -> bool {
+    let done = session.is_body_done();
+    matches!(session, ServerSession::H1(http1) if done && http1.will_keepalive())
+}
+
+/// Ends a connection, or a stream, so that its answer arrives.
+///
+/// Closing on unread bytes resets a connection, and its answer may be lost on the
+/// way. So our end is closed first, and what the client still says is read, unheard,
+/// until it has closed its own or has had its time.
+async fn part(mut session: ServerSession) {
+    let parting = async {
+        session.finish_body().await?;
+        match session {
+            ServerSession::H1(http1) => {
+                let mut stream = http1.into_inner();
+                // Whoever is gone already will not be heard either.
+                if stream.shutdown().await.is_ok() {
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                }
+                Ok(())
+            }
+            mut other => other.drain_request_body().await,
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, parting).await;
 }
 
 fn peer(session: &ServerSession) -> Option<std::net::IpAddr> {

@@ -38,7 +38,7 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// Head and body of a small answer leave in one packet.
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 /// How long requests in flight may take to end after the signal to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why the process does not run.
 #[derive(Debug, Error)]

@@ -55,8 +55,13 @@ pub async fn read(
     limits: &Limits,
     now: impl Fn() -> Instant,
 ) -> Result<Bytes, BodyError> {
-    if framing.awaits_continue && session.write_continue_response().await.is_err() {
-        return Err(BodyError::Gone { read_bytes: 0 });
+    if framing.awaits_continue {
+        // pingora takes any word before the end of a body for the last of its connection.
+        let keep_alive = session.get_keepalive();
+        if session.write_continue_response().await.is_err() {
+            return Err(BodyError::Gone { read_bytes: 0 });
+        }
+        session.set_keepalive(keep_alive);
     }
     let mut whole = Collected::default();
     let mut window = Window {

@@ -17,6 +17,9 @@ const NOMINATIONS_MAX: usize = 10;
 /// How much of a request's wished-for headers a preflight reflects.
 const REFLECTED_BYTES_MAX: usize = 4096;
 
+/// Methods that some path takes.
+const ANY_PATH: &str = "GET, HEAD, POST, OPTIONS";
+
 /// What of the configuration is asked of a head.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -123,6 +126,10 @@ impl Rules {
         self.host(head)?;
         if head.method == Method::OPTIONS {
             return Ok(Endpoint::Preflight(wished_headers(&head.headers)));
+        }
+        if head.method == Method::CONNECT {
+            // It names no path that could be looked up.
+            return Err(Refusal::MethodNotAllowed { allow: ANY_PATH });
         }
         let endpoint = endpoint(&head.uri)?;
         method_fits(&endpoint, &head.method)?;
@@ -236,7 +243,9 @@ fn host_name(authority: &str) -> Option<&str> {
         },
     };
     let port = port?;
-    let port_fits = port.is_empty() || port.parse::<u16>().is_ok();
+    // A number's parser takes a sign, too.
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port_fits = port.is_empty() || (digits && port.parse::<u16>().is_ok());
     let is_name =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
     (!name.is_empty() && port_fits && name.bytes().all(is_name)).then_some(name)
@@ -352,10 +361,12 @@ fn names_field(raw: &[u8], name: &[u8]) -> bool {
 }
 
 fn expectation(headers: &HeaderMap) -> Result<bool, Refusal> {
-    match headers.get(header::EXPECT) {
-        None => Ok(false),
-        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
-        Some(_) => Err(Refusal::ExpectationFailed),
+    let mut expected = headers.get_all(header::EXPECT).iter().peekable();
+    let awaits = expected.peek().is_some();
+    if expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        Ok(awaits)
+    } else {
+        Err(Refusal::ExpectationFailed)
     }
 }
 

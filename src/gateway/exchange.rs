@@ -12,6 +12,8 @@ mod attempt;
 pub mod failure;
 /// A stream, event by event.
 pub mod events;
+/// Connections that no request is on.
+mod connections;
 /// A list of images as a chat answer.
 mod image;
 /// An upstream that has answered.
@@ -23,30 +25,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::Connector;
 
 use crate::config::Attempts;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
-use crate::gateway::record::metrics::AttemptOutcome;
+use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::record::{AttemptRecord, RequestId, millis};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::{Leg, Plan};
 use crate::openai::Usage;
 use crate::sys;
 use attempt::Attempt;
+use connections::Connections;
 use events::EventStream;
 use failure::AttemptError;
 use upstream::Upstream;
 
-/// Idle upstream connections kept, all pools together.
-const IDLE_CONNECTIONS_MAX: usize = 1024;
-
 /// Drives upstreams.
 pub struct Exchange {
-    connector: Arc<Connector>,
+    connections: Arc<Connections>,
 }
 
 /// What upstreams are asked.
@@ -95,7 +93,7 @@ pub enum Body {
         usage: Option<Usage>,
     },
     /// Too large to be held: what was read, and where the rest comes from.
-    Through(Through),
+    Through(Box<Through>),
     /// Events, the first of which is here.
     Events(Box<EventStream>),
     /// Events that are all here.
@@ -125,9 +123,8 @@ impl Exchange {
     /// An exchange with no connection yet.
     #[must_use]
     pub fn new() -> Self {
-        let options = ConnectorOptions::new(IDLE_CONNECTIONS_MAX);
         Self {
-            connector: Arc::new(Connector::new(Some(options))),
+            connections: Arc::new(Connections::new()),
         }
     }
 
@@ -159,7 +156,7 @@ impl Exchange {
                     break;
                 };
                 let attempt = Attempt {
-                    connector: &self.connector,
+                    connections: &self.connections,
                     question,
                     images,
                     leg,

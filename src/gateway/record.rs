@@ -5,6 +5,8 @@
 
 /// The metrics, by name.
 pub mod metrics;
+/// What is counted apart.
+pub mod outcome;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use crate::gateway::route::Plan;
 use crate::names::PoolName;
 use crate::sys::Now;
 use crate::telemetry::RequestLog;
-use metrics::{Class, LegMetrics, Metrics};
+use metrics::{LegMetrics, Metrics};
+use outcome::Class;
 
 /// The id a request carries in logs, headers and towards upstreams.
 #[derive(Clone, PartialEq, Eq)]

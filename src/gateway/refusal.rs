@@ -112,6 +112,13 @@ const UPSTREAM: &str = "upstream_error";
 const OVERLOADED: &str = "overloaded_error";
 
 impl Refusal {
+    /// For a name nobody answers to; what is told of it is bounded and printable.
+    #[must_use]
+    pub fn unknown_model(name: &str) -> Self {
+        let printable = name.chars().filter(|c| !c.is_control());
+        Self::UnknownModel(printable.take(64).collect())
+    }
+
     /// The envelope of this refusal.
     #[must_use]
     pub fn envelope(&self) -> Envelope {
@@ -186,6 +193,7 @@ impl Refusal {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one error after the other")]
     fn callers_fault(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
         let (status, code, message) = match self {
             Self::BadHost => (

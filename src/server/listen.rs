@@ -26,11 +26,17 @@ pub struct Bound {
 
 impl Bound {
     /// Binds each of these.
+    ///
+    /// # Errors
+    /// Where one cannot be bound; it is named.
     pub fn all(addresses: &[SocketAddr]) -> Result<Vec<Self>, ServeError> {
         addresses.iter().copied().map(Self::one).collect()
     }
 
     /// Binds this one.
+    ///
+    /// # Errors
+    /// Where it cannot be bound.
     pub fn one(address: SocketAddr) -> Result<Self, ServeError> {
         bind(address).map_err(|error| ServeError::Listen { address, error })
     }
@@ -42,6 +48,7 @@ impl Bound {
     }
 
     /// The socket itself, for a runtime.
+    #[must_use]
     pub fn into_std(self) -> TcpListener {
         self.socket
     }

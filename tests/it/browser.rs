@@ -126,7 +126,8 @@ async fn every_error_carries_what_a_page_needs_to_read_it() {
     let mut cases: Vec<(u16, Vec<u8>)> = Vec::new();
     let chat = "/v1/chat/completions";
     for fault in &FAULTS {
-        for stream in [false, true] {
+        let streams: &[bool] = if fault.once { &[false] } else { &[false, true] };
+        for &stream in streams {
             cases.push((
                 fault.status,
                 post(chat, &[ORIGIN], ask(fault.model, stream).as_bytes()),

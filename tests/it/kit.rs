@@ -12,6 +12,8 @@ pub(crate) mod client;
 pub(crate) mod http2;
 /// The real program, started and ended.
 pub(crate) mod gateway;
+/// A gateway before upstreams of both versions of HTTP, and what they say.
+pub(crate) mod pair;
 /// The real program, run to its end.
 pub(crate) mod program;
 /// Scripts in other languages, run to their end.
@@ -20,10 +22,19 @@ pub(crate) mod script;
 pub(crate) mod upstream;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything in a test may take that should take no time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The time, for how long something took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside of the program, where time comes from"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// A path in this repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
@@ -32,8 +43,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// Awaits something that must happen soon; fails with its name where it does not.
 pub(crate) async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, wait).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
-    }
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
 }

@@ -12,6 +12,12 @@ mod kit;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
+/// Where others could see two requests, or none.
+#[cfg(test)]
+mod protocol;
+/// Health, numbers, lines, and the end.
+#[cfg(test)]
+mod process;
 /// What is asked, byte for byte.
 #[cfg(test)]
 mod bodies;
@@ -21,6 +27,16 @@ mod cli;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
+/// Streams, whole, broken and endless.
+#[cfg(test)]
+mod streams;
+/// Who is asked, how, and what becomes of upstreams' faults.
+#[cfg(test)]
+mod upstreams;
 /// What the compiler cannot check about the house.
 #[cfg(test)]
+#[expect(
+    clippy::string_slice,
+    reason = "a place in a text comes from a search in it; a wrong one fails the test"
+)]
 mod tidy;

@@ -6,13 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use pingora_core::connectors::http::Connector;
-
 use crate::config::Dialect;
 use crate::gateway::dialect;
+use crate::gateway::exchange::connections::Connections;
 use crate::gateway::exchange::events::EventStream;
 use crate::gateway::exchange::failure::{AttemptError, from_answer};
-use crate::gateway::exchange::upstream::{Request, Upstream, until};
+use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream, until};
 use crate::gateway::exchange::{Body, Question, image, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::Target;
@@ -28,7 +27,7 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One attempt.
 pub(super) struct Attempt<'a> {
-    pub connector: &'a Arc<Connector>,
+    pub connections: &'a Arc<Connections>,
     pub question: &'a Question,
     pub images: &'a ImageStore,
     pub leg: &'a Leg,
@@ -108,30 +107,33 @@ impl Attempt<'_> {
             },
             body,
         };
-        let (upstream, reused) = self.connect(false).await?;
-        match upstream.send(request, reused).await {
-            Err(error) if error.stale => {
-                let (upstream, _) = self.connect(true).await?;
-                let sent = upstream.send(request, false).await;
-                sent.map_err(|error| error.error)
-            }
-            sent => sent.map_err(|error| error.error),
-        }
+        let sent = match self.send_over(request, false).await {
+            Err(error) if error.stale => self.send_over(request, true).await,
+            sent => sent,
+        };
+        sent.map_err(|error| error.error)
     }
 
-    async fn connect(&self, fresh: bool) -> Result<(Upstream, bool), AttemptError> {
+    async fn send_over(&self, request: Request<'_>, fresh: bool) -> Result<Upstream, SendError> {
+        let connected = self.connect(fresh).await?;
         let idle_timeout = self.leg.timeouts.idle;
-        let connecting = Upstream::connect(self.connector, self.target, idle_timeout, fresh);
-        let deadline = sys::instant() + self.leg.timeouts.connect;
-        let (upstream, reused) = until(deadline, connecting)
+        connected
+            .send(request, self.connections, idle_timeout)
             .await
-            .unwrap_or(Err(AttemptError::Timeout("connecting")))?;
-        if reused {
+    }
+
+    async fn connect(&self, fresh: bool) -> Result<Connected, SendError> {
+        let connecting = Connected::to(self.connections, self.target, fresh);
+        let deadline = sys::instant() + self.leg.timeouts.connect;
+        let connected = until(deadline, connecting)
+            .await
+            .unwrap_or_else(|| Err(AttemptError::Timeout("connecting").into()))?;
+        if connected.reused {
             self.leg.metrics.reused.inc();
         } else {
             self.leg.metrics.connected.inc();
         }
-        Ok((upstream, reused))
+        Ok(connected)
     }
 
     /// Reads an error answer within its own bounds; an unreadable body leaves the status.

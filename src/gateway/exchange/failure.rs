@@ -10,13 +10,13 @@ use http::{HeaderMap, StatusCode, header};
 use pingora_core::{Error, ErrorType};
 
 use crate::gateway::pools::Pool;
-use crate::gateway::record::metrics::AttemptOutcome;
+use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::refusal::{Refusal, UpstreamRefusal};
 use crate::openai::UpstreamError;
 
 /// The longest an upstream can tell callers to stay away, and the least it means.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(120);
+    Duration::from_secs(1)..=Duration::from_mins(2);
 /// What of an upstream's message is passed on.
 const MESSAGE_BYTES_MAX: usize = 1024;
 

@@ -1,9 +1,9 @@
 //! How is one upstream spoken to?
 //!
 //! A connection with one request on it. Dropping it cancels: HTTP/1.1 closes the
-//! connection, HTTP/2 resets the stream. Only [`Upstream::release`] gives it back
-//! for reuse, and pingora takes it only if the answer was read to its end and
-//! nothing unasked-for follows.
+//! connection, HTTP/2 resets the stream. Only [`Upstream::release`] gives an HTTP/1.1
+//! connection back for reuse, and pingora takes it only if the answer was read to
+//! its end and nothing unasked-for follows.
 //!
 //! Over HTTP/1.1 head and body are written by ourselves, in one go: pingora's
 //! client flushes after the head, which costs a packet and a system call for each
@@ -15,14 +15,16 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode, header};
-use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
+use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
+use pingora_http::ResponseHeader;
 use tokio::io::AsyncWriteExt;
 
+use crate::gateway::exchange::connections::{Connections, Link};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::pools::wire::{Varying, Wire};
 use crate::gateway::pools::{InFlight, Target};
@@ -41,11 +43,21 @@ const EARLY_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection with one request on it.
 pub(super) struct Upstream {
-    session: HttpSession,
-    connector: Arc<Connector>,
+    /// `None` only once it was given back.
+    session: Option<HttpSession>,
+    connections: Arc<Connections>,
     peer: Arc<HttpPeer>,
     idle_timeout: Duration,
     _in_flight: InFlight,
+}
+
+/// A connection that waits for its request.
+pub(super) struct Connected {
+    link: Link,
+    /// Whether others used it before.
+    pub(super) reused: bool,
+    peer: Arc<HttpPeer>,
+    in_flight: InFlight,
 }
 
 /// Why a request was not answered, and whether the connection was just stale.
@@ -55,6 +67,15 @@ pub(super) struct SendError {
     /// A reused connection died before a byte of the answer: the other side had
     /// closed it already, and a fresh one may do.
     pub stale: bool,
+}
+
+impl From<AttemptError> for SendError {
+    fn from(error: AttemptError) -> Self {
+        Self {
+            error,
+            stale: false,
+        }
+    }
 }
 
 /// What is sent.
@@ -68,83 +89,97 @@ pub(super) struct Request<'a> {
     pub body: &'a Spliced,
 }
 
-impl Upstream {
-    /// Connects, or takes an idle connection; also tells whether it was reused.
-    ///
-    /// `fresh` never takes an idle one.
-    pub(super) async fn connect(
-        connector: &Arc<Connector>,
+impl Connected {
+    /// Connects, or takes an idle connection; `fresh` never takes an idle one.
+    pub(super) async fn to(
+        connections: &Connections,
         target: &Target,
-        idle_timeout: Duration,
         fresh: bool,
-    ) -> Result<(Self, bool), AttemptError> {
+    ) -> Result<Self, SendError> {
         let Some(peer) = target.peer() else {
-            return Err(AttemptError::Connect("its name is not resolved".to_owned()));
+            let error = AttemptError::Connect("its name is not resolved".to_owned());
+            return Err(SendError::from(error));
         };
-        let connected = if fresh {
-            // Idle connections are found by a hash of the peer; this one has none yet.
-            let mut apart = HttpPeer::clone(&peer);
-            apart.group_key = apart.group_key.wrapping_add(1);
-            connector.get_http_session(&apart).await
-        } else {
-            connector.get_http_session(&*peer).await
-        };
-        let (session, reused) = connected.map_err(|error| AttemptError::spoken(&error))?;
-        let upstream = Self {
-            session,
-            connector: Arc::clone(connector),
+        let in_flight = InFlight::at(&target.state);
+        let taken = connections.take(&peer, fresh).await;
+        let (link, reused) = taken.map_err(|error| SendError {
+            // Before its first stream a new connection fails as a connection does.
+            stale: !fresh && *error.etype() == ErrorType::H2Error,
+            error: AttemptError::spoken(&error),
+        })?;
+        Ok(Self {
+            link,
+            reused,
             peer,
-            idle_timeout,
-            _in_flight: InFlight::at(&target.state),
-        };
-        Ok((upstream, reused))
+            in_flight,
+        })
     }
 
     /// Sends a request and reads the head of its answer.
     pub(super) async fn send(
-        mut self,
+        self,
         request: Request<'_>,
-        reused: bool,
-    ) -> Result<Self, SendError> {
-        let fail = |error: Box<Error>| SendError {
-            stale: reused && is_stale(&error),
-            error: AttemptError::spoken(&error),
-        };
-        let write_failed;
-        (self.session, write_failed) = match self.session {
-            HttpSession::H1(http1) => {
-                let mut stream = http1.into_inner();
+        connections: &Arc<Connections>,
+        idle_timeout: Duration,
+    ) -> Result<Upstream, SendError> {
+        let Self {
+            link,
+            reused,
+            peer,
+            in_flight,
+        } = self;
+        let (session, written) = match link {
+            Link::Http1(mut stream) => {
                 let written = write_http1(&mut stream, request).await;
-                (HttpSession::H1(Http1::new(stream)), written.err())
+                (HttpSession::H1(Http1::new(stream)), written)
             }
-            mut session => {
+            Link::Http2(mut session) => {
                 let written = write_http2(&mut session, request).await;
-                (session, written.err())
+                (HttpSession::H2(*session), written)
             }
         };
-        if let Some(write_error) = write_failed {
+        let mut upstream = Upstream {
+            session: Some(session),
+            connections: Arc::clone(connections),
+            peer,
+            idle_timeout,
+            _in_flight: in_flight,
+        };
+        let mut interim = 0;
+        let answered = match written {
+            Ok(()) => upstream.read_head(&mut interim).await,
             // It may have answered and closed without reading all of our body.
-            let answer = tokio::time::timeout(EARLY_ANSWER_TIMEOUT, self.read_head()).await;
-            let Ok(Ok(())) = answer else {
-                return Err(fail(write_error));
-            };
-        } else {
-            self.read_head().await.map_err(fail)?;
-        }
-        self.head_is_sound().map_err(|error| SendError {
-            error,
-            stale: false,
+            Err(write_error) => {
+                let read = upstream.read_head(&mut interim);
+                match tokio::time::timeout(EARLY_ANSWER_TIMEOUT, read).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(read_error)) if !is_stale(&read_error) => Err(read_error),
+                    Ok(Err(_)) | Err(_) => Err(write_error),
+                }
+            }
+        };
+        answered.map_err(|error| SendError {
+            stale: reused && interim == 0 && is_stale(&error),
+            error: AttemptError::spoken(&error),
         })?;
-        Ok(self)
+        upstream.head_is_sound()?;
+        Ok(upstream)
     }
+}
 
-    async fn read_head(&mut self) -> Result<(), Box<Error>> {
-        for _ in 0..=INTERIM_MAX {
-            self.session.read_response_header().await?;
+impl Upstream {
+    /// Reads the answer's head and counts the interim ones before it.
+    async fn read_head(&mut self, interim: &mut usize) -> Result<(), Box<Error>> {
+        while *interim <= INTERIM_MAX {
+            let Some(session) = &mut self.session else {
+                break;
+            };
+            session.read_response_header().await?;
             let informational = self.status().is_informational();
             if !informational || self.status() == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(());
             }
+            *interim += 1;
         }
         Error::e_explain(ErrorType::InvalidHTTPHeader, "too many interim answers")
     }
@@ -155,7 +190,7 @@ impl Upstream {
         if headers.len() > FIELDS_MAX {
             return Err(AttemptError::Invalid("too many fields in its head"));
         }
-        if let HttpSession::H1(http1) = &self.session {
+        if let Some(HttpSession::H1(http1)) = &self.session {
             let raw = http1.get_headers_raw_bytes();
             if raw.len() > HEAD_BYTES_MAX {
                 return Err(AttemptError::Invalid("its head is too large"));
@@ -182,18 +217,21 @@ impl Upstream {
 
     /// The answer's status.
     pub(super) fn status(&self) -> StatusCode {
-        self.session
-            .response_header()
+        self.head()
             .map_or(StatusCode::BAD_GATEWAY, |head| head.status)
     }
 
     /// The answer's fields.
     pub(super) fn headers(&self) -> &HeaderMap {
         static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
-        match self.session.response_header() {
+        match self.head() {
             Some(head) => &head.headers,
             None => &NONE,
         }
+    }
+
+    fn head(&self) -> Option<&ResponseHeader> {
+        self.session.as_ref()?.response_header()
     }
 
     /// Whether its media type is this one.
@@ -224,7 +262,10 @@ impl Upstream {
         deadline: Instant,
         what: &'static str,
     ) -> Result<Option<Bytes>, AttemptError> {
-        match until(deadline, self.session.read_response_body()).await {
+        let Some(session) = &mut self.session else {
+            return Ok(None);
+        };
+        match until(deadline, session.read_response_body()).await {
             None => Err(AttemptError::Timeout(what)),
             Some(Err(error)) => Err(AttemptError::spoken(&error)),
             Some(Ok(part)) => Ok(part),
@@ -233,14 +274,29 @@ impl Upstream {
 
     /// Whether the body has been read to its end.
     pub(super) fn is_done(&mut self) -> bool {
-        self.session.response_done()
+        self.session.as_mut().is_none_or(HttpSession::response_done)
     }
 
     /// Gives the connection back for the next request.
-    pub(super) async fn release(self) {
-        self.connector
-            .release_http_session(self.session, &*self.peer, Some(self.idle_timeout))
-            .await;
+    pub(super) async fn release(mut self) {
+        if let Some(HttpSession::H1(session)) = self
+            .session
+            .take_if(|session| matches!(session, HttpSession::H1(_)))
+        {
+            self.connections
+                .give_back_http1(session, &self.peer, self.idle_timeout)
+                .await;
+        }
+    }
+}
+
+impl Drop for Upstream {
+    /// HTTP/1.1 closes; a stream of HTTP/2 ends, and its connection stays with the others.
+    fn drop(&mut self) {
+        if let Some(HttpSession::H2(session)) = self.session.take() {
+            self.connections
+                .give_back_http2(session, &self.peer, self.idle_timeout);
+        }
     }
 }
 
@@ -274,23 +330,54 @@ async fn write_http1(stream: &mut Stream, request: Request<'_>) -> Result<(), Bo
     stream.flush().await.map_err(failed)
 }
 
-async fn write_http2(session: &mut HttpSession, request: Request<'_>) -> Result<(), Box<Error>> {
+async fn write_http2(session: &mut Http2Session, request: Request<'_>) -> Result<(), Box<Error>> {
     let head = request.wire.http2(request.varying)?;
-    session.write_request_header(head).await?;
+    session.write_request_header(head, false)?;
     for part in request.body.parts() {
         session.write_request_body(part.clone(), false).await?;
     }
-    session.finish_request_body().await
+    session.finish_request_body()
 }
 
-/// Whether this is how a connection fails that the other side had closed before we wrote.
+/// Whether the other side had closed this connection before our request, or says that it
+/// did not look at it; and nothing of an answer came, for then it had been processed.
 fn is_stale(error: &Error) -> bool {
+    let cause = error.root_cause();
+    if let Some(http2) = cause.downcast_ref::<h2::Error>() {
+        // RFC 9113 §8.7: a refused stream, and one above the last that a GOAWAY names.
+        let refused = http2.is_remote()
+            && match http2.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => http2.is_reset(),
+                Some(h2::Reason::NO_ERROR) => http2.is_go_away(),
+                _ => false,
+            };
+        return refused || http2.get_io().is_some_and(is_closed);
+    }
+    let closed = cause.downcast_ref().is_some_and(is_closed);
     match error.etype() {
-        ErrorType::WriteError | ErrorType::H2Downgrade | ErrorType::H2Error => true,
-        ErrorType::ConnectionClosed | ErrorType::ReadError => {
-            matches!(error.retry, pingora_core::RetryType::ReusedOnly)
-                || matches!(error.retry, pingora_core::RetryType::Decided(true))
-        }
+        ErrorType::WriteError => closed,
+        ErrorType::ReadError => closed && nothing_came(error),
+        ErrorType::ConnectionClosed => nothing_came(error),
         _ => false,
     }
+}
+
+/// Whether an end of the connection inside a head came before the head's first byte.
+/// pingora throws away what it read and tells its length in this way only.
+fn nothing_came(error: &Error) -> bool {
+    let context = error.context.as_ref();
+    context.is_some_and(|context| context.as_str().ends_with("bytes already read: 0"))
+}
+
+/// Whether a connection ended, in order or not; TLS also without `close_notify`.
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof
+    )
 }

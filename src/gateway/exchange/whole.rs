@@ -40,12 +40,12 @@ pub(super) async fn read(
         held_bytes += part.len();
         parts.push(part);
         if held_bytes > HELD_BYTES_MAX {
-            return Ok(Body::Through(Through {
+            return Ok(Body::Through(Box::new(Through {
                 begin: parts,
                 length: upstream.length(),
                 upstream,
                 deadline,
-            }));
+            })));
         }
         if upstream.is_done() {
             break;

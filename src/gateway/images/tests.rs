@@ -1,3 +1,5 @@
+//! Are images kept, found and forgotten within the bounds?
+
 use std::path::Path;
 
 use super::*;

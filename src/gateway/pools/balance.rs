@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 /// Turns by weight.
 #[derive(Debug)]
 pub struct RoundRobin {
-    /// weights.len() ≥ 1, each ≥ 1
+    /// `weights.len() ≥ 1`, each ≥ 1
     weights: Vec<i64>,
-    /// Σ current = 0 between two calls
+    /// `Σ current = 0` between two calls
     current: Mutex<Vec<i64>>,
 }
 

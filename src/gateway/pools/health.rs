@@ -17,7 +17,7 @@ const FAILURES_MAX: u32 = 3;
 /// How long an ejected target rests.
 const EJECTION: Duration = Duration::from_secs(10);
 /// How long a target that refused our credential rests.
-const REFUSAL: Duration = Duration::from_secs(60);
+const REFUSAL: Duration = Duration::from_mins(1);
 
 /// What a target's last requests say about it.
 #[derive(Debug, Default)]

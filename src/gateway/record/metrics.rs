@@ -4,14 +4,19 @@
 //! configuration alone. A request finds its counters already looked up in its
 //! plan: counting is an atomic addition, not a search by label.
 
+/// How is a metric made?
+mod make;
+
 use std::sync::Arc;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
+use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
+use make::Make;
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -25,44 +30,6 @@ const OVERHEAD_BUCKETS: &[f64] = &[
 const NO_POOL: &str = "none";
 /// The model label where no model was found.
 const NO_MODEL: &str = "other";
-
-/// How a status is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// 1xx to 3xx and 2xx.
-    Success,
-    /// 4xx.
-    Caller,
-    /// 5xx.
-    Server,
-    /// The caller left first.
-    Gone,
-}
-
-/// What an attempt came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    /// It committed.
-    Answered,
-    /// No connection.
-    Connect,
-    /// A connection that broke.
-    Broken,
-    /// A deadline passed.
-    Timeout,
-    /// 429.
-    RateLimited,
-    /// 5xx.
-    ServerError,
-    /// 401, 402 or 403.
-    Auth,
-    /// 400, 404, 409, 413, 415 or 422.
-    Refused,
-    /// No valid answer.
-    Invalid,
-    /// The caller left while it ran.
-    Abandoned,
-}
 
 /// All metrics of a process.
 #[derive(Debug)]
@@ -132,58 +99,6 @@ pub struct LegMetrics {
     pub ejections: IntCounter,
 }
 
-impl Class {
-    const ALL: [(Self, &str); 4] = [
-        (Self::Success, "2xx"),
-        (Self::Caller, "4xx"),
-        (Self::Server, "5xx"),
-        (Self::Gone, "gone"),
-    ];
-
-    /// The class of a status.
-    #[must_use]
-    pub fn of(status: u16, gone: bool) -> Self {
-        match status {
-            _ if gone => Self::Gone,
-            500.. => Self::Server,
-            400..=499 => Self::Caller,
-            _ => Self::Success,
-        }
-    }
-}
-
-impl AttemptOutcome {
-    const ALL: [Self; 10] = [
-        Self::Answered,
-        Self::Connect,
-        Self::Broken,
-        Self::Timeout,
-        Self::RateLimited,
-        Self::ServerError,
-        Self::Auth,
-        Self::Refused,
-        Self::Invalid,
-        Self::Abandoned,
-    ];
-
-    /// The word for the label and the log.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Connect => "connect_failed",
-            Self::Broken => "broken",
-            Self::Timeout => "timeout",
-            Self::RateLimited => "rate_limited",
-            Self::ServerError => "server_error",
-            Self::Auth => "auth_refused",
-            Self::Refused => "refused",
-            Self::Invalid => "invalid_answer",
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -192,6 +107,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// All metrics, at zero.
+    #[expect(clippy::too_many_lines, reason = "a table: one metric after the other")]
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
@@ -383,59 +299,6 @@ impl LegMetrics {
     #[must_use]
     pub fn attempts(&self, outcome: AttemptOutcome) -> &IntCounter {
         pick(&self.attempts, outcome as usize)
-    }
-}
-
-/// Makes metrics and registers them. Names are constants, so it fails at the first start or never.
-struct Make<'a>(&'a Registry);
-
-#[expect(
-    clippy::expect_used,
-    reason = "names and labels are constants of this file; a test makes them all"
-)]
-impl Make<'_> {
-    fn keep(&self, collector: impl prometheus::core::Collector + 'static) {
-        self.0
-            .register(Box::new(collector))
-            .expect("each metric is registered once");
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
-        self.keep(made.clone());
-        made
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        let made = IntCounter::new(name, help).expect("a valid name");
-        self.keep(made.clone());
-        made
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        let made = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid name");
-        self.keep(made.clone());
-        made
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        let made = IntGauge::new(name, help).expect("a valid name");
-        self.keep(made.clone());
-        made
-    }
-
-    fn histograms(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
-        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let made = HistogramVec::new(options, labels).expect("a valid name");
-        self.keep(made.clone());
-        made
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let made = Histogram::with_opts(options).expect("a valid name");
-        self.keep(made.clone());
-        made
     }
 }
 

@@ -58,6 +58,18 @@ impl Connection {
         }
     }
 
+    /// Sends these bytes as far as the peer takes them; false where it took not all.
+    pub(crate) async fn offer(&mut self, bytes: &[u8]) -> bool {
+        let sent = soon("the peer to read", self.stream.write_all(bytes)).await;
+        sent.is_ok()
+    }
+
+    /// Says that nothing more will come; answers can still be read.
+    pub(crate) async fn finish(&mut self) {
+        // A peer that is gone already has been told enough.
+        let _ = soon("the peer to hear an end", self.stream.shutdown()).await;
+    }
+
     /// Sends a POST of JSON and reads the answer.
     pub(crate) async fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Answer {
         self.send(post(path, &[], body.as_ref())).await;
@@ -78,19 +90,7 @@ impl Connection {
 
     /// Reads an answer's head; its body is to be read in pieces.
     pub(crate) async fn head(&mut self) -> Answer {
-        let head = String::from_utf8(self.until(b"\r\n\r\n", "an answer's head").await).unwrap();
-        let (first, rest) = head.split_once("\r\n").unwrap();
-        let status = first.split(' ').nth(1).unwrap().parse().unwrap();
-        let fields = rest
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-            .collect();
-        Answer {
-            status,
-            fields,
-            body: Vec::new(),
-        }
+        Answer::of_head(&self.until(b"\r\n\r\n", "an answer's head").await)
     }
 
     /// The next piece of a body: a chunk, or what has arrived; `None` at its end.
@@ -117,13 +117,6 @@ impl Connection {
         }
     }
 
-    /// Says that nothing more will be sent (FIN); answers can still be read.
-    pub(crate) async fn finish(&mut self) {
-        soon("the end to be said", self.stream.shutdown())
-            .await
-            .unwrap();
-    }
-
     /// Resets the connection (RST).
     pub(crate) fn reset(self) {
         self.stream.set_zero_linger().unwrap();
@@ -133,6 +126,15 @@ impl Connection {
     pub(crate) async fn closed(&mut self) -> Vec<u8> {
         soon("the peer to close", async { while self.more().await {} }).await;
         std::mem::take(&mut self.unread)
+    }
+
+    /// As [`Connection::closed`], and the peer must have ended it rather than reset it.
+    pub(crate) async fn ended(&mut self) -> std::io::Result<Vec<u8>> {
+        soon("the peer to end", async {
+            while self.stream.read_buf(&mut self.unread).await? > 0 {}
+            Ok(std::mem::take(&mut self.unread))
+        })
+        .await
     }
 
     async fn until(&mut self, end: &[u8], what: &str) -> Vec<u8> {
@@ -171,6 +173,39 @@ impl Connection {
 }
 
 impl Answer {
+    /// Every answer in what a peer sent until it closed, each with its length.
+    pub(crate) fn all(bytes: &[u8]) -> Vec<Self> {
+        let mut answers = Vec::new();
+        let mut rest = bytes;
+        while let Some(end) = rest.windows(4).position(|part| part == b"\r\n\r\n") {
+            let mut answer = Self::of_head(&rest[..end + 4]);
+            rest = &rest[end + 4..];
+            let length = answer.length().unwrap_or(0);
+            assert!(length <= rest.len(), "a body was cut: {answer:?}");
+            answer.body = rest[..length].to_vec();
+            rest = &rest[length..];
+            answers.push(answer);
+        }
+        assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(rest));
+        answers
+    }
+
+    fn of_head(head: &[u8]) -> Self {
+        let head = std::str::from_utf8(head).unwrap();
+        let (first, rest) = head.split_once("\r\n").unwrap();
+        let status = first.split(' ').nth(1).unwrap().parse().unwrap();
+        let fields = rest
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        Self {
+            status,
+            fields,
+            body: Vec::new(),
+        }
+    }
+
     /// A field's value; `None` where it is absent.
     ///
     /// # Panics
@@ -197,6 +232,14 @@ impl Answer {
         self.field("content-length")
             .map(|value| value.parse().unwrap())
     }
+}
+
+/// Asks for a chat completion on a connection of its own and reads the answer.
+pub(crate) async fn chat(address: SocketAddr, model: &str, stream: bool) -> Answer {
+    let mut client = Connection::open(address).await;
+    client
+        .post("/v1/chat/completions", ask(model, stream))
+        .await
 }
 
 /// The bytes of a POST of JSON, with more lines of its head.

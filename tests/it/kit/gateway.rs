@@ -10,9 +10,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use super::certificate::Certificate;
 use super::client::Connection;
-use super::{PATIENCE, repository, soon};
+use super::{PATIENCE, now, repository, soon};
 
 /// How soon a test looks again for what nobody tells it.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -162,25 +162,14 @@ impl Setup {
         let (told, lines) = sync_channel(1024);
         keep_output(child.stdout.take().unwrap(), &output, told.clone());
         keep_output(child.stderr.take().unwrap(), &output, told);
-        let mut starting = Starting::default();
-        let deadline = Instant::now() + PATIENCE;
-        while !starting.is_complete(self.tls) {
-            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => starting.line(&line),
-                Err(reason) => {
-                    let _ = child.kill();
-                    let status = child.wait();
-                    let waited = match reason {
-                        RecvTimeoutError::Timeout => "did not say where it listens",
-                        RecvTimeoutError::Disconnected => "ended",
-                    };
-                    panic!(
-                        "the gateway {waited} ({status:?}):\n{}",
-                        output.lock().unwrap()
-                    );
-                }
-            }
-        }
+        let starting = Starting::read(&lines, self.tls).unwrap_or_else(|reason| {
+            let _ = child.kill();
+            let status = child.wait();
+            panic!(
+                "the gateway {reason} ({status:?}):\n{}",
+                output.lock().unwrap()
+            );
+        });
         Gateway {
             address: starting.plain.unwrap(),
             tls_address: starting.tls,
@@ -225,6 +214,17 @@ impl Gateway {
         format!("http://{}{path}", self.admin)
     }
 
+    /// The memory the program holds, as the system counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line
+            .and_then(|line| line.trim().strip_suffix(" kB"))
+            .unwrap();
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     /// Everything that the program printed until now.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()
@@ -267,6 +267,58 @@ impl Gateway {
         line.trim().parse().unwrap()
     }
 
+    /// The line that the request of this id left in the log, once it is there.
+    pub(crate) async fn logged(&self, request_id: &str) -> Value {
+        soon("a request's log line", async {
+            loop {
+                let output = self.output();
+                let mut lines = output.lines().filter_map(|line| {
+                    serde_json::from_str::<Value>(line)
+                        .ok()
+                        .filter(|line| line["request_id"] == request_id)
+                });
+                if let Some(line) = lines.next_back() {
+                    return line;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await
+    }
+
+    /// Waits until a metric's series has this value; one that is not exported is 0.
+    pub(crate) async fn counts(&self, series: &str, expected: u64) {
+        let mut seen = 0;
+        let deadline = now() + PATIENCE;
+        while now() < deadline {
+            let mut admin = Connection::open(self.admin).await;
+            admin
+                .send("GET /metrics HTTP/1.1\r\nHost: admin.test\r\n\r\n")
+                .await;
+            let text = admin.answer().await.text();
+            let found = text.lines().find_map(|line| line.strip_prefix(series));
+            seen = found.map_or(0, |value| value.trim().parse().unwrap());
+            if seen == expected {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        panic!("{series} stayed {seen}, not {expected}");
+    }
+
+    /// The most memory that was ever resident.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kibibytes * 1024
+    }
+
     /// Waits until no request is being served.
     pub(crate) async fn idle(&self) {
         soon("the end of every request", async {
@@ -300,15 +352,6 @@ impl Gateway {
         self.signal(Signal::TERM);
         self.ended().await
     }
-
-    /// Bytes of memory that the program holds.
-    pub(crate) fn resident_bytes(&self) -> usize {
-        let status = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
-        kib.parse::<usize>().unwrap() * 1024
-    }
 }
 
 impl Drop for Gateway {
@@ -334,6 +377,21 @@ struct Starting {
 }
 
 impl Starting {
+    /// Reads lines until all addresses are told; the error says why they are not.
+    fn read(lines: &Receiver<String>, tls: bool) -> Result<Self, &'static str> {
+        let mut starting = Self::default();
+        let deadline = now() + PATIENCE;
+        while !starting.is_complete(tls) {
+            let rest = deadline.saturating_duration_since(now());
+            match lines.recv_timeout(rest) {
+                Ok(line) => starting.line(&line),
+                Err(RecvTimeoutError::Timeout) => return Err("did not say where it listens"),
+                Err(RecvTimeoutError::Disconnected) => return Err("ended"),
+            }
+        }
+        Ok(starting)
+    }
+
     fn line(&mut self, line: &str) {
         for (words, place) in [
             ("listening on http://", &mut self.plain),

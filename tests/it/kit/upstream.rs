@@ -26,6 +26,8 @@ pub(crate) struct Fault {
     pub(crate) code: Option<&'static str>,
     /// Words that the message contains.
     pub(crate) words: &'static str,
+    /// Whether only the first caller sees it, because the target is not asked again.
+    pub(crate) once: bool,
 }
 
 /// The model whose stream breaks after its first event.
@@ -87,7 +89,7 @@ impl Secure {
 pub(crate) async fn faults() -> (Setup, Vec<Simulator>) {
     let mut setup = Setup::new()
         .tables(&format!("[limits]\nbody_bytes_max = \"{BODY_BYTES_MAX}B\""))
-        .tables("[timeouts]\nfirst_event = \"300ms\"\nanswer = \"300ms\"\nrequest = \"2s\"");
+        .tables("[timeouts]\nconnect = \"200ms\"\nfirst_event = \"300ms\"\nanswer = \"300ms\"\nrequest = \"2s\"");
     let mut upstreams = Vec::new();
     for (model, script) in scripts() {
         let upstream = always(script).await;
@@ -142,13 +144,16 @@ pub(crate) const FAULTS: [Fault; 12] = [
         "odd",
         "That is odd.",
     ),
-    fault(
-        "rejects-our-key",
-        502,
-        "upstream_error",
-        "upstream_auth",
-        "credential",
-    ),
+    Fault {
+        once: true,
+        ..fault(
+            "rejects-our-key",
+            502,
+            "upstream_error",
+            "upstream_auth",
+            "credential",
+        )
+    },
     fault(
         "is-rate-limited",
         429,
@@ -213,6 +218,7 @@ const fn fault(
         kind,
         code: Some(code),
         words,
+        once: false,
     }
 }
 

@@ -1,3 +1,5 @@
+//! Is a picture asked for, and found in the answer, as the description says?
+
 use super::*;
 
 fn text(bytes: &Bytes) -> &str {

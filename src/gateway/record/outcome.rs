@@ -1,0 +1,95 @@
+//! Which classes and outcomes are counted apart?
+//!
+//! Closed sets, so that a label's values are known before the first request.
+
+/// How a status is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Up to 399.
+    Success,
+    /// 4xx.
+    Caller,
+    /// 5xx.
+    Server,
+    /// The caller left first.
+    Gone,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// It committed.
+    Answered,
+    /// No connection.
+    Connect,
+    /// A connection that broke.
+    Broken,
+    /// A deadline passed.
+    Timeout,
+    /// 429.
+    RateLimited,
+    /// 5xx.
+    ServerError,
+    /// 401, 402 or 403.
+    Auth,
+    /// 400, 404, 409, 413, 415 or 422.
+    Refused,
+    /// No valid answer.
+    Invalid,
+    /// The caller left while it ran.
+    Abandoned,
+}
+
+impl Class {
+    /// Every class with its label.
+    pub const ALL: [(Self, &str); 4] = [
+        (Self::Success, "2xx"),
+        (Self::Caller, "4xx"),
+        (Self::Server, "5xx"),
+        (Self::Gone, "gone"),
+    ];
+
+    /// The class of a status.
+    #[must_use]
+    pub fn of(status: u16, gone: bool) -> Self {
+        match status {
+            _ if gone => Self::Gone,
+            500.. => Self::Server,
+            400..=499 => Self::Caller,
+            _ => Self::Success,
+        }
+    }
+}
+
+impl AttemptOutcome {
+    /// Every outcome, in the order of the enum.
+    pub const ALL: [Self; 10] = [
+        Self::Answered,
+        Self::Connect,
+        Self::Broken,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::ServerError,
+        Self::Auth,
+        Self::Refused,
+        Self::Invalid,
+        Self::Abandoned,
+    ];
+
+    /// The word for the label and the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Connect => "connect_failed",
+            Self::Broken => "broken",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::ServerError => "server_error",
+            Self::Auth => "auth_refused",
+            Self::Refused => "refused",
+            Self::Invalid => "invalid_answer",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Where does one request stand?
+//!
+//! A request on its way: its session, the snapshot it began with, and what is
+//! learned about it for the record. Each method here asks one step and writes down
+//! what it says; `gateway.rs` decides in which order.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::IF_NONE_MATCH;
+use pingora_core::protocols::http::ServerSession;
+use pingora_http::ResponseHeader;
+
+use crate::gateway::body::{self, BodyError};
+use crate::gateway::door::Endpoint;
+use crate::gateway::exchange::{Answer, Body, Question};
+use crate::gateway::images::ImageStore;
+use crate::gateway::record::metrics::Metrics;
+use crate::gateway::record::{Outcome, RequestRecord};
+use crate::gateway::refusal::Refusal;
+use crate::gateway::relay::head::{Common, Provenance};
+use crate::gateway::relay::{self, Delivered, Delivery};
+use crate::snapshot::Snapshot;
+use crate::sys;
+
+/// How a request did not come to an answer.
+pub(super) enum Unanswered {
+    /// It was refused.
+    Refused(Refusal),
+    /// The client left; in what state the answer was is in the record.
+    Gone,
+}
+
+impl From<Refusal> for Unanswered {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// One request on its way: its session, and what is learned about it.
+pub(super) struct Visit<'a> {
+    pub(super) session: &'a mut ServerSession,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) common: Common,
+    pub(super) record: RequestRecord,
+    /// The head of a stream has left before there was an answer.
+    pub(super) head_sent: bool,
+    /// An answer was delivered to its end.
+    pub(super) orderly: bool,
+}
+
+impl Visit<'_> {
+    /// What was called, where the head may come in.
+    pub(super) fn enter(&mut self) -> Result<Endpoint, Refusal> {
+        let raw = raw_head(self.session);
+        let endpoint = self
+            .snapshot
+            .rules
+            .enter(self.session.req_header(), raw.as_deref())?;
+        self.record.endpoint = endpoint.name();
+        Ok(endpoint)
+    }
+
+    /// The whole body, where it may come in.
+    pub(super) async fn body(&mut self) -> Result<Bytes, Unanswered> {
+        let raw = raw_head(self.session);
+        let framing = self
+            .snapshot
+            .rules
+            .body(self.session.req_header(), raw.as_deref())?;
+        let limits = &self.snapshot.config.limits;
+        let body = body::read(self.session, framing, limits, sys::instant).await;
+        let body = body.map_err(|error| match error {
+            BodyError::TooLarge { .. } => Refusal::BodyTooLarge.into(),
+            BodyError::TooSlow { .. } => Refusal::BodyTimeout.into(),
+            BodyError::Malformed(_) => Refusal::MalformedBody.into(),
+            BodyError::Gone { .. } => Unanswered::Gone,
+        })?;
+        if framing.length.is_none() && body.is_empty() {
+            // A parser that takes an empty line for a chunk of no bytes is not to be
+            // trusted with what follows it.
+            self.session.set_keepalive(None);
+        }
+        self.record.bytes_in = body.len() as u64;
+        Ok(body)
+    }
+
+    pub(super) async fn models(&mut self) -> Result<(), Unanswered> {
+        let list = self.snapshot.models.list().clone();
+        self.own_json(list).await
+    }
+
+    pub(super) async fn model(&mut self, id: &str) -> Result<(), Unanswered> {
+        let one = self.snapshot.models.one(id).cloned();
+        let one = one.ok_or_else(|| Refusal::unknown_model(id))?;
+        self.own_json(one).await
+    }
+
+    async fn own_json(&mut self, json: Bytes) -> Result<(), Unanswered> {
+        let head = self
+            .common
+            .own_json(json.len())
+            .map_err(|_| Refusal::Internal)?;
+        self.whole(head, json).await;
+        Ok(())
+    }
+
+    pub(super) async fn image(&mut self, images: &ImageStore, id: &str) -> Result<(), Unanswered> {
+        let stored = images
+            .read(id, self.record.began_wall())
+            .await
+            .map_err(|error| {
+                tracing::error!(%error, "image not read");
+                Refusal::Internal
+            })?;
+        let image = stored.ok_or(Refusal::UnknownImage)?;
+        let asked = self.session.get_header(IF_NONE_MATCH);
+        let known = asked.is_some_and(|tags| lists_tag(tags.as_bytes(), &image.etag));
+        let head = self
+            .common
+            .image(image.content_type, &image.etag, image.bytes.len(), known)
+            .map_err(|_| Refusal::Internal)?;
+        self.whole(head, if known { Bytes::new() } else { image.bytes })
+            .await;
+        Ok(())
+    }
+
+    pub(super) async fn preflight(
+        &mut self,
+        wished: Option<&http::HeaderValue>,
+    ) -> Result<(), Unanswered> {
+        let head = self
+            .common
+            .preflight(wished)
+            .map_err(|_| Refusal::Internal)?;
+        self.whole(head, Bytes::new()).await;
+        Ok(())
+    }
+
+    async fn whole(&mut self, head: ResponseHeader, body: Bytes) {
+        self.record.status = head.status.as_u16();
+        let delivered = relay::whole(self.session, head, body).await;
+        self.delivered(&delivered);
+    }
+
+    /// Tells a client whose stream waits that work goes on.
+    pub(super) async fn comment(&mut self) -> bool {
+        let head = if self.head_sent {
+            None
+        } else {
+            match self.common.stream(None) {
+                Ok(head) => Some(head),
+                Err(_) => return false,
+            }
+        };
+        self.head_sent = true;
+        self.record.status = 200;
+        relay::comment(self.session, head).await
+    }
+
+    /// Sends an answer and gives its upstream's connection back.
+    pub(super) async fn deliver(&mut self, question: &Question, answer: Answer, metrics: &Metrics) {
+        let Some(leg) = question.plan.legs.get(answer.leg) else {
+            return;
+        };
+        self.record.leg = Some(Arc::clone(&leg.metrics));
+        self.record.status = 200;
+        let provenance = Provenance {
+            model: question.plan.model.as_str(),
+            pool: leg.pool.name.as_str(),
+            attempts: self.record.attempts.len(),
+            gateway: (sys::instant() - self.record.began()).saturating_sub(self.record.upstream),
+            upstream: self.record.upstream,
+        };
+        let length = match &answer.body {
+            Body::Whole { bytes, .. } => Some(bytes.len()),
+            Body::Through(through) => through.length,
+            Body::Events(_) | Body::Said(_) => None,
+        };
+        let streamed = matches!(answer.body, Body::Events(_) | Body::Said(_));
+        let head = if streamed {
+            self.common.stream(Some(provenance))
+        } else {
+            self.common.answer(length, provenance)
+        };
+        let Ok(head) = head else {
+            return self
+                .unanswered(Unanswered::Refused(Refusal::Internal))
+                .await;
+        };
+        let unsent = (!self.head_sent).then_some(head);
+        let delivered = match (answer.body, unsent) {
+            (Body::Whole { bytes, usage }, Some(head)) => {
+                self.tokens(usage);
+                relay::whole(self.session, head, bytes).await
+            }
+            (Body::Through(through), Some(head)) => {
+                relay::through(self.session, head, *through).await
+            }
+            (Body::Said(events), head) => relay::ready_events(self.session, head, events).await,
+            (Body::Events(stream), head) => {
+                let (delivered, stream) = relay::events(self.session, head, *stream).await;
+                self.tokens(stream.usage());
+                if delivered.how == Delivery::Complete {
+                    stream.finish().await;
+                }
+                delivered
+            }
+            // A head left early is a stream's, and its answer events.
+            (Body::Whole { .. } | Body::Through(_), None) => {
+                return self
+                    .unanswered(Unanswered::Refused(Refusal::Internal))
+                    .await;
+            }
+        };
+        if delivered.done_added {
+            metrics.terminators_added.inc();
+        }
+        self.delivered(&delivered);
+    }
+
+    fn tokens(&mut self, usage: Option<crate::openai::Usage>) {
+        self.record.tokens_in = usage.map(|usage| usage.prompt_tokens);
+        self.record.tokens_out = usage.map(|usage| usage.completion_tokens);
+    }
+
+    /// Ends a request that has no answer: with a status, or, behind a head that
+    /// already left, with an event.
+    pub(super) async fn unanswered(&mut self, unanswered: Unanswered) {
+        let Unanswered::Refused(refusal) = unanswered else {
+            self.record.outcome = Outcome::ClientGone;
+            self.record.status = 499;
+            return;
+        };
+        let envelope = refusal.envelope();
+        self.record.code = Some(match refusal {
+            Refusal::UpstreamRefused(_) => "upstream_refused".to_owned(),
+            _ => envelope.code.clone().unwrap_or_default().into_owned(),
+        });
+        self.record.outcome = match envelope.status.as_u16() {
+            429 | 500.. if !self.record.attempts.is_empty() => Outcome::UpstreamFailed,
+            _ => Outcome::Refused,
+        };
+        if self.head_sent {
+            self.record.outcome = Outcome::StreamBroken("before_first_event");
+            let delivered = relay::failed_stream(self.session, &refusal).await;
+            return self.delivered(&delivered);
+        }
+        let body = Bytes::from(envelope.json());
+        let attempts = self.record.attempts.len();
+        let head = self
+            .common
+            .refusal(&refusal, envelope.status, body.len(), attempts);
+        match head {
+            Ok(head) => self.whole(head, body).await,
+            Err(error) => tracing::error!(%error, "the head of a refusal could not be built"),
+        }
+    }
+
+    fn delivered(&mut self, delivered: &Delivered) {
+        self.record.bytes_out = delivered.bytes;
+        self.record.first_byte = delivered.first_byte;
+        match delivered.how {
+            Delivery::Complete => self.orderly = true,
+            Delivery::Broken(broken) => {
+                self.orderly = delivered.orderly;
+                self.record.outcome = Outcome::StreamBroken(broken.as_str());
+            }
+            Delivery::Gone => {
+                self.record.outcome = Outcome::ClientGone;
+                self.record.status = 499;
+            }
+        }
+    }
+}
+
+/// The head as it came, for HTTP/1.
+fn raw_head(session: &ServerSession) -> Option<Bytes> {
+    session
+        .as_http1()
+        .map(pingora_core::protocols::http::v1::server::HttpSession::get_headers_raw_bytes)
+}
+
+/// Whether an `If-None-Match` names this tag.
+fn lists_tag(tags: &[u8], etag: &str) -> bool {
+    tags.split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|tag| {
+            let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+            tag == b"*" || tag == etag.as_bytes()
+        })
+}

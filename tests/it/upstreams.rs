@@ -1,0 +1,20 @@
+//! Who is asked, how, and what becomes of upstreams' faults?
+//!
+//! The real program stands before scripted upstreams, over HTTP/1.1 and over HTTP/2
+//! with TLS. What a client sees is asserted together with what the upstreams saw: an
+//! answer that looks right and cost one request too many is wrong.
+
+/// Which pool, which target, how often, for how long.
+mod routing;
+/// What a failed attempt means, alone and with another pool behind it.
+mod faults;
+/// Connections: reused, stale, poisoned, not trusted.
+mod connections;
+/// What each side never sees of the other.
+mod privacy;
+/// Clients that leave.
+mod departure;
+/// Image models.
+mod images;
+/// The list of models, and what is counted.
+mod listed;

@@ -1,0 +1,388 @@
+//! What does a failed attempt mean, alone and with another pool behind it?
+//!
+//! Every fault is a pool and a model of its own in one gateway, so that none of them
+//! wears out a target of another.
+
+use std::time::Duration;
+
+use serde_json::json;
+use spafe::simulator::Simulator;
+use spafe::simulator::script::Script;
+
+use crate::kit::client::{Answer, chat};
+use crate::kit::gateway::Setup;
+use crate::kit::pair::{Upstream, WIRES, Wire, chunk, completion};
+use crate::kit::upstream::{always, upstream};
+
+/// Which requests meet a fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Whole,
+    Stream,
+    Both,
+}
+
+/// A fault, what a client is told of it, and whether another pool may take over.
+struct Case {
+    name: String,
+    script: Script,
+    asked: Asked,
+    status: u16,
+    code: &'static str,
+    replaced: bool,
+}
+
+fn case(name: impl Into<String>, script: Script, asked: Asked, told: (u16, &'static str)) -> Case {
+    Case {
+        name: name.into(),
+        script,
+        asked,
+        status: told.0,
+        code: told.1,
+        replaced: true,
+    }
+}
+
+const UNAVAILABLE: (u16, &str) = (502, "upstream_unavailable");
+const INVALID: (u16, &str) = (502, "upstream_invalid_response");
+const OVERLOADED: (u16, &str) = (503, "overloaded");
+const TIMEOUT: (u16, &str) = (504, "upstream_timeout");
+const LIMITED: (u16, &str) = (429, "upstream_rate_limited");
+
+fn error(status: u16) -> Script {
+    Script::json(
+        status,
+        r#"{"error":{"message":"No, thank you.","type":"t","code":"c"}}"#,
+    )
+}
+
+/// Answers with a status of their own.
+fn statuses(elsewhere: &Simulator) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (status, told) in [
+        (408, TIMEOUT),
+        (410, INVALID),
+        (425, INVALID),
+        (429, LIMITED),
+        (451, INVALID),
+        (500, UNAVAILABLE),
+        (502, UNAVAILABLE),
+        (503, OVERLOADED),
+        (504, TIMEOUT),
+        (529, OVERLOADED),
+    ] {
+        cases.push(case(
+            format!("status-{status}"),
+            error(status),
+            Asked::Both,
+            told,
+        ));
+    }
+    for status in [400, 404, 409, 413, 415, 422] {
+        let mut case = case(
+            format!("status-{status}"),
+            error(status),
+            Asked::Both,
+            (status, "c"),
+        );
+        case.replaced = false;
+        cases.push(case);
+    }
+    for status in [301, 302, 307, 308] {
+        let script = error(status).header(
+            "Location",
+            format!("{}/v1/chat/completions", elsewhere.url()),
+        );
+        cases.push(case(
+            format!("status-{status}"),
+            script,
+            Asked::Both,
+            INVALID,
+        ));
+    }
+    cases
+}
+
+/// Answers that break off or are none.
+fn breaks() -> Vec<Case> {
+    let whole = || completion("Hello");
+    let half = whole().body_bytes() / 2;
+    let html = || Script::body(200, "text/html", "<p>Welcome to the captive portal.</p>");
+    vec![
+        case("closes", Script::close(), Asked::Both, UNAVAILABLE),
+        case("resets", Script::reset(), Asked::Both, UNAVAILABLE),
+        case(
+            "cut-json",
+            whole().cut_after(half),
+            Asked::Whole,
+            UNAVAILABLE,
+        ),
+        case(
+            "reset-json",
+            whole().reset_after(half),
+            Asked::Whole,
+            UNAVAILABLE,
+        ),
+        case(
+            "no-last-chunk",
+            whole().chunked().cut_after(whole().body_bytes()),
+            Asked::Whole,
+            UNAVAILABLE,
+        ),
+        case(
+            "bad-chunk",
+            whole()
+                .chunked()
+                .malformed_chunk_after(whole().body_bytes()),
+            Asked::Whole,
+            INVALID,
+        ),
+        case(
+            "half-json",
+            Script::json(200, "{\"choices\":[{"),
+            Asked::Whole,
+            INVALID,
+        ),
+        case(
+            "not-an-object",
+            Script::json(200, "[1,2]"),
+            Asked::Whole,
+            INVALID,
+        ),
+        case("empty", Script::json(200, ""), Asked::Both, INVALID),
+        case("html", html(), Asked::Both, INVALID),
+        case(
+            "no-type",
+            whole().without_header("content-type"),
+            Asked::Both,
+            INVALID,
+        ),
+        case("no-content", Script::json(204, ""), Asked::Both, INVALID),
+        case(
+            "compressed",
+            whole().header("Content-Encoding", "gzip"),
+            Asked::Whole,
+            INVALID,
+        ),
+        case(
+            "too-long",
+            whole()
+                .content_length(9_999)
+                .cut_after(whole().body_bytes()),
+            Asked::Whole,
+            UNAVAILABLE,
+        ),
+        case("json-for-events", whole(), Asked::Stream, INVALID),
+        case(
+            "no-event",
+            Script::sse_bytes(&[]),
+            Asked::Stream,
+            UNAVAILABLE,
+        ),
+        case(
+            "only-comments",
+            Script::sse_bytes(&[b": hello\n\n"]),
+            Asked::Stream,
+            UNAVAILABLE,
+        ),
+        case("only-done", Script::sse(&[]), Asked::Stream, INVALID),
+        case(
+            "first-event-no-json",
+            Script::sse(&["hello"]),
+            Asked::Stream,
+            INVALID,
+        ),
+        case(
+            "half-first-event",
+            Script::sse_bytes(&[chunk("x").as_bytes()]),
+            Asked::Stream,
+            UNAVAILABLE,
+        ),
+    ]
+}
+
+/// Errors that come with status 200, as some vendors send them.
+fn errors_in_disguise() -> Vec<Case> {
+    let overloaded =
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    let limited = r#"{"error":{"message":"Rate limited","code":429}}"#;
+    let other = r#"{"error":{"message":"Provider returned error","code":502}}"#;
+    let mut cases = Vec::new();
+    for (name, error, told) in [
+        ("overloaded", overloaded, OVERLOADED),
+        ("limited", limited, LIMITED),
+        ("other", other, UNAVAILABLE),
+    ] {
+        cases.push(case(
+            format!("event-{name}"),
+            Script::sse(&[error]),
+            Asked::Stream,
+            told,
+        ));
+        cases.push(case(
+            format!("json-{name}"),
+            Script::json(200, error),
+            Asked::Whole,
+            told,
+        ));
+    }
+    cases
+}
+
+fn assert_told(answer: &Answer, case: &Case, what: &str) {
+    assert_eq!(answer.status, case.status, "{what}: {}", answer.text());
+    assert_eq!(
+        answer.field("content-type"),
+        Some("application/json"),
+        "{what}"
+    );
+    assert_eq!(answer.field("x-spafe-attempts"), Some("1"), "{what}");
+    let body = answer.json();
+    assert_eq!(body["error"]["code"], json!(case.code), "{what}: {body}");
+    if matches!(case.status, 429 | 503) {
+        let seconds: u64 = answer.field("retry-after").unwrap().parse().unwrap();
+        assert!((1..=120).contains(&seconds), "{what}: {seconds}");
+    }
+}
+
+/// Asks for every fault, streamed and not, with and without another pool behind it.
+async fn check(cases: Vec<Case>, wire: Wire) {
+    let working = upstream().await;
+    let mut setup = Setup::new()
+        .tables("[timeouts]\nanswer = \"4s\"\nfirst_event = \"4s\"")
+        .pool("working", &[&crate::kit::upstream::base(&working)]);
+    let mut upstreams = Vec::new();
+    for case in &cases {
+        let upstream = Upstream::start(wire).await;
+        upstream.simulator.default(case.script.clone());
+        let (alone, backed) = (&case.name, format!("{}-backed", case.name));
+        setup = upstream.pool(setup, alone, "");
+        setup = upstream
+            .pool(setup, &backed, "")
+            .model(alone, &[alone])
+            .model(&backed, &[&backed, "working"]);
+        upstreams.push(upstream);
+    }
+    let gateway = setup.start();
+    for (case, upstream) in cases.iter().zip(&upstreams) {
+        for stream in [false, true] {
+            if matches!(
+                (case.asked, stream),
+                (Asked::Whole, true) | (Asked::Stream, false)
+            ) {
+                continue;
+            }
+            let what = format!("{} over {wire:?}, stream: {stream}", case.name);
+            let before = upstream.simulator.requests().len();
+            let alone = chat(gateway.address, &case.name, stream).await;
+            assert_told(&alone, case, &what);
+            assert_eq!(upstream.simulator.requests().len(), before + 1, "{what}");
+
+            let backed = chat(gateway.address, &format!("{}-backed", case.name), stream).await;
+            assert_eq!(upstream.simulator.requests().len(), before + 2, "{what}");
+            if case.replaced {
+                assert_eq!(backed.status, 200, "{what}: {}", backed.text());
+                assert_eq!(backed.field("x-spafe-upstream"), Some("working"), "{what}");
+                assert_eq!(backed.field("x-spafe-attempts"), Some("2"), "{what}");
+            } else {
+                assert_told(&backed, case, &what);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_status_is_retried_and_told_as_documented() {
+    for wire in WIRES {
+        let elsewhere = always(completion("You should not be here.")).await;
+        check(statuses(&elsewhere), wire).await;
+        assert_eq!(elsewhere.requests().len(), 0, "a redirect was followed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_broken_or_none_is_replaced() {
+    for wire in WIRES {
+        let mut cases = breaks();
+        if wire == Wire::Http2 {
+            // A stream that is reset has no malformed chunk; nor is there a chunk to miss.
+            cases.retain(|case| case.name != "bad-chunk");
+        }
+        check(cases, wire).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_under_a_good_status_is_an_error() {
+    for wire in WIRES {
+        check(errors_in_disguise(), wire).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_says_nothing_costs_its_deadline_and_no_more() {
+    for wire in WIRES {
+        let setup = Setup::new().tables("[timeouts]\nfirst_event = \"300ms\"\nanswer = \"600ms\"");
+        let pair = crate::kit::pair::Pair::with(wire, setup).await;
+        let event = format!("data: {}\n\n", chunk("Hi"));
+        for script in [
+            Script::stall(),
+            Script::sse_bytes(&[event.as_bytes()]).stall_after(0),
+            Script::sse_bytes(&[event.as_bytes()]).stall_after(event.len() - 1),
+            completion("Hi").stall_after(9),
+        ] {
+            for (stream, deadline_ms) in [(true, 300), (false, 600)] {
+                let is_stream_script = script.body_bytes() == event.len();
+                let is_whole_script = script.body_bytes() > event.len();
+                if (stream && is_whole_script) || (!stream && is_stream_script) {
+                    continue;
+                }
+                pair.first.simulator.default(script.clone());
+                let began = std::time::Instant::now();
+                let answer = pair.ask("backed", stream).await;
+                let took = began.elapsed();
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                if answer.field("x-spafe-attempts") == Some("2") {
+                    assert!(took >= Duration::from_millis(deadline_ms), "{took:?}");
+                    assert!(
+                        took < Duration::from_millis(deadline_ms + 1_000),
+                        "{took:?}"
+                    );
+                }
+                let answer = pair.ask("alone", stream).await;
+                assert_eq!(answer.status, 504, "{}", answer.text());
+                assert_eq!(answer.json()["error"]["code"], json!("upstream_timeout"));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_is_told_once_and_its_target_is_left_alone() {
+    for (status, stream) in [(401, false), (402, true), (403, false), (401, true)] {
+        let pair = crate::kit::pair::Pair::start(Wire::Http1).await;
+        pair.first.simulator.default(error(status));
+        let answer = pair.ask("backed", stream).await;
+        assert_eq!(answer.status, 502, "{}", answer.text());
+        assert_eq!(answer.json()["error"]["code"], json!("upstream_auth"));
+        assert!(
+            !answer.text().contains("No, thank you."),
+            "{}",
+            answer.text()
+        );
+        assert_eq!(pair.second.simulator.requests().len(), 0);
+        pair.gateway
+            .counts("spafe_upstream_auth_failures_total{pool=\"first\"}", 1)
+            .await;
+        // The target is out: others answer at once, and nobody is left for the model alone.
+        let answer = pair.ask("backed", stream).await;
+        assert_eq!(
+            (answer.status, answer.field("x-spafe-attempts")),
+            (200, Some("1"))
+        );
+        let answer = pair.ask("alone", stream).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.json()["error"]["code"], json!("no_healthy_upstream"));
+        assert_eq!(pair.first.simulator.requests().len(), 1);
+    }
+}
