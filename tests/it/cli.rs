@@ -12,15 +12,15 @@ mod explain;
 /// The line of each request.
 mod log;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::kit::client::{Connection, ask};
 use crate::kit::gateway::Setup;
 use crate::kit::program::{Ended, simulate, spafe};
-use crate::kit::repository;
 use crate::kit::upstream::{base, upstream};
+use crate::kit::{now, repository};
 
 const GOOD: &str = r#"
 [[pools]]
@@ -225,7 +225,7 @@ async fn a_taken_port_is_told_at_once() {
         ["--listen", &taken, "--admin", "127.0.0.1:0"],
         ["--listen", "127.0.0.1:0", "--admin", &taken],
     ] {
-        let began = Instant::now();
+        let began = now();
         let arguments = [&["serve", "--config", "spafe.toml"][..], &arguments].concat();
         let ended = run(GOOD, &arguments, &[], "").await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));

@@ -22,10 +22,19 @@ pub(crate) mod script;
 pub(crate) mod upstream;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything in a test may take that should take no time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The time, for how long something took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside of the program, where time comes from"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// A path in this repository.
 pub(crate) fn repository(path: &str) -> PathBuf {

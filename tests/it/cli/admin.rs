@@ -16,7 +16,7 @@ async fn read(address: std::net::SocketAddr, path: &str) -> Answer {
     client.answer().await
 }
 
-async fn gateway(target: &str) -> Gateway {
+fn gateway(target: &str) -> Gateway {
     Setup::new()
         .variable("MAIN_KEY", SECRET)
         .pool_with("main", &[target], "api_key = { env = \"MAIN_KEY\" }")
@@ -28,7 +28,7 @@ async fn gateway(target: &str) -> Gateway {
 #[tokio::test(flavor = "multi_thread")]
 async fn health_metrics_and_configuration_are_told() {
     let upstream = upstream().await;
-    let gateway = gateway(&base(&upstream)).await;
+    let gateway = gateway(&base(&upstream));
     let mut client = Connection::open(gateway.address).await;
     assert_eq!(
         client
@@ -82,7 +82,7 @@ async fn health_metrics_and_configuration_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_told_nowhere() {
     let upstream = upstream().await;
-    let gateway = gateway(&base(&upstream)).await;
+    let gateway = gateway(&base(&upstream));
     let mut client = Connection::open(gateway.address).await;
     let answer = client.post("/v1/chat/completions", ask("m", false)).await;
     let sent = upstream.next_request().await.unwrap();
@@ -104,7 +104,7 @@ async fn a_secret_is_told_nowhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_it_stands_on_the_public_listener() {
     let upstream = upstream().await;
-    let gateway = gateway(&base(&upstream)).await;
+    let gateway = gateway(&base(&upstream));
     for path in ["/metrics", "/livez", "/readyz", "/config"] {
         let answer = read(gateway.address, path).await;
         assert_eq!(answer.status, 404, "{path}");

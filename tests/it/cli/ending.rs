@@ -1,6 +1,6 @@
 //! How does the process end?
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use spafe::simulator::Simulator;
@@ -8,6 +8,7 @@ use spafe::simulator::script::{Gate, Script};
 
 use crate::kit::client::{Answer, Connection, ask};
 use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::now;
 use crate::kit::upstream::{base, upstream};
 
 const EVENT: &str = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1730889622,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"},"finish_reason":null}],"usage":null}"#;
@@ -66,7 +67,7 @@ async fn an_idle_process_ends_at_once() {
         let answer = client.post("/v1/chat/completions", ask("m", false)).await;
         assert_eq!(answer.status, 200);
         gateway.idle().await;
-        let began = Instant::now();
+        let began = now();
         gateway.signal(signal);
         assert_eq!(gateway.ended().await.code(), Some(0));
         let took = began.elapsed();
@@ -98,7 +99,7 @@ async fn a_second_signal_ends_the_process_at_once() {
     let mut streaming = streaming().await;
     streaming.gateway.signal(Signal::TERM);
     draining(&streaming.gateway).await;
-    let began = Instant::now();
+    let began = now();
     streaming.gateway.signal(Signal::TERM);
     let status = streaming.gateway.ended().await;
     let took = began.elapsed();
