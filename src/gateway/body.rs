@@ -16,8 +16,6 @@ use crate::gateway::door::Framing;
 
 /// Over how long the floor of the rate is averaged.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
-/// What is reserved on a sender's word alone, before anything has come.
-const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
 /// Why there is no body.
 #[derive(Debug, Error)]
@@ -139,11 +137,9 @@ impl Collected {
         }
         let first = &self.first;
         let rest = self.rest.get_or_insert_with(|| {
-            // As much as was announced, but never more than a few times what has come.
-            let honest = (first.len() + part.len())
-                .saturating_mul(4)
-                .max(RESERVED_BYTES_MAX);
-            let mut rest = BytesMut::with_capacity(announced.unwrap_or(0).min(honest));
+            // As much as was announced, which is within the bound: room that is never
+            // written to is never backed by memory, so it costs what has come and no more.
+            let mut rest = BytesMut::with_capacity(announced.unwrap_or(first.len() * 2));
             rest.extend_from_slice(first);
             rest
         });

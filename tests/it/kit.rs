@@ -4,8 +4,12 @@
 //! upstream stands behind it, and a client in front. Waiting is always
 //! bounded: a test that hangs says what it waited for.
 
+/// Certificates that tests trust.
+pub(crate) mod certificate;
 /// A connection on which a test sends exact bytes.
 pub(crate) mod client;
+/// A client that speaks HTTP/2.
+pub(crate) mod http2;
 /// The real program, started and ended.
 pub(crate) mod gateway;
 /// A gateway before upstreams of both versions of HTTP, and what they say.

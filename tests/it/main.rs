@@ -5,13 +5,15 @@
 //! picks, and talks to it as a client or stands behind it as an upstream.
 //! `make test` runs it; so does `cargo test`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside, where time passes"
+)]
+
 /// What the tests are written with: a gateway, an upstream, a client.
 #[cfg(test)]
 mod kit;
 
-/// What upstreams get of what callers send.
-#[cfg(test)]
-mod bodies;
 /// Pages in a real Chromium, and what browsers ask before they ask.
 #[cfg(test)]
 mod browser;
@@ -21,6 +23,9 @@ mod protocol;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;
+/// What is asked, byte for byte.
+#[cfg(test)]
+mod bodies;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;

@@ -183,7 +183,7 @@ fn bounds_of_a_head_are_told_apart() {
     assert_eq!(told(&raw(100, 32 * 1024)), Err(Refusal::HeadersTooLarge));
     let mut many = "GET /v1/models\nhost: a".to_owned();
     for number in 0..99 {
-        many.push_str(&format!("\nx-{number}: 1"));
+        many = format!("{many}\nx-{number}: 1");
     }
     assert_eq!(entered(&many), Ok(Endpoint::Models));
     many.push_str("\nx-last: 1");
@@ -201,7 +201,7 @@ fn connection_names_nothing_that_matters_and_little_at_all() {
     ] {
         assert_eq!(get(fine), Ok(Endpoint::Models), "{fine}");
     }
-    let eleven = vec!["x-a"; 11].join(",");
+    let eleven = ["x-a"; 11].join(",");
     for bad in [
         "authorization",
         "close, X-Request-Id",

@@ -5,7 +5,7 @@
 /// How a status is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// 1xx to 3xx and 2xx.
+    /// Up to 399.
     Success,
     /// 4xx.
     Caller,
@@ -41,6 +41,7 @@ pub enum AttemptOutcome {
 }
 
 impl Class {
+    /// Every class with its label.
     pub const ALL: [(Self, &str); 4] = [
         (Self::Success, "2xx"),
         (Self::Caller, "4xx"),
@@ -61,6 +62,7 @@ impl Class {
 }
 
 impl AttemptOutcome {
+    /// Every outcome, in the order of the enum.
     pub const ALL: [Self; 10] = [
         Self::Answered,
         Self::Connect,

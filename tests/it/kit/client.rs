@@ -117,6 +117,11 @@ impl Connection {
         }
     }
 
+    /// Resets the connection (RST).
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
     /// Waits until the peer has closed; anything it still sends is returned.
     pub(crate) async fn closed(&mut self) -> Vec<u8> {
         soon("the peer to close", async { while self.more().await {} }).await;

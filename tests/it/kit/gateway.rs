@@ -8,24 +8,29 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::certificate::Certificate;
 use super::client::Connection;
-use super::{PATIENCE, repository};
+use super::{PATIENCE, repository, soon};
+
+/// How soon a test looks again for what nobody tells it.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The configuration and the arguments of a gateway that a test wants.
 pub(crate) struct Setup {
     server: String,
     tables: String,
     arguments: Vec<String>,
-    variables: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     shipped: bool,
     tls: bool,
 }
@@ -42,7 +47,7 @@ pub(crate) struct Gateway {
     pub(crate) certificate: Option<PathBuf>,
     child: Child,
     output: Arc<Mutex<String>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Setup {
@@ -52,7 +57,7 @@ impl Setup {
             server: String::new(),
             tables: String::new(),
             arguments: Vec::new(),
-            variables: Vec::new(),
+            environment: Vec::new(),
             shipped: false,
             tls: false,
         }
@@ -71,9 +76,9 @@ impl Setup {
         self
     }
 
-    /// One more variable of the program's environment.
+    /// One more variable of the program's environment, which has no others.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -128,7 +133,7 @@ impl Setup {
     /// Starts the program and waits until it says that it listens.
     pub(crate) fn start(self) -> Gateway {
         let folder = TempDir::with_prefix("spafe-test-").unwrap();
-        let certificate = self.tls.then(|| write_certificate(&folder));
+        let certificate = self.tls.then(|| Certificate::new().write(folder.path()));
         let config = if self.shipped {
             repository("conf/spafe.toml")
         } else {
@@ -146,7 +151,7 @@ impl Setup {
             // A developer's own keys and settings have no part in a test.
             .env_clear()
             .env("RUST_BACKTRACE", "1")
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -172,7 +177,7 @@ impl Setup {
             certificate,
             child,
             output,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -225,9 +230,44 @@ impl Gateway {
         self.output.lock().unwrap().clone()
     }
 
+    /// The folder that the program runs in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The lines of the request log on standard output, once there are this many.
+    pub(crate) async fn request_log(&self, lines: usize) -> Vec<Value> {
+        soon("the request log", async {
+            loop {
+                let output = self.output();
+                let logged = output.lines().filter(|line| line.starts_with('{'));
+                let logged: Vec<Value> = logged
+                    .map(|line| serde_json::from_str(line).unwrap())
+                    .collect();
+                if logged.len() >= lines {
+                    return logged;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await
+    }
+
+    /// The value of a metric that stands once, as `/metrics` tells it.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let mut admin = Connection::open(self.admin).await;
+        admin
+            .send("GET /metrics HTTP/1.1\r\nHost: admin\r\n\r\n")
+            .await;
+        let text = admin.answer().await.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.unwrap_or_else(|| panic!("no metric {name} in\n{text}"));
+        line.trim().parse().unwrap()
+    }
+
     /// The line that the request of this id left in the log, once it is there.
     pub(crate) async fn logged(&self, request_id: &str) -> Value {
-        super::soon("a request's log line", async {
+        soon("a request's log line", async {
             loop {
                 let output = self.output();
                 let lines = output.lines().filter_map(|line| {
@@ -238,7 +278,7 @@ impl Gateway {
                 if let Some(line) = lines.last() {
                     return line;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
         })
         .await
@@ -259,7 +299,7 @@ impl Gateway {
             if seen == expected {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         panic!("{series} stayed {seen}, not {expected}");
     }
@@ -277,19 +317,38 @@ impl Gateway {
         kibibytes * 1024
     }
 
-    /// Asks the program to end, as an orchestrator does, and waits for that.
-    pub(crate) async fn terminate(mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        super::soon("the gateway's end", async {
+    /// Waits until no request is being served.
+    pub(crate) async fn idle(&self) {
+        soon("the end of every request", async {
+            while self.metric("spafe_requests_in_flight").await > 0.0 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await;
+    }
+
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the program has ended.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        soon("the gateway's end", async {
             loop {
                 if let Some(status) = self.child.try_wait().unwrap() {
                     return status;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
         })
         .await
+    }
+
+    /// Asks the program to end, as an orchestrator does, and waits for that.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended().await
     }
 }
 
@@ -371,18 +430,4 @@ fn keep_output(
             told = told.filter(|told| told.send(line).is_ok());
         }
     });
-}
-
-/// A new certificate for `localhost`, its own authority, and its key.
-fn write_certificate(folder: &TempDir) -> PathBuf {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
-        .unwrap();
-    let certificate = folder.path().join("certificate.pem");
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(
-        folder.path().join("key.pem"),
-        made.signing_key.serialize_pem(),
-    )
-    .unwrap();
-    certificate
 }

@@ -9,8 +9,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use serde::Serialize;
 use spafe::simulator::script::Script;
+use spafe::simulator::tls::Tls;
 use spafe::simulator::{Options, Simulator};
+use tempfile::TempDir;
 
+use super::certificate::Certificate;
 use super::gateway::Setup;
 
 /// What a client must see of a misbehaving model.
@@ -49,6 +52,37 @@ pub(crate) async fn always(script: Script) -> Simulator {
     let upstream = upstream().await;
     upstream.default(script);
     upstream
+}
+
+/// An upstream that speaks TLS, and what a pool needs to trust it.
+pub(crate) struct Secure {
+    pub(crate) simulator: Simulator,
+    folder: TempDir,
+}
+
+/// An upstream that speaks TLS and offers HTTP/2, or does not.
+pub(crate) async fn secure(http2: bool) -> Secure {
+    let certificate = Certificate::new();
+    let folder = TempDir::with_prefix("spafe-test-").unwrap();
+    certificate.write(folder.path());
+    let options = Options {
+        tls: Some(Tls {
+            certificates_pem: certificate.certificate_pem,
+            key_pem: certificate.key_pem,
+            http2,
+        }),
+        ..Options::test()
+    };
+    let simulator = Simulator::start(loopback(), options).await.unwrap();
+    Secure { simulator, folder }
+}
+
+impl Secure {
+    /// The key of a pool's table that names the certificate to trust.
+    pub(crate) fn ca(&self) -> String {
+        let path = self.folder.path().join("certificate.pem");
+        format!("ca = {{ file = {path:?} }}")
+    }
 }
 
 /// A gateway's setup with one model for each fault, and the upstreams to keep.
@@ -232,6 +266,6 @@ fn loopback() -> SocketAddr {
 }
 
 /// Where nobody listens: a port that was free a moment ago.
-fn unused_address() -> SocketAddr {
+pub(crate) fn unused_address() -> SocketAddr {
     TcpListener::bind(loopback()).unwrap().local_addr().unwrap()
 }

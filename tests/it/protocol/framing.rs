@@ -76,16 +76,17 @@ impl Try<'_> {
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         let expected = self.row.fate;
         match (expected, self.second.is_some(), statuses.as_slice()) {
-            (Fate::Refused, _, [400..500, rest @ ..]) => {
+            (Fate::Refused | Fate::Either, _, [400..500, rest @ ..]) => {
                 assert!(
                     rest.iter().all(|status| *status >= 400),
                     "{what}: {statuses:?}"
                 );
             }
-            (Fate::Unfinished, _, [] | [400]) => {}
-            (Fate::Last, _, [200]) | (Fate::Accepted, false, [200]) => {}
-            (Fate::Accepted, true, [200, 200]) => {}
-            (Fate::Swallowed, _, [200, 400]) => {}
+            (Fate::Unfinished, _, [] | [400])
+            | (Fate::Last, _, [200])
+            | (Fate::Accepted | Fate::Either, false, [200])
+            | (Fate::Accepted | Fate::Either, true, [200, 200])
+            | (Fate::Swallowed, _, [200, 400]) => {}
             _ => panic!("{what}: {expected:?} became {statuses:?}"),
         }
         let succeeded = statuses.iter().filter(|status| **status == 200).count();

@@ -1,0 +1,134 @@
+//! What does a client of HTTP/2 send?
+//!
+//! Over TLS, agreed on by ALPN, as every client does; and by frames rather than by a
+//! library for requests, so that a body can be left half sent in either way there is:
+//! the stream is reset, or the connection is gone.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, SendStream};
+use http::{HeaderMap, Request};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use super::client::Answer;
+use super::gateway::Gateway;
+use super::soon;
+
+/// A connection to a gateway's listener with TLS.
+pub(crate) struct Http2 {
+    requests: SendRequest<Bytes>,
+    driving: JoinHandle<()>,
+}
+
+/// A request whose body is being sent.
+pub(crate) struct Upload {
+    body: SendStream<Bytes>,
+    answer: ResponseFuture,
+}
+
+impl Http2 {
+    /// Connects and shakes hands.
+    pub(crate) async fn open(gateway: &Gateway) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        let trusted = gateway.certificate.as_ref().unwrap();
+        roots
+            .add(CertificateDer::from_pem_file(trusted).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = TcpStream::connect(gateway.tls_address.unwrap());
+        let tcp = soon("a connection", tcp).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp);
+        let tls = soon("a TLS handshake", tls).await.unwrap();
+        let (requests, connection) = soon("HTTP/2", h2::client::handshake(tls)).await.unwrap();
+        let driving = tokio::spawn(async move {
+            // How it ends is seen by the requests on it.
+            let _ = connection.await;
+        });
+        Self { requests, driving }
+    }
+
+    /// Begins a POST of JSON; `length` is told where it is given.
+    pub(crate) async fn begin(&mut self, path: &str, length: Option<usize>) -> Upload {
+        let mut request = Request::post(format!("https://localhost{path}"))
+            .header("content-type", "application/json");
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        let mut requests = soon("room for a stream", self.requests.clone().ready())
+            .await
+            .unwrap();
+        let (answer, body) = requests
+            .send_request(request.body(()).unwrap(), false)
+            .unwrap();
+        Upload { body, answer }
+    }
+
+    /// Leaves at once, with whatever is under way.
+    pub(crate) fn leave(self) {
+        self.driving.abort();
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.driving.abort();
+    }
+}
+
+impl Upload {
+    /// Sends a part of the body, as fast as the peer takes it.
+    pub(crate) async fn send(&mut self, mut part: Bytes, last: bool) {
+        while !part.is_empty() {
+            self.body.reserve_capacity(part.len());
+            let room = std::future::poll_fn(|context| self.body.poll_capacity(context));
+            let room = soon("the peer to take a body", room).await;
+            let room = room.expect("the stream has ended").unwrap();
+            let now = part.split_to(room.min(part.len()));
+            self.body.send_data(now, last && part.is_empty()).unwrap();
+        }
+    }
+
+    /// Gives up this request and keeps the connection.
+    pub(crate) fn reset(mut self) {
+        self.body.send_reset(Reason::CANCEL);
+    }
+
+    /// Reads the whole answer.
+    pub(crate) async fn answer(self) -> Answer {
+        let answer = soon("an answer's head", self.answer).await.unwrap();
+        let (head, mut stream) = answer.into_parts();
+        let mut body = Vec::new();
+        while let Some(part) = soon("an answer's body", stream.data()).await {
+            let part = part.unwrap();
+            let _ = stream.flow_control().release_capacity(part.len());
+            body.extend_from_slice(&part);
+        }
+        Answer {
+            status: head.status.as_u16(),
+            fields: fields(&head.headers),
+            body,
+        }
+    }
+}
+
+fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect()
+}
