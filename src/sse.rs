@@ -108,12 +108,19 @@ impl Scanner {
         }
     }
 
-    /// Takes the next slice and appends to `out` what may go out now, in order.
+    /// Takes the next slice and appends to `out` what may go out now, in order. Nothing
+    /// does behind `[DONE]`: it would be taken for the next answer, or for nothing.
     pub fn feed(&mut self, mut slice: Bytes, out: &mut Vec<Bytes>) {
+        if self.facts.done {
+            return self.end(&slice, out);
+        }
         let whole = self.scan(&slice);
         if whole > 0 {
             self.held.drain_into(out);
             out.push(slice.split_to(whole));
+        }
+        if self.facts.done {
+            return;
         }
         if !slice.is_empty() {
             self.held.push(slice);
@@ -124,6 +131,16 @@ impl Scanner {
         }
         if self.passing {
             self.held.drain_into(out);
+        }
+    }
+
+    /// Behind the last event, where only the second half of its CRLF is left to come.
+    fn end(&mut self, slice: &Bytes, out: &mut Vec<Bytes>) {
+        if self.line == Line::AfterCr && slice.first() == Some(&b'\n') {
+            out.push(slice.slice(..1));
+        }
+        if !slice.is_empty() {
+            self.line = Line::Start;
         }
     }
 
@@ -182,8 +199,14 @@ impl Scanner {
                 self.event(slice, event_start, at);
                 whole = at + usize::from(crlf);
                 event_start = whole;
+                if self.facts.done {
+                    break;
+                }
             }
             at += usize::from(crlf);
+        }
+        if self.facts.done {
+            return whole;
         }
         if at < slice.len() {
             self.line = Line::Inside;

@@ -30,6 +30,8 @@ use crate::config::Attempts;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
+use crate::gateway::pools::Target;
+use crate::gateway::pools::health::Verdict;
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::record::{AttemptRecord, RequestId, millis};
 use crate::gateway::refusal::Refusal;
@@ -139,35 +141,29 @@ impl Exchange {
         trail: &mut Trail,
     ) -> Result<Answer, Refusal> {
         let mut failure = None;
-        let mut left = question.attempts.max;
-        for (number, leg) in question.plan.legs.iter().enumerate() {
-            let mut tried = Vec::new();
-            while left > 0 && tried.len() < question.attempts.per_pool_max {
-                let now = sys::instant();
-                if now >= question.deadline {
-                    return Err(Refusal::UpstreamTimeout);
-                }
-                let Some(index) = leg.pool.pick(&tried, now) else {
-                    break;
-                };
-                tried.push(index);
-                left -= 1;
-                let Some(target) = leg.pool.targets.get(index) else {
-                    break;
-                };
-                let attempt = Attempt {
-                    connections: &self.connections,
-                    question,
-                    images,
-                    leg,
-                    target,
-                    began: now,
-                };
-                match counted(&attempt, trail).await {
-                    Ok(body) => return Ok(Answer { leg: number, body }),
-                    Err(error) if error.may_be_replaced() => failure = Some(error),
-                    Err(error) => return Err(error.refusal()),
-                }
+        let mut tried = Vec::new();
+        while tried.len() < question.attempts.max {
+            let now = sys::instant();
+            if now >= question.deadline {
+                return Err(Refusal::UpstreamTimeout);
+            }
+            let Some(next) = next(question, &tried, now) else {
+                break;
+            };
+            tried.push((next.number, next.index));
+            let attempt = Attempt {
+                connections: &self.connections,
+                question,
+                images,
+                leg: next.leg,
+                target: next.target,
+                began: now,
+            };
+            let leg = next.number;
+            match counted(&attempt, trail).await {
+                Ok(body) => return Ok(Answer { leg, body }),
+                Err(error) if error.may_be_replaced() => failure = Some(error),
+                Err(error) => return Err(error.refusal()),
             }
         }
         Err(failure.map_or(Refusal::NoHealthyUpstream, AttemptError::refusal))
@@ -178,6 +174,40 @@ impl Default for Exchange {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Who is asked next.
+struct Next<'a> {
+    /// The place of the leg in the plan.
+    number: usize,
+    leg: &'a Leg,
+    /// The place of the target in the leg's pool.
+    index: usize,
+    target: &'a Target,
+}
+
+/// The next target: pools in order, in each what the balancer names, and none that was
+/// `tried`, as leg and target. Only where no pool has anyone fit is one asked that rests
+/// after failures, for no answer is worse than a doubtful one.
+fn next<'a>(question: &'a Question, tried: &[(usize, usize)], now: Instant) -> Option<Next<'a>> {
+    let legs = || question.plan.legs.iter().enumerate();
+    [Verdict::Fit, Verdict::Ejected].iter().find_map(|wanted| {
+        legs().find_map(|(number, leg)| {
+            let here = tried.iter().filter(|(of, _)| *of == number);
+            if here.clone().count() >= question.attempts.per_pool_max {
+                return None;
+            }
+            let was_tried = |index| here.clone().any(|(_, target)| *target == index);
+            let index = leg.pool.pick(was_tried, *wanted, now)?;
+            let target = leg.pool.targets.get(index)?;
+            Some(Next {
+                number,
+                leg,
+                index,
+                target,
+            })
+        })
+    })
 }
 
 /// One attempt, with what it teaches about its target.
@@ -193,7 +223,7 @@ async fn counted(attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Body, Attem
             target.state.health.refused(now);
             tracing::error!(
                 pool = leg.pool.name.as_str(),
-                target = target.label,
+                address = target.label,
                 status = error.status(),
                 "our credential was refused; check the pool's api_key"
             );
@@ -202,7 +232,7 @@ async fn counted(attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Body, Attem
             leg.metrics.ejections.inc();
             tracing::warn!(
                 pool = leg.pool.name.as_str(),
-                target = target.label,
+                address = target.label,
                 cause = %error,
                 "target ejected after failures in a row"
             );

@@ -126,29 +126,25 @@ impl Pool {
         })
     }
 
-    /// The target to ask next: in turn by weight, healthy and known by address, and
-    /// none of those already `tried`. Where all that are left are ejected for
-    /// failures, the first of them after all, for no answer is worse than a doubtful one.
-    pub fn pick(&self, tried: &[usize], now: Instant) -> Option<usize> {
+    /// The target to ask next: in turn by weight, known by address, in the state that is
+    /// `wanted`, and none that was tried.
+    pub fn pick(
+        &self,
+        was_tried: impl Fn(usize) -> bool,
+        wanted: health::Verdict,
+        now: Instant,
+    ) -> Option<usize> {
         if self.unusable.is_some() {
             return None;
         }
         let first = self.balance.next();
-        let mut last_resort = None;
-        for index in self.balance.order(first) {
-            let Some(target) = self.targets.get(index) else {
-                continue;
-            };
-            if tried.contains(&index) || target.peer.load().is_none() {
-                continue;
-            }
-            match target.state.health.verdict(now) {
-                health::Verdict::Fit => return Some(index),
-                health::Verdict::Ejected => last_resort = last_resort.or(Some(index)),
-                health::Verdict::Refused => {}
-            }
-        }
-        last_resort
+        self.balance.order(first).find(|index| {
+            self.targets.get(*index).is_some_and(|target| {
+                !was_tried(*index)
+                    && target.peer.load().is_some()
+                    && target.state.health.verdict(now) == wanted
+            })
+        })
     }
 
     /// Whether any target could be asked now.

@@ -74,7 +74,9 @@ impl Visit<'_> {
             self.session.set_keepalive(None);
         }
         let limits = &self.snapshot.config.limits;
+        let asked = sys::instant();
         let body = body::read(self.session, framing, limits, sys::instant).await;
+        self.record.body = sys::instant() - asked;
         let body = body.map_err(|error| match error {
             BodyError::TooLarge { .. } => Refusal::BodyTooLarge.into(),
             BodyError::TooSlow { .. } => Refusal::BodyTimeout.into(),
@@ -97,10 +99,7 @@ impl Visit<'_> {
     }
 
     async fn own_json(&mut self, json: Bytes) -> Result<(), Unanswered> {
-        let head = self
-            .common
-            .own_json(json.len())
-            .map_err(|_| Refusal::Internal)?;
+        let head = self.common.own_json(json.len());
         self.whole(head, json).await;
         Ok(())
     }
@@ -118,8 +117,7 @@ impl Visit<'_> {
         let known = asked.is_some_and(|tags| lists_tag(tags.as_bytes(), &image.etag));
         let head = self
             .common
-            .image(image.content_type, &image.etag, image.bytes.len(), known)
-            .map_err(|_| Refusal::Internal)?;
+            .image(image.content_type, &image.etag, image.bytes.len(), known);
         self.whole(head, if known { Bytes::new() } else { image.bytes })
             .await;
         Ok(())
@@ -129,10 +127,7 @@ impl Visit<'_> {
         &mut self,
         wished: Option<&http::HeaderValue>,
     ) -> Result<(), Unanswered> {
-        let head = self
-            .common
-            .preflight(wished)
-            .map_err(|_| Refusal::Internal)?;
+        let head = self.common.preflight(wished);
         self.whole(head, Bytes::new()).await;
         Ok(())
     }
@@ -148,10 +143,7 @@ impl Visit<'_> {
         let head = if self.head_sent {
             None
         } else {
-            match self.common.stream(None) {
-                Ok(head) => Some(head),
-                Err(_) => return false,
-            }
+            Some(self.common.stream(None))
         };
         self.head_sent = true;
         self.record.status = 200;
@@ -182,11 +174,6 @@ impl Visit<'_> {
             self.common.stream(Some(provenance))
         } else {
             self.common.answer(length, provenance)
-        };
-        let Ok(head) = head else {
-            return self
-                .unanswered(Unanswered::Refused(Refusal::Internal))
-                .await;
         };
         let unsent = (!self.head_sent).then_some(head);
         let delivered = match (answer.body, unsent) {
@@ -251,10 +238,7 @@ impl Visit<'_> {
         let head = self
             .common
             .refusal(&refusal, envelope.status, body.len(), attempts);
-        match head {
-            Ok(head) => self.whole(head, body).await,
-            Err(error) => tracing::error!(%error, "the head of a refusal could not be built"),
-        }
+        self.whole(head, body).await;
     }
 
     fn delivered(&mut self, delivered: &Delivered) {

@@ -138,7 +138,11 @@ async fn fail(mut side: Side, commander: &mpsc::Sender<Command>, fault: Fault) -
     // A reset would throw away what is queued, and the script says it was sent.
     written(commander).await;
     match fault {
-        Fault::Cut => send(commander, Command::Cut).await,
+        Fault::Cut => {
+            send(commander, Command::Cut).await;
+            // The stream stays open until then, or the client would see it reset before.
+            commander.closed().await;
+        }
         Fault::Reset => side.reset(Reason::INTERNAL_ERROR),
         Fault::MalformedChunk => side.reset(Reason::PROTOCOL_ERROR),
         Fault::Stall => return side.unless_gone(std::future::pending()).await,

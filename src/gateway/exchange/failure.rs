@@ -71,6 +71,8 @@ impl AttemptError {
                 Self::Timeout("reading or writing")
             }
             ErrorType::InvalidHTTPHeader => Self::Invalid("malformed head"),
+            // pingora keeps the constant to itself.
+            ErrorType::Custom("InvalidChunk") => Self::Invalid("malformed chunks"),
             ErrorType::InternalError => Self::Internal(cause(error)),
             _ => Self::Broken(cause(error)),
         }

@@ -148,13 +148,16 @@ impl Connected {
         let mut interim = 0;
         let answered = match written {
             Ok(()) => upstream.read_head(&mut interim).await,
+            // Not even the head left, and pingora has nothing to read an answer from.
+            Err(write_error) if !upstream.is_asked() => Err(write_error),
             // It may have answered and closed without reading all of our body.
             Err(write_error) => {
                 let read = upstream.read_head(&mut interim);
                 match tokio::time::timeout(EARLY_ANSWER_TIMEOUT, read).await {
                     Ok(Ok(())) => Ok(()),
-                    Ok(Err(read_error)) if !is_stale(&read_error) => Err(read_error),
-                    Ok(Err(_)) | Err(_) => Err(write_error),
+                    // How a connection ended is told better by what was read.
+                    Ok(Err(read_error)) => Err(read_error),
+                    Err(_) => Err(write_error),
                 }
             }
         };
@@ -184,6 +187,14 @@ impl Upstream {
         Error::e_explain(ErrorType::InvalidHTTPHeader, "too many interim answers")
     }
 
+    /// Whether the head of the request is on its way.
+    fn is_asked(&self) -> bool {
+        match &self.session {
+            Some(HttpSession::H2(http2)) => http2.request_header().is_some(),
+            _ => true,
+        }
+    }
+
     /// Whether the head is within its bounds and leaves no doubt about where the answer ends.
     fn head_is_sound(&self) -> Result<(), AttemptError> {
         let headers = self.headers();
@@ -196,12 +207,18 @@ impl Upstream {
                 return Err(AttemptError::Invalid("its head is too large"));
             }
             // pingora drops the length where both are given, so the bytes are asked.
-            let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+            let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+            let chunked = codings.next();
+            let only =
+                chunked.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+            if !only || codings.next().is_some() {
+                return Err(AttemptError::Invalid("a transfer coding other than chunks"));
+            }
             let length = raw.split(|byte| *byte == b'\n').any(|line| {
                 line.get(..15)
                     .is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
             });
-            if chunked && length {
+            if chunked.is_some() && length {
                 return Err(AttemptError::Invalid("both a length and chunks"));
             }
         }

@@ -11,6 +11,7 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH,
     CONTENT_TYPE, ETAG, RETRY_AFTER, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
+use http::response::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_http::ResponseHeader;
 
@@ -37,8 +38,8 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// A head, whatever has gone wrong with a value in it.
-type Built = Result<ResponseHeader, Box<pingora_core::Error>>;
+/// Fields of most heads.
+const FIELDS: usize = 16;
 
 /// What all answers to a request have in common.
 #[derive(Debug, Clone)]
@@ -68,166 +69,177 @@ pub struct Provenance<'a> {
 
 impl Common {
     /// The head of an answer from a model.
-    ///
-    /// # Errors
-    /// Where a value is no valid header; names from a checked configuration always are.
-    pub fn answer(&self, length: Option<usize>, provenance: Provenance<'_>) -> Built {
-        let mut head = self.begin(StatusCode::OK)?;
-        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-        self.put_length(&mut head, length)?;
-        provenance.put(&mut head)?;
-        Ok(head)
+    #[must_use]
+    pub fn answer(&self, length: Option<usize>, provenance: Provenance<'_>) -> ResponseHeader {
+        let mut head = self.begin(StatusCode::OK);
+        head.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.put_length(&mut head, length);
+        provenance.put(&mut head);
+        ResponseHeader::from(head)
     }
 
     /// The head of a stream. `provenance` is not known where it leaves before an upstream answered.
-    ///
-    /// # Errors
-    /// As [`Common::answer`].
-    pub fn stream(&self, provenance: Option<Provenance<'_>>) -> Built {
-        let mut head = self.begin(StatusCode::OK)?;
-        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))?;
-        head.insert_header(ACCEL_BUFFERING, HeaderValue::from_static("no"))?;
-        self.put_length(&mut head, None)?;
+    #[must_use]
+    pub fn stream(&self, provenance: Option<Provenance<'_>>) -> ResponseHeader {
+        let mut head = self.begin(StatusCode::OK);
+        head.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        head.headers
+            .insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        self.put_length(&mut head, None);
         if let Some(provenance) = provenance {
-            provenance.put(&mut head)?;
+            provenance.put(&mut head);
         }
-        Ok(head)
+        ResponseHeader::from(head)
     }
 
     /// The head of JSON that is ours.
-    ///
-    /// # Errors
-    /// As [`Common::answer`].
-    pub fn own_json(&self, length: usize) -> Built {
-        let mut head = self.begin(StatusCode::OK)?;
-        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-        self.put_length(&mut head, Some(length))?;
-        Ok(head)
+    #[must_use]
+    pub fn own_json(&self, length: usize) -> ResponseHeader {
+        let mut head = self.begin(StatusCode::OK);
+        head.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.put_length(&mut head, Some(length));
+        ResponseHeader::from(head)
     }
 
     /// The head of a generated image; a content-addressed one never changes.
-    ///
-    /// # Errors
-    /// As [`Common::answer`].
-    pub fn image(&self, kind: &'static str, etag: &str, length: usize, known: bool) -> Built {
+    #[must_use]
+    pub fn image(
+        &self,
+        kind: &'static str,
+        etag: &str,
+        length: usize,
+        known: bool,
+    ) -> ResponseHeader {
         let status = if known {
             StatusCode::NOT_MODIFIED
         } else {
             StatusCode::OK
         };
-        let mut head = self.begin(status)?;
-        head.insert_header(ETAG, etag)?;
-        head.insert_header(
+        let mut head = self.begin(status);
+        put_text(&mut head, ETAG, etag);
+        head.headers.insert(
             CACHE_CONTROL,
             HeaderValue::from_static("public, max-age=31536000, immutable"),
-        )?;
+        );
         if !known {
-            head.insert_header(CONTENT_TYPE, HeaderValue::from_static(kind))?;
-            self.put_length(&mut head, Some(length))?;
+            head.headers
+                .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            self.put_length(&mut head, Some(length));
         }
-        Ok(head)
+        ResponseHeader::from(head)
     }
 
     /// The answer to a preflight.
-    ///
-    /// # Errors
-    /// As [`Common::answer`].
-    pub fn preflight(&self, wished: Option<&HeaderValue>) -> Built {
-        let mut head = self.begin(StatusCode::NO_CONTENT)?;
+    #[must_use]
+    pub fn preflight(&self, wished: Option<&HeaderValue>) -> ResponseHeader {
+        let mut head = self.begin(StatusCode::NO_CONTENT);
         if self.origin != AllowOrigin::Foreign {
-            head.insert_header(
+            head.headers.insert(
                 ACCESS_CONTROL_ALLOW_METHODS,
                 HeaderValue::from_static("GET, HEAD, POST, OPTIONS"),
-            )?;
-            head.insert_header(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE)?;
+            );
+            head.headers
+                .insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE);
             if let Some(wished) = wished {
-                head.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, wished.clone())?;
+                head.headers
+                    .insert(ACCESS_CONTROL_ALLOW_HEADERS, wished.clone());
             }
         }
-        Ok(head)
+        ResponseHeader::from(head)
     }
 
     /// The head of a refusal.
-    ///
-    /// # Errors
-    /// As [`Common::answer`].
+    #[must_use]
     pub fn refusal(
         &self,
         refusal: &Refusal,
         status: StatusCode,
         length: usize,
         attempts: usize,
-    ) -> Built {
-        let mut head = self.begin(status)?;
-        head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-        self.put_length(&mut head, Some(length))?;
+    ) -> ResponseHeader {
+        let mut head = self.begin(status);
+        head.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.put_length(&mut head, Some(length));
         if let Refusal::MethodNotAllowed { allow } = refusal {
-            head.insert_header(ALLOW, HeaderValue::from_static(allow))?;
+            head.headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if let Some(wait) = refusal.retry_after() {
             let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            head.insert_header(RETRY_AFTER, whole.max(1))?;
+            head.headers.insert(RETRY_AFTER, whole.max(1).into());
             let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            head.insert_header(RETRY_AFTER_MS, ms)?;
+            head.headers.insert(RETRY_AFTER_MS, ms.into());
         }
         if attempts > 0 {
-            head.insert_header(ATTEMPTS, attempts)?;
+            head.headers.insert(ATTEMPTS, attempts.into());
             if refusal.was_retried_here() {
-                head.insert_header(SHOULD_RETRY, HeaderValue::from_static("false"))?;
+                head.headers
+                    .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
         }
-        Ok(head)
+        ResponseHeader::from(head)
     }
 
-    fn begin(&self, status: StatusCode) -> Built {
-        let mut head = ResponseHeader::build_no_case(status, Some(16))?;
-        head.insert_header(REQUEST_ID, self.id.header())?;
-        head.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
-        head.insert_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))?;
+    fn begin(&self, status: StatusCode) -> Parts {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = status;
+        head.headers.reserve(FIELDS);
+        head.headers.insert(REQUEST_ID, self.id.header());
+        head.headers
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        head.headers
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let allowed = match &self.origin {
             AllowOrigin::Any => Some(HeaderValue::from_static("*")),
             AllowOrigin::This(origin) => Some(origin.clone()),
             AllowOrigin::Foreign => None,
         };
         if self.origin != AllowOrigin::Any {
-            head.insert_header(VARY, HeaderValue::from_static("Origin"))?;
+            head.headers
+                .insert(VARY, HeaderValue::from_static("Origin"));
         }
         if let Some(allowed) = allowed {
-            head.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, allowed)?;
-            head.insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)?;
+            head.headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+            head.headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         }
-        Ok(head)
+        head
     }
-}
 
-impl Common {
     /// The framing of the body: its length, chunks, or the connection's end.
-    fn put_length(
-        &self,
-        head: &mut ResponseHeader,
-        length: Option<usize>,
-    ) -> Result<(), Box<pingora_core::Error>> {
+    fn put_length(&self, head: &mut Parts, length: Option<usize>) {
         match length {
-            Some(length) => head.insert_header(CONTENT_LENGTH, length),
-            None if self.chunks => {
-                head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
+            Some(length) => {
+                head.headers.insert(CONTENT_LENGTH, length.into());
             }
-            None => Ok(()),
+            None if self.chunks => {
+                let chunked = HeaderValue::from_static("chunked");
+                head.headers.insert(TRANSFER_ENCODING, chunked);
+            }
+            None => {}
         }
     }
 }
 
 impl Provenance<'_> {
-    fn put(&self, head: &mut ResponseHeader) -> Result<(), Box<pingora_core::Error>> {
-        head.insert_header(MODEL, self.model)?;
-        head.insert_header(UPSTREAM, self.pool)?;
-        head.insert_header(ATTEMPTS, self.attempts)?;
+    fn put(&self, head: &mut Parts) {
+        put_text(head, MODEL, self.model);
+        put_text(head, UPSTREAM, self.pool);
+        head.headers.insert(ATTEMPTS, self.attempts.into());
         let timing = format!(
             "gateway;dur={}, upstream;dur={}",
             millis(self.gateway),
             millis(self.upstream)
         );
-        head.insert_header(SERVER_TIMING, timing)?;
-        Ok(())
+        put_text(head, SERVER_TIMING, &timing);
+    }
+}
+
+/// A field whose value is text of ours; a name that no field can carry is left out.
+fn put_text(head: &mut Parts, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+        head.headers.insert(name, value);
     }
 }

@@ -137,7 +137,7 @@ async fn an_error_of_the_upstreams_own_ends_a_stream_without_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_and_endless_drips_end_at_their_deadlines() {
     for wire in WIRES {
-        let setup = Setup::new().tables("[timeouts]\nevent_gap = \"300ms\"\nstream = \"1200ms\"");
+        let setup = Setup::new().tables("[timeouts]\nevent_gap = \"300ms\"\nconnect = \"1s\"\nfirst_event = \"1s\"\nstream = \"1200ms\"");
         let pair = Pair::with(wire, setup).await;
         let first = event(&chunk("Hello"));
         let half = event(&chunk("world"));

@@ -196,7 +196,8 @@ fn malformed() -> Vec<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_answer_is_a_502_and_its_connection_is_not_used_again() {
-    let setup = Setup::new().tables("[timeouts]\nanswer = \"1s\"\nfirst_event = \"1s\"");
+    let setup =
+        Setup::new().tables("[timeouts]\nconnect = \"1s\"\nanswer = \"1s\"\nfirst_event = \"1s\"");
     let pair = Pair::with(Wire::Http1, setup).await;
     let upstream = &pair.first.simulator;
     for (number, bytes) in malformed().into_iter().enumerate() {
@@ -270,6 +271,7 @@ async fn a_certificate_that_is_not_trusted_gets_no_byte_of_a_request() {
         let plain = upstream().await;
         let backup = always(completion("backup")).await;
         let setup = Setup::new()
+            .tables("[timeouts]\nconnect = \"500ms\"")
             .pool("unknown", &[&base(&unknown.simulator)])
             .pool("plain", &[&base(&plain).replace("http:", "https:")])
             .pool("backup", &[&base(&backup)]);
@@ -283,11 +285,13 @@ async fn a_certificate_that_is_not_trusted_gets_no_byte_of_a_request() {
         for model in ["unknown", "elsewhere", "plain"] {
             for stream in [false, true] {
                 let answer = chat(gateway.address, model, stream).await;
-                assert_eq!(answer.status, 502, "{model}: {}", answer.text());
-                assert_eq!(
-                    answer.json()["error"]["code"],
-                    json!("upstream_unavailable")
-                );
+                // Who speaks no TLS may wait for the rest of what it takes for a head.
+                let code = match (model, answer.status) {
+                    ("plain", 504) => "upstream_timeout",
+                    _ => "upstream_unavailable",
+                };
+                assert!(matches!(answer.status, 502 | 504), "{model}");
+                assert_eq!(answer.json()["error"]["code"], json!(code), "{model}");
             }
         }
         assert_eq!(

@@ -322,7 +322,8 @@ async fn an_error_under_a_good_status_is_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_says_nothing_costs_its_deadline_and_no_more() {
     for wire in WIRES {
-        let setup = Setup::new().tables("[timeouts]\nfirst_event = \"300ms\"\nanswer = \"600ms\"");
+        let setup = Setup::new()
+            .tables("[timeouts]\nconnect = \"300ms\"\nfirst_event = \"300ms\"\nanswer = \"600ms\"");
         let pair = crate::kit::pair::Pair::with(wire, setup).await;
         let event = format!("data: {}\n\n", chunk("Hi"));
         for script in [

@@ -141,7 +141,7 @@ async fn one_deadline_holds_for_all_attempts_together() {
             always(Script::stall()).await,
         ];
         let gateway = Setup::new()
-            .tables("[timeouts]\nfirst_event = \"400ms\"\nanswer = \"400ms\"\nrequest = \"600ms\"")
+            .tables("[timeouts]\nconnect = \"400ms\"\nfirst_event = \"400ms\"\nanswer = \"400ms\"\nrequest = \"600ms\"")
             .pool("a", &[&base(&ups[0])])
             .pool("b", &[&base(&ups[1])])
             .pool("c", &[&base(&ups[2])])
@@ -189,7 +189,10 @@ async fn a_refused_connection_costs_next_to_nothing_and_ejects_after_three() {
             .counts("spafe_target_ejections_total{pool=\"gone\"}", 1)
             .await;
         gateway
-            .counts("spafe_attempts_total{outcome=\"connect\",pool=\"gone\"}", 3)
+            .counts(
+                "spafe_attempts_total{outcome=\"connect_failed\",pool=\"gone\"}",
+                3,
+            )
             .await;
         // Where nobody else is left, an ejected target is better than no answer.
         let answer = chat(gateway.address, "alone", stream).await;
