@@ -142,6 +142,10 @@ listen = ["{listen}"]
 admin = "{admin}"
 threads = 1
 
+# Subjects are compared on connections that go on, as the others are set up to.
+[limits]
+requests_per_connection = 1_000_000_000
+
 [log]
 requests = {requests}
 
