@@ -124,7 +124,7 @@ impl Rules {
         if head.method == Method::OPTIONS {
             return Ok(Endpoint::Preflight(wished_headers(&head.headers)));
         }
-        if head.method == Method::CONNECT && head.uri.path().is_empty() {
+        if head.method == Method::CONNECT && matches!(head.uri.path(), "" | "/") {
             let allow = "GET, HEAD, POST, OPTIONS";
             return Err(Refusal::MethodNotAllowed { allow });
         }
@@ -334,11 +334,8 @@ fn unambiguous(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(), Refusal> {
     // pingora drops the length when both are there, so the bytes themselves are asked.
     let has_length = headers.contains_key(header::CONTENT_LENGTH)
         || raw.is_some_and(|raw| names_field(raw, b"content-length"));
-    if chunked && !has_length {
-        Ok(())
-    } else {
-        Err(Refusal::AmbiguousFraming)
-    }
+    let unambiguous = chunked && !has_length;
+    unambiguous.then_some(()).ok_or(Refusal::AmbiguousFraming)
 }
 
 /// Whether a raw head has a field of this name.
