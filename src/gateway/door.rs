@@ -17,9 +17,6 @@ const NOMINATIONS_MAX: usize = 10;
 /// How much of a request's wished-for headers a preflight reflects.
 const REFLECTED_BYTES_MAX: usize = 4096;
 
-/// Methods that some path takes.
-const ANY_PATH: &str = "GET, HEAD, POST, OPTIONS";
-
 /// What of the configuration is asked of a head.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -127,9 +124,9 @@ impl Rules {
         if head.method == Method::OPTIONS {
             return Ok(Endpoint::Preflight(wished_headers(&head.headers)));
         }
-        if head.method == Method::CONNECT {
-            // It names no path that could be looked up.
-            return Err(Refusal::MethodNotAllowed { allow: ANY_PATH });
+        if head.method == Method::CONNECT && matches!(head.uri.path(), "" | "/") {
+            let allow = "GET, HEAD, POST, OPTIONS";
+            return Err(Refusal::MethodNotAllowed { allow });
         }
         let endpoint = endpoint(&head.uri)?;
         method_fits(&endpoint, &head.method)?;
@@ -201,16 +198,10 @@ impl Rules {
         {
             return Err(Refusal::BadHost);
         }
-        let Some(authority) = authority(head) else {
-            return Err(Refusal::BadHost);
-        };
-        let name = host_name(authority).ok_or(Refusal::BadHost)?;
-        let allowed = self.allowed_hosts.is_empty()
-            || self
-                .allowed_hosts
-                .iter()
-                .any(|allowed| allowed.eq_ignore_ascii_case(name));
-        if allowed {
+        let name = authority(head).and_then(host_name);
+        let name = name.ok_or(Refusal::BadHost)?;
+        let is_name = |allowed: &String| allowed.eq_ignore_ascii_case(name);
+        if self.allowed_hosts.is_empty() || self.allowed_hosts.iter().any(is_name) {
             Ok(())
         } else {
             Err(Refusal::UnknownHost)
@@ -343,11 +334,8 @@ fn unambiguous(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(), Refusal> {
     // pingora drops the length when both are there, so the bytes themselves are asked.
     let has_length = headers.contains_key(header::CONTENT_LENGTH)
         || raw.is_some_and(|raw| names_field(raw, b"content-length"));
-    if chunked && !has_length {
-        Ok(())
-    } else {
-        Err(Refusal::AmbiguousFraming)
-    }
+    let unambiguous = chunked && !has_length;
+    unambiguous.then_some(()).ok_or(Refusal::AmbiguousFraming)
 }
 
 /// Whether a raw head has a field of this name.

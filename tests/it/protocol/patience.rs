@@ -3,6 +3,7 @@
 //! Whoever says little or much too much is answered where it can be, and costs a
 //! connection for no longer than was configured.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::{assert_is_refusal, recorded};
@@ -87,7 +88,7 @@ async fn heads_beyond_their_bounds_are_refused() {
     let head = |fields: usize, value_bytes: usize| {
         let mut head = "GET /v1/models HTTP/1.1\r\nHost: h\r\n".to_owned();
         for number in 1..fields {
-            head.push_str(&format!("X-{number}: {}\r\n", "a".repeat(value_bytes)));
+            write!(head, "X-{number}: {}\r\n", "a".repeat(value_bytes)).unwrap();
         }
         head + "\r\n"
     };
