@@ -275,7 +275,7 @@ impl Gateway {
                         .ok()
                         .filter(|line| line["request_id"] == request_id)
                 });
-                if let Some(line) = lines.last() {
+                if let Some(line) = lines.into_iter().next_back() {
                     return line;
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
