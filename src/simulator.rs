@@ -84,6 +84,8 @@ pub enum When {
     Path(String),
     /// The body contains this text.
     Body(String),
+    /// The connection carried a request before.
+    Reused,
 }
 
 /// What all connections share.
@@ -303,6 +305,7 @@ impl When {
             Self::Header(name, value) => request.header(name) == Some(value),
             Self::Path(part) => contains(request.target.as_bytes(), part).is_some(),
             Self::Body(part) => contains(&request.body, part).is_some(),
+            Self::Reused => request.reused,
         }
     }
 }

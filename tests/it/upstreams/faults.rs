@@ -103,11 +103,10 @@ fn statuses(elsewhere: &Simulator) -> Vec<Case> {
     cases
 }
 
-/// Answers that break off or are none.
+/// Answers that break off.
 fn breaks() -> Vec<Case> {
     let whole = || completion("Hello");
     let half = whole().body_bytes() / 2;
-    let html = || Script::body(200, "text/html", "<p>Welcome to the captive portal.</p>");
     vec![
         case("closes", Script::close(), Asked::Both, UNAVAILABLE),
         case("resets", Script::reset(), Asked::Both, UNAVAILABLE),
@@ -149,6 +148,14 @@ fn breaks() -> Vec<Case> {
             Asked::Whole,
             INVALID,
         ),
+    ]
+}
+
+/// Answers that come to their end and are none.
+fn nonsense() -> Vec<Case> {
+    let whole = || completion("Hello");
+    let html = || Script::body(200, "text/html", "<p>Welcome to the captive portal.</p>");
+    vec![
         case("empty", Script::json(200, ""), Asked::Both, INVALID),
         case("html", html(), Asked::Both, INVALID),
         case(
@@ -312,6 +319,7 @@ async fn every_status_is_retried_and_told_as_documented() {
 async fn an_answer_that_is_broken_or_none_is_replaced() {
     for wire in WIRES {
         let mut cases = breaks();
+        cases.extend(nonsense());
         if wire == Wire::Http2 {
             // A stream that is reset has no malformed chunk; nor is there a chunk to miss.
             cases.retain(|case| case.name != "bad-chunk");
