@@ -8,8 +8,12 @@
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
+use spafe::config::{self, Source};
 use spafe::gateway::inspect::{Bounds, inspect};
+use spafe::gateway::pools::Registry;
+use spafe::gateway::record::metrics::Metrics;
 use spafe::gateway::splice;
+use spafe::snapshot::Snapshot;
 use spafe::sse::Scanner;
 
 /// As in the gateway, where it matters for small bodies.
@@ -131,4 +135,31 @@ fn scan_events(bencher: Bencher, reads: &str) {
             }
             (scanner, out)
         });
+}
+
+/// The shipped configuration with an alias and a pattern: the route of each kind of name.
+#[expect(clippy::expect_used, reason = "what is shipped loads; a test holds it to that")]
+#[divan::bench(args = ["gpt-4o", "Qwen/Qwen2.5-72B-Instruct", "an-alias", "acme/anything", "nobody"])]
+fn route(bencher: Bencher, model: &str) {
+    let more = r#"
+        [[models]]
+        id = "acme/*"
+        aliases = []
+        pools = ["openai"]
+        [[models]]
+        id = "with-an-alias"
+        aliases = ["an-alias"]
+        pools = ["openai"]
+    "#;
+    let shipped = include_str!("../conf/spafe.toml");
+    let text = format!("{shipped}\n{more}");
+    let source = Source {
+        name: "conf/spafe.toml",
+        text: &text,
+    };
+    let nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let config = config::load(source, &|_| None, &nothing).expect("the shipped configuration");
+    let snapshot =
+        Snapshot::new(config, &Registry::default(), &Metrics::new()).expect("it names no file");
+    bencher.bench(|| snapshot.router.route(black_box(model)));
 }

@@ -142,7 +142,8 @@ impl Admin {
         metrics
             .images_count
             .set(i64::try_from(stats.count).unwrap_or(i64::MAX));
-        let dropped = i64::try_from(self.gateway.log_lines_dropped()).unwrap_or(i64::MAX);
-        metrics.log_lines_dropped.set(dropped);
+        let told = metrics.log_lines_dropped.get();
+        let dropped = self.gateway.log_lines_dropped().saturating_sub(told);
+        metrics.log_lines_dropped.inc_by(dropped);
     }
 }

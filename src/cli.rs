@@ -242,7 +242,7 @@ fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
     };
     let body = body.map_err(|error| format!("{}: {error}", explain.body.display()))?;
     let (text, answered) = explain::explain(config, &body.into())?;
-    print(&text)?;
+    print(text.trim_end())?;
     Ok(if answered {
         ExitCode::SUCCESS
     } else {

@@ -56,6 +56,8 @@ pub struct Options {
     pub token_gap: Duration,
     /// From the request to a painted image.
     pub image: Duration,
+    /// Whether a picture comes as bytes (`b64_json`) where nobody says how, else as an address.
+    pub image_inline: bool,
     /// What `GET …/models` lists. Any model's name is answered, listed or not.
     pub models: Vec<String>,
     /// Speak TLS; HTTP/2 is spoken only there.
@@ -115,6 +117,7 @@ impl Default for Options {
             first_token: Duration::from_millis(150),
             token_gap: Duration::from_millis(25),
             image: Duration::from_millis(1_500),
+            image_inline: false,
             ..Self::instant()
         }
     }
@@ -128,6 +131,7 @@ impl Options {
             first_token: Duration::ZERO,
             token_gap: Duration::ZERO,
             image: Duration::ZERO,
+            image_inline: false,
             models: vec!["gpt-4o".to_owned(), "flux".to_owned()],
             tls: None,
             record: None,

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 
 use crate::config::{Config, Modality};
+use crate::gateway::inspect::image::image_ask;
 use crate::gateway::inspect::{self, Ask};
 use crate::gateway::pools::Registry;
 use crate::gateway::record::metrics::Metrics;
@@ -43,6 +44,13 @@ pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), St
         ));
         return Ok((text, false));
     };
+    if plan.modality == Modality::Image
+        && let Err(error) = image_ask(body, &ask)
+    {
+        let why = error.to_string();
+        text.push_str(&refused(&Refusal::Body(error), &why));
+        return Ok((text, false));
+    }
     route(&mut text, plan, &ask);
     let usable = plan.legs.iter().any(|leg| leg.pool.unusable.is_none());
     if !usable {

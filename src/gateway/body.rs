@@ -17,6 +17,9 @@ use crate::gateway::door::Framing;
 /// Over how long the floor of the rate is averaged.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
+/// What is reserved on a sender's word, once the beginning has come.
+const RESERVED_BYTES_MAX: usize = 1024 * 1024;
+
 /// Why there is no body.
 #[derive(Debug, Error)]
 pub enum BodyError {
@@ -137,9 +140,11 @@ impl Collected {
         }
         let first = &self.first;
         let rest = self.rest.get_or_insert_with(|| {
-            // As much as was announced, which is within the bound: room that is never
-            // written to is never backed by memory, so it costs what has come and no more.
-            let mut rest = BytesMut::with_capacity(announced.unwrap_or(first.len() * 2));
+            // As much as was announced, so that it need not grow, but little on a word
+            // alone: what is never written to is not backed by memory.
+            let came = first.len() + part.len();
+            let honest = came.saturating_mul(4).max(RESERVED_BYTES_MAX);
+            let mut rest = BytesMut::with_capacity(announced.unwrap_or(came * 2).min(honest));
             rest.extend_from_slice(first);
             rest
         });
@@ -159,5 +164,33 @@ fn failed(error: Box<pingora_core::Error>, read_bytes: usize) -> BodyError {
             BodyError::Gone { read_bytes }
         }
         _ => BodyError::Malformed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_one_part_is_not_copied() {
+        let part = Bytes::from_static(b"{}");
+        let mut whole = Collected::default();
+        whole.push(part.clone(), None);
+        assert_eq!(whole.finish().as_ptr(), part.as_ptr());
+    }
+
+    #[test]
+    fn room_is_made_for_what_came_and_not_for_what_was_announced() {
+        const ANNOUNCED: usize = 1 << 30;
+        let mut whole = Collected::default();
+        let mut sent = Vec::new();
+        for part in [&b"{\"messages\":"[..], b"[]", &vec![b' '; 100_000]] {
+            whole.push(Bytes::copy_from_slice(part), Some(ANNOUNCED));
+            sent.extend_from_slice(part);
+            let room = whole.rest.as_ref().map_or(0, BytesMut::capacity);
+            let honest = RESERVED_BYTES_MAX.max(whole.len() * 4);
+            assert!(room <= honest, "{room} bytes for {}", whole.len());
+        }
+        assert_eq!(whole.finish(), sent);
     }
 }

@@ -223,7 +223,7 @@ async fn counted(attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Body, Attem
             target.state.health.refused(now);
             tracing::error!(
                 pool = leg.pool.name.as_str(),
-                target = target.label,
+                address = target.label,
                 status = error.status(),
                 "our credential was refused; check the pool's api_key"
             );
@@ -232,7 +232,7 @@ async fn counted(attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Body, Attem
             leg.metrics.ejections.inc();
             tracing::warn!(
                 pool = leg.pool.name.as_str(),
-                target = target.label,
+                address = target.label,
                 cause = %error,
                 "target ejected after failures in a row"
             );

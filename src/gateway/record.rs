@@ -143,6 +143,8 @@ pub struct RequestRecord {
     pub attempts: Vec<AttemptRecord>,
     /// Time spent with upstreams before the first byte of the answer.
     pub upstream: Duration,
+    /// Time spent waiting for the request's body.
+    pub body: Duration,
     /// The status the caller saw; 499 where the caller left before one was sent.
     pub status: u16,
     /// How it ended.
@@ -211,6 +213,7 @@ impl RequestRecord {
             leg: None,
             attempts: Vec::new(),
             upstream: Duration::ZERO,
+            body: Duration::ZERO,
             status: 0,
             outcome: Outcome::Served,
             code: None,
@@ -268,7 +271,7 @@ impl RequestRecord {
         if let Some(first_byte) = self.first_byte {
             let to_first_byte = first_byte.saturating_duration_since(self.began.instant);
             model.first_byte.observe(to_first_byte.as_secs_f64());
-            let overhead = to_first_byte.saturating_sub(self.upstream);
+            let overhead = to_first_byte.saturating_sub(self.upstream + self.body);
             metrics.overhead.observe(overhead.as_secs_f64());
         }
     }

@@ -277,7 +277,11 @@ impl Refusal {
                 "The request's head is not valid HTTP. Check the request line and the header names and values.",
             ),
         };
-        (status, INVALID_REQUEST, code, message)
+        let kind = match self {
+            Self::HeadTimeout | Self::BodyTimeout => "timeout_error",
+            _ => INVALID_REQUEST,
+        };
+        (status, kind, code, message)
     }
 
     fn our_fault(&self) -> (StatusCode, &'static str, &'static str, &'static str) {

@@ -51,6 +51,8 @@ pub async fn simulate(config: &mut Config, demo: Demo) -> io::Result<Simulated> 
         first_token: Duration::from_millis(150),
         token_gap: Duration::from_millis(25),
         image: Duration::from_millis(600),
+        // So that the picture is kept and served by the gateway, at an address a browser reaches.
+        image_inline: true,
         ..Options::instant()
     };
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

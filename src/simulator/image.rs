@@ -31,7 +31,7 @@ pub(super) fn answer(body: &Value, options: &Options, base_url: &str) -> Result<
         Some(_) => return Err(Refusal::invalid("prompt", "a text that is not empty")),
     };
     let inline = match body.get("response_format") {
-        None | Some(Value::Null) => false,
+        None | Some(Value::Null) => options.image_inline,
         Some(format) => match format.as_str() {
             Some("url") => false,
             Some("b64_json") => true,

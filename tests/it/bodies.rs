@@ -12,13 +12,14 @@ mod bounds;
 /// Clients that leave in the middle.
 mod departure;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use spafe::simulator::Simulator;
 use spafe::simulator::script::Script;
 
 use crate::kit::client::{Answer, Connection};
 use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::now;
 use crate::kit::upstream::{always, base};
 
 const PATH: &str = "/api/v1/chat/completions";
@@ -112,7 +113,7 @@ async fn what_is_not_json_is_refused_as_body_and_as_value() {
         "model=m",
         "{'model':'m'}",
         "// c\n{}",
-        &good[..good.len() - 1],
+        good.strip_suffix('}').unwrap(),
         &format!("{good}{good}"),
         &format!("{good}\n{good}\n"),
         &format!("{good} // c"),
@@ -280,7 +281,7 @@ async fn depth_is_refused_at_once_and_the_process_lives() {
         "{\"a\":".repeat(1_000_000),
         "[".repeat(1_000_000),
     ] {
-        let began = Instant::now();
+        let began = now();
         bench.refuses(body, NO_JSON).await;
         // Sending the megabytes included; the reading alone is far below this.
         assert!(

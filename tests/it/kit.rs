@@ -14,16 +14,27 @@ pub(crate) mod http2;
 pub(crate) mod gateway;
 /// A gateway before upstreams of both versions of HTTP, and what they say.
 pub(crate) mod pair;
+/// The real program, run to its end.
+pub(crate) mod program;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
 /// The simulator, run at full speed behind a gateway.
 pub(crate) mod upstream;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything in a test may take that should take no time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The time, for how long something took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside of the program, where time comes from"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// A path in this repository.
 pub(crate) fn repository(path: &str) -> PathBuf {

@@ -26,6 +26,9 @@ mod process;
 /// What is asked, byte for byte.
 #[cfg(test)]
 mod bodies;
+/// What an operator types, reads and signals.
+#[cfg(test)]
+mod cli;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;

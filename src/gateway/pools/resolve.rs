@@ -60,7 +60,7 @@ async fn keep_located(pool: std::sync::Weak<Pool>, index: usize) {
             Err(cause) if !told => {
                 tracing::warn!(
                     pool = pool.name.as_str(),
-                    target = target.label,
+                    address = target.label,
                     cause,
                     "target not resolved; its last known address stays in use, if there is one"
                 );

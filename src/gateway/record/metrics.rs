@@ -60,8 +60,8 @@ pub struct Metrics {
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
     pub images_count: IntGauge,
-    /// `spafe_request_log_lines_dropped`
-    pub log_lines_dropped: IntGauge,
+    /// `spafe_request_log_lines_dropped_total`
+    pub log_lines_dropped: IntCounter,
     limits: IntGaugeVec,
     unrouted: [IntCounter; 4],
 }
@@ -195,8 +195,8 @@ impl Metrics {
                 "Bytes of generated images kept.",
             ),
             images_count: new.gauge("spafe_images_stored", "Generated images kept."),
-            log_lines_dropped: new.gauge(
-                "spafe_request_log_lines_dropped",
+            log_lines_dropped: new.counter(
+                "spafe_request_log_lines_dropped_total",
                 "Request log lines dropped since start because the sink was slow.",
             ),
             limits: new.gauges("spafe_limit", "Effective limits, by name.", &["name"]),
@@ -253,7 +253,7 @@ impl Metrics {
         pick(&self.unrouted, class as usize)
     }
 
-    /// Counts an error that a client saw. `code` is one of ours; an upstream's own is `upstream`.
+    /// Counts an error that a client saw. `code` is one of ours; an upstream's own counts as `upstream_refused`.
     pub fn error(&self, code: &str) {
         self.errors.with_label_values(&[code]).inc();
     }

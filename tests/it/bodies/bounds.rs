@@ -4,7 +4,7 @@
 //! not say hears it at the byte. Memory is given for what came, never for what was
 //! announced, and a slow sender may not keep it for as long as it likes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -12,6 +12,7 @@ use super::{Bench, PATH, Refusal, bench, bench_with, expect_refusal, with};
 use crate::kit::client::{Answer, Connection};
 use crate::kit::gateway::Setup;
 use crate::kit::http2::Http2;
+use crate::kit::now;
 
 const TOO_LARGE: Refusal = (413, "body_too_large", None);
 const TOO_SLOW: Refusal = (408, "request_timeout", None);
@@ -27,7 +28,7 @@ async fn a_length_beyond_the_bound_is_refused_before_the_body() {
         u64::MAX.to_string(),
     ] {
         let mut client = announce(&bench, &length).await;
-        let began = Instant::now();
+        let began = now();
         expect_refusal(&early_answer(&mut client).await, TOO_LARGE, &length);
         assert!(
             began.elapsed() < Duration::from_secs(1),
@@ -108,7 +109,7 @@ async fn a_body_that_does_not_begin_is_refused_and_the_connection_closed() {
         .tables("[limits]\nbody_first_byte_timeout = \"200ms\"");
     let bench = bench_with(setup).await;
     for mut client in [announce(&bench, "100").await, chunked(&bench).await] {
-        let began = Instant::now();
+        let began = now();
         expect_refusal(&client.answer().await, TOO_SLOW, "HTTP/1.1");
         assert!(
             began.elapsed() < Duration::from_secs(2),
@@ -128,7 +129,7 @@ async fn a_body_that_does_not_begin_is_refused_and_the_connection_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_comes_too_slowly_is_refused_and_the_connection_closed() {
     let bench = bench_with(Setup::new().tables("[limits]\nbody_rate_min = \"4KiB\"")).await;
-    let began = Instant::now();
+    let began = now();
     let mut client = announce(&bench, "100000").await;
     // More than nothing and less than 40 KiB.
     client.send(vec![b' '; 30 * 1024]).await;

@@ -3,7 +3,7 @@
 //! Nothing: no upstream heard of it, nothing counts it as being served, and the log
 //! says that it was the client who left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,11 +11,12 @@ use super::{Bench, PATH, bench_with};
 use crate::kit::client::Connection;
 use crate::kit::gateway::Setup;
 use crate::kit::http2::Http2;
+use crate::kit::now;
 
 /// How soon a departed client must be forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 /// Half of a body of 100,000 bytes.
-const HALF: [u8; 50_000] = [b' '; 50_000];
+static HALF: [u8; 50_000] = [b' '; 50_000];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_http1_leaves_in_the_middle_of_its_body() {
@@ -65,7 +66,7 @@ async fn half_sent(bench: &Bench, framing: &str) -> Connection {
     if framing.contains("chunked") {
         client.send("186a0\r\n").await;
     }
-    client.send(HALF).await;
+    client.send(&HALF[..]).await;
     client
 }
 
@@ -77,7 +78,7 @@ async fn served(bench: &Bench) {
 }
 
 async fn forgotten(bench: &Bench, left: usize, how: &str) {
-    let began = Instant::now();
+    let began = now();
     bench.gateway.idle().await;
     let took = began.elapsed();
     assert!(took < FORGOTTEN, "{how}: still served after {took:?}");

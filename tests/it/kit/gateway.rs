@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use super::certificate::Certificate;
 use super::client::Connection;
-use super::{PATIENCE, repository, soon};
+use super::{PATIENCE, now, repository, soon};
 
 /// How soon a test looks again for what nobody tells it.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -241,8 +241,10 @@ impl Gateway {
             loop {
                 let output = self.output();
                 let logged = output.lines().filter(|line| line.starts_with('{'));
+                // The log of the process is JSON as well, and has no request's id.
                 let logged: Vec<Value> = logged
-                    .map(|line| serde_json::from_str(line).unwrap())
+                    .map(|line| serde_json::from_str::<Value>(line).unwrap())
+                    .filter(|line| line.get("request_id").is_some())
                     .collect();
                 if logged.len() >= lines {
                     return logged;
@@ -270,12 +272,12 @@ impl Gateway {
         soon("a request's log line", async {
             loop {
                 let output = self.output();
-                let lines = output.lines().filter_map(|line| {
+                let mut lines = output.lines().filter_map(|line| {
                     serde_json::from_str::<Value>(line)
                         .ok()
                         .filter(|line| line["request_id"] == request_id)
                 });
-                if let Some(line) = lines.into_iter().next_back() {
+                if let Some(line) = lines.next_back() {
                     return line;
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
@@ -287,8 +289,8 @@ impl Gateway {
     /// Waits until a metric's series has this value; one that is not exported is 0.
     pub(crate) async fn counts(&self, series: &str, expected: u64) {
         let mut seen = 0;
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while tokio::time::Instant::now() < deadline {
+        let deadline = now() + PATIENCE;
+        while now() < deadline {
             let mut admin = Connection::open(self.admin).await;
             admin
                 .send("GET /metrics HTTP/1.1\r\nHost: admin.test\r\n\r\n")
@@ -376,15 +378,11 @@ struct Starting {
 
 impl Starting {
     /// Reads lines until all addresses are told; the error says why they are not.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long a process takes to start is told by the clock alone"
-    )]
     fn read(lines: &Receiver<String>, tls: bool) -> Result<Self, &'static str> {
         let mut starting = Self::default();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = now() + PATIENCE;
         while !starting.is_complete(tls) {
-            let rest = deadline.saturating_duration_since(Instant::now());
+            let rest = deadline.saturating_duration_since(now());
             match lines.recv_timeout(rest) {
                 Ok(line) => starting.line(&line),
                 Err(RecvTimeoutError::Timeout) => return Err("did not say where it listens"),

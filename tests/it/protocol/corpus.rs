@@ -9,7 +9,7 @@
 //! hexadecimal, `{K}` nine and `{X}` eighty kilobytes of nothing, and `{S}` a request that must
 //! never be executed.
 
-use self::Fate::{Accepted, Either, Last, Refused, Swallowed, Unfinished};
+use self::Fate::{Accepted, Either, Last, Refused, Unfinished};
 
 /// One way to frame a request.
 pub(super) struct Row {
@@ -30,12 +30,10 @@ pub(super) enum Fate {
     Refused,
     /// It is one request with just this body, and the next one on the connection is itself.
     Accepted,
-    /// It is refused or accepted.
-    Either,
     /// As accepted, but the connection ends with it.
     Last,
-    /// It is one request, and what stands behind it is none.
-    Swallowed,
+    /// It is refused, or the last.
+    Either,
     /// It never ends. Its sender leaves, and nobody is told of it.
     Unfinished,
 }
@@ -150,16 +148,16 @@ pub(super) const CODINGS: &[Row] = &[
     old("chunked in HTTP/1.0", TE, CHUNKED, Refused),
     old("chunked and length in HTTP/1.0", b"Content-Length: {L}\r\nTransfer-Encoding: chunked", CHUNKED, Refused),
     old("length in HTTP/1.0", b"Content-Length: {L}", PLAIN, Last),
-    row("chunked", TE, CHUNKED, Accepted),
-    row("capitals", b"TRANSFER-ENCODING: CHUNKED", CHUNKED, Accepted),
-    row("tab after the colon", b"Transfer-Encoding:\tchunked", CHUNKED, Accepted),
-    row("tab behind it", b"Transfer-Encoding: chunked \t", CHUNKED, Accepted),
-    row("no space", b"Transfer-Encoding:chunked", CHUNKED, Accepted),
-    row("behind a bare line feed", b"X: y\nTransfer-Encoding: chunked", CHUNKED, Accepted),
+    row("chunked", TE, CHUNKED, Last),
+    row("capitals", b"TRANSFER-ENCODING: CHUNKED", CHUNKED, Last),
+    row("tab after the colon", b"Transfer-Encoding:\tchunked", CHUNKED, Last),
+    row("tab behind it", b"Transfer-Encoding: chunked \t", CHUNKED, Last),
+    row("no space", b"Transfer-Encoding:chunked", CHUNKED, Last),
+    row("behind a bare line feed", b"X: y\nTransfer-Encoding: chunked", CHUNKED, Last),
     row("underscore beside a length", b"Content-Length: {L}\r\nTransfer_Encoding: chunked", PLAIN, Accepted),
     row("another name beside a length", b"Content-Length: {L}\r\nX-Transfer-Encoding: chunked", PLAIN, Accepted),
-    row("length with an underscore", b"Content_Length: 1\r\nTransfer-Encoding: chunked", CHUNKED, Accepted),
-    row("trailers announced", b"TE: trailers\r\nTrailer: x\r\nTransfer-Encoding: chunked", b"{H}\r\n{J}\r\n0\r\nx: y\r\n\r\n", Accepted),
+    row("length with an underscore", b"Content_Length: 1\r\nTransfer-Encoding: chunked", CHUNKED, Last),
+    row("trailers announced", b"TE: trailers\r\nTrailer: x\r\nTransfer-Encoding: chunked", b"{H}\r\n{J}\r\n0\r\nx: y\r\n\r\n", Last),
     row("closing", b"Connection: close\r\nTransfer-Encoding: chunked", CHUNKED, Last),
 ];
 
@@ -200,14 +198,14 @@ pub(super) const LENGTHS: &[Row] = &[
     row("short of its length", b"Content-Length: 4096", PLAIN, Unfinished),
 ];
 
-/// Chunks that readers of chunks disagree on.
+/// Chunks that readers of chunks disagree on, so that nothing behind one is trusted.
 #[rustfmt::skip]
 pub(super) const CHUNKS: &[Row] = &[
-    row("size in capitals and zeros", TE, b"0000{H}\r\n{J}\r\n000\r\n\r\n", Accepted),
-    row("extension", TE, b"{H};name=value\r\n{J}\r\n0;last\r\n\r\n", Accepted),
-    row("trailer", TE, b"{H}\r\n{J}\r\n0\r\nX-Checksum: 1\r\n\r\n", Accepted),
-    row("length in a trailer", TE, b"{H}\r\n{J}\r\n0\r\nContent-Length: 5\r\n\r\n", Accepted),
-    row("coding and host in a trailer", TE, b"{H}\r\n{J}\r\n0\r\nTransfer-Encoding: identity\r\nHost: other.test\r\n\r\n", Accepted),
+    row("size in capitals and zeros", TE, b"0000{H}\r\n{J}\r\n000\r\n\r\n", Last),
+    row("extension", TE, b"{H};name=value\r\n{J}\r\n0;last\r\n\r\n", Last),
+    row("trailer", TE, b"{H}\r\n{J}\r\n0\r\nX-Checksum: 1\r\n\r\n", Last),
+    row("length in a trailer", TE, b"{H}\r\n{J}\r\n0\r\nContent-Length: 5\r\n\r\n", Last),
+    row("coding and host in a trailer", TE, b"{H}\r\n{J}\r\n0\r\nTransfer-Encoding: identity\r\nHost: other.test\r\n\r\n", Last),
     row("line feeds only", TE, b"{H}\n{J}\n0\n\n", Refused),
     row("line feed behind the size", TE, b"{H}\n{J}\r\n0\r\n\r\n", Refused),
     row("line feed behind the data", TE, b"{H}\r\n{J}\n0\r\n\r\n", Refused),
@@ -218,19 +216,19 @@ pub(super) const CHUNKS: &[Row] = &[
     row("underscore in the size", TE, b"0_{H}\r\n{J}\r\n0\r\n\r\n", Refused),
     row("no digit", TE, b"zz\r\n{J}\r\n0\r\n\r\n", Refused),
     row("empty size", TE, b"\r\n{J}\r\n0\r\n\r\n", Refused),
-    // pingora reads no digits as none left; what stands behind is still a request of its own.
-    row("empty size of the last chunk", TE, b"{H}\r\n{J}\r\n\r\n\r\n", Accepted),
+    // pingora reads no digits as none left.
+    row("empty size of the last chunk", TE, b"{H}\r\n{J}\r\n\r\n\r\n", Last),
     row("17 digits", TE, b"10000000000000000\r\n{J}\r\n0\r\n\r\n", Refused),
     row("16 digits", TE, b"ffffffffffffffff\r\n{J}\r\n0\r\n\r\n", Refused),
     row("17 digits of which the low ones fit", TE, b"10000000000000005\r\n{J}\r\n0\r\n\r\n", Refused),
     row("large extension", TE, b"{H};{X}\r\n{J}\r\n0\r\n\r\n", Refused),
     // How much of it one read brings decides.
     row("extension of 9 KiB", TE, b"{H};{K}\r\n{J}\r\n0\r\n\r\n", Either),
-    row("line feed in an extension", TE, b"{H};a\nb\r\n{J}\r\n0\r\n\r\n", Refused),
+    row("line feed in an extension", TE, b"{H};a\nb\r\n{J}\r\n0\r\n\r\n", Last),
     row("data longer than its size", TE, b"2\r\n{J}\r\n0\r\n\r\n", Refused),
     row("data without an end", TE, b"{H}\r\n{J}0\r\n\r\n", Refused),
     row("two bytes that are no line end", TE, b"{H}\r\n{J}xx0\r\n\r\n", Refused),
     row("large trailer", TE, b"{H}\r\n{J}\r\n0\r\nx: {X}\r\n\r\n", Refused),
     row("no last chunk", TE, b"{H}\r\n{J}\r\n", Unfinished),
-    row("request in place of trailers", TE, b"{H}\r\n{J}\r\n0\r\n{S}", Swallowed),
+    row("request in place of trailers", TE, b"{H}\r\n{J}\r\n0\r\n{S}", Last),
 ];

@@ -28,6 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
     ("server", &["*"]),
     ("gateway", &["*"]),
+    // The gateway's other half: it asks the steps, too.
+    ("visit", &["*"]),
     ("ingress", &["gateway", "refusal", "config", "names", "sys"]),
     (
         "admin",

@@ -1,0 +1,113 @@
+//! What would happen to a request, before anybody sends it?
+//!
+//! The words are compared as they stand, since people read them.
+
+use super::{GOOD, run};
+
+/// What is explained of a body, and the exit code.
+async fn explained(body: &str, environment: &[(&str, &str)]) -> (String, Option<i32>) {
+    let arguments = ["explain", "--config", "spafe.toml", "--body", "-"];
+    let ended = run(GOOD, &arguments, environment, body).await;
+    assert_eq!(ended.stderr, "");
+    (ended.stdout, ended.code)
+}
+
+#[tokio::test]
+async fn a_request_for_text_is_explained() {
+    let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"Hi"}],"n":2,"max_tokens":5,"user":"u"}"#;
+    let (text, code) = explained(body, &[("MAIN_KEY", "sk-secret")]).await;
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!(text, @r"
+    body            94 bytes, one JSON object
+    model           gpt-4o (bytes 9 to 17)
+    stream          no
+    n               2
+    max_tokens      5
+    user            u
+    route           gpt-4o (text)
+    pool 1          main as gpt-4o
+      target        127.0.0.1:1001
+      target        127.0.0.1:1002
+      deadlines     connect 2 s, answer 300 s
+    pool 2          spare as openai/gpt-4o
+      target        127.0.0.1:1003
+      deadlines     connect 2 s, answer 60 s
+    whole request   600 s
+    attempts        at most 3 in all, 2 in one pool
+    cache           bypass: answers are not cached, every request goes upstream
+    ");
+}
+
+#[tokio::test]
+async fn a_stream_for_an_alias_is_explained_with_what_cannot_be_used() {
+    let body = r#"{"messages":[],"model":"gpt-4o-latest","stream":true}"#;
+    let (text, code) = explained(body, &[]).await;
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!(text, @r"
+    body            53 bytes, one JSON object
+    model           gpt-4o-latest (bytes 23 to 38)
+    stream          yes
+    route           gpt-4o (text)
+    pool 1          main as gpt-4o, not used: its secret is missing: environment variable MAIN_KEY
+      target        127.0.0.1:1001
+      target        127.0.0.1:1002
+      deadlines     connect 2 s, first event 30 s, between events 60 s, whole stream 900 s
+    pool 2          spare as openai/gpt-4o
+      target        127.0.0.1:1003
+      deadlines     connect 2 s, first event 5 s, between events 60 s, whole stream 900 s
+    whole request   600 s
+    attempts        at most 3 in all, 2 in one pool
+    cache           bypass: answers are not cached, every request goes upstream
+    ");
+}
+
+#[tokio::test]
+async fn patterns_and_images_are_explained() {
+    let (text, code) = explained(r#"{"messages":[],"model":"meta-llama/x"}"#, &[]).await;
+    assert_eq!(code, Some(0));
+    assert!(
+        text.contains("\nroute           meta-llama/* (text)\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\npool 1          spare as meta-llama/x\n"),
+        "{text}"
+    );
+    let body = r#"{"messages":[{"role":"user","content":"a cat"}],"model":"flux"}"#;
+    let (text, code) = explained(body, &[]).await;
+    assert_eq!(code, Some(0));
+    assert!(text.contains("\nroute           flux (image)\n"), "{text}");
+    assert!(
+        text.contains("\npool 1          painter as flux\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_would_be_refused_is_explained_as_such() {
+    for (body, refusal) in [
+        ("{", "400 invalid_json: "),
+        (r#"{"messages":[]}"#, "400 missing_field: "),
+        (
+            r#"{"messages":[],"model":"a","model":"a"}"#,
+            "400 duplicate_key: ",
+        ),
+        (
+            r#"{"messages":[],"model":"nobody"}"#,
+            "404 model_not_found: The model 'nobody' ",
+        ),
+        (
+            r#"{"messages":[],"model":"keyed-only"}"#,
+            "503 no_healthy_upstream: ",
+        ),
+        // An image model paints the last user's words; here are none.
+        (r#"{"messages":[],"model":"flux"}"#, "400 invalid_value: "),
+    ] {
+        let (text, code) = explained(body, &[]).await;
+        assert_eq!(code, Some(1), "{text}");
+        let line = text.lines().find_map(|line| line.strip_prefix("refused"));
+        let line = line.unwrap_or_else(|| panic!("not refused:\n{text}"));
+        assert!(line.trim_start().starts_with(refusal), "{line}");
+        assert!(text.contains("\nbecause         "), "{text}");
+    }
+}

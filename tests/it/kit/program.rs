@@ -1,0 +1,104 @@
+//! How does a test type a command?
+//!
+//! The program is run to its end with these arguments, this input, and an environment
+//! of the test's own. What it prints goes to files, so that no pipe can fill up.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::soon;
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code; `None`: a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// What it printed.
+    pub(crate) stdout: String,
+    /// What it told beside.
+    pub(crate) stderr: String,
+}
+
+/// A process that does not outlive its test.
+pub(crate) struct Running(Child);
+
+/// Runs `spafe` in a folder, with these variables and nothing else in its environment.
+pub(crate) async fn spafe(
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: &str,
+) -> Ended {
+    let mut stdin = tempfile::tempfile().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    stdin.rewind().unwrap();
+    let stdout = tempfile::tempfile().unwrap();
+    let stderr = tempfile::tempfile().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_spafe"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(stdin)
+        .stdout(stdout.try_clone().unwrap())
+        .stderr(stderr.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let status = soon("the command's end", async {
+        loop {
+            if let Some(status) = running.0.try_wait().unwrap() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    Ended {
+        code: status.code(),
+        stdout: text(stdout),
+        stderr: text(stderr),
+    }
+}
+
+/// Starts `spafe simulate` and waits until it says where.
+pub(crate) async fn simulate() -> (Running, SocketAddr) {
+    let child = Command::new(env!("CARGO_BIN_EXE_spafe"))
+        .args(["simulate", "--listen", "127.0.0.1:0"])
+        .args(["--first-token-ms", "0", "--token-gap-ms", "0"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let stdout = running.0.stdout.take().unwrap();
+    let told = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        line
+    });
+    let line = soon("the simulator's word", told).await.unwrap();
+    let told = line.trim().strip_prefix("simulating on http://");
+    let address = told.and_then(|told| told.strip_suffix("/v1"));
+    let address = address.unwrap_or_else(|| panic!("it said {line:?}"));
+    (running, address.parse().unwrap())
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn text(mut file: File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
+}
