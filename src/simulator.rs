@@ -86,6 +86,8 @@ pub enum When {
     Path(String),
     /// The body contains this text.
     Body(String),
+    /// The connection carried a request before.
+    Reused,
 }
 
 /// What all connections share.
@@ -307,6 +309,7 @@ impl When {
             Self::Header(name, value) => request.header(name) == Some(value),
             Self::Path(part) => contains(request.target.as_bytes(), part).is_some(),
             Self::Body(part) => contains(&request.body, part).is_some(),
+            Self::Reused => request.reused,
         }
     }
 }

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// A client that waits for an answer and can be made to leave.
 enum Client {
-    Http1(Connection),
+    Http1 { _connection: Connection },
     Http2(JoinHandle<()>),
 }
 
@@ -38,7 +38,9 @@ impl Client {
                 let head = client.head().await;
                 soon("the first event", client.piece(&head)).await.unwrap();
             }
-            return Self::Http1(client);
+            return Self::Http1 {
+                _connection: client,
+            };
         }
         let pem = std::fs::read(gateway.certificate.as_ref().unwrap()).unwrap();
         let trusted = reqwest::Certificate::from_pem(&pem).unwrap();

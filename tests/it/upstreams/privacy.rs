@@ -149,26 +149,19 @@ async fn what_an_upstream_says_of_itself_does_not_reach_a_client() {
             "Bad request to {url} for key very-secret-key-0815 (org-abc123), \"proj_xyz\" and 'sk-other-key'. Say less."
         );
         let error = json!({"error": {"message": words, "type": "t", "param": "org-abc123", "code": "sk-other-key"}});
-        for status in [400, 401, 404, 422, 429, 500] {
-            for stream in [false, true] {
-                up.simulator.push(Script::json(status, error.to_string()));
-                let answer = chat(gateway.address, "m", stream).await;
-                let text = format!("{:?} {}", answer.fields, answer.text());
-                for leak in leaks {
-                    assert!(!text.contains(leak), "{status}: {leak} in {text}");
-                }
-                if matches!(status, 400 | 404 | 422) {
-                    assert!(text.contains("Bad request to"), "{status}: {text}");
-                    assert!(text.contains("Say less."), "{status}: {text}");
-                }
-                if status == 401 {
-                    // The target is out now; a gateway of its own is asked for the rest.
-                    break;
-                }
-            }
-            if status == 401 {
-                break;
-            }
+        let mut texts = Vec::new();
+        for status in [400, 404, 422, 429, 500, 401] {
+            up.simulator.push(Script::json(status, error.to_string()));
+            let answer = chat(gateway.address, "m", status % 2 == 0).await;
+            let text = format!("{:?} {}", answer.fields, answer.text());
+            let is_passed_on = matches!(status, 400 | 404 | 422);
+            assert_eq!(text.contains("Bad request to"), is_passed_on, "{text}");
+            assert_eq!(text.contains("Say less."), is_passed_on, "{text}");
+            texts.push(text);
+        }
+        for leak in leaks {
+            let leaking: Vec<_> = texts.iter().filter(|text| text.contains(leak)).collect();
+            assert!(leaking.is_empty(), "{leak} in {leaking:?}");
         }
         assert!(!gateway.output().contains("very-secret-key-0815"));
     }
