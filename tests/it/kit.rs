@@ -12,6 +12,8 @@ pub(crate) mod client;
 pub(crate) mod http2;
 /// The real program, started and ended.
 pub(crate) mod gateway;
+/// What a gateway tells of itself.
+mod told;
 /// A gateway before upstreams of both versions of HTTP, and what they say.
 pub(crate) mod pair;
 /// The real program, run to its end.

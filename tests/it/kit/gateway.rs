@@ -15,15 +15,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::certificate::Certificate;
-use super::client::Connection;
 use super::{PATIENCE, now, repository, soon};
 
 /// How soon a test looks again for what nobody tells it.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The configuration and the arguments of a gateway that a test wants.
 pub(crate) struct Setup {
@@ -45,7 +43,7 @@ pub(crate) struct Gateway {
     pub(crate) admin: SocketAddr,
     /// The certificate to trust, PEM, if the test wanted TLS.
     pub(crate) certificate: Option<PathBuf>,
-    child: Child,
+    pub(super) child: Child,
     output: Arc<Mutex<String>>,
     folder: TempDir,
 }
@@ -233,90 +231,6 @@ impl Gateway {
     /// The folder that the program runs in.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// The lines of the request log on standard output, once there are this many.
-    pub(crate) async fn request_log(&self, lines: usize) -> Vec<Value> {
-        soon("the request log", async {
-            loop {
-                let output = self.output();
-                let logged = output.lines().filter(|line| line.starts_with('{'));
-                // The log of the process is JSON as well, and has no request's id.
-                let logged: Vec<Value> = logged
-                    .map(|line| serde_json::from_str::<Value>(line).unwrap())
-                    .filter(|line| line.get("request_id").is_some())
-                    .collect();
-                if logged.len() >= lines {
-                    return logged;
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        })
-        .await
-    }
-
-    /// The value of a metric that stands once, as `/metrics` tells it.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let mut admin = Connection::open(self.admin).await;
-        admin
-            .send("GET /metrics HTTP/1.1\r\nHost: admin\r\n\r\n")
-            .await;
-        let text = admin.answer().await.text();
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let line = line.unwrap_or_else(|| panic!("no metric {name} in\n{text}"));
-        line.trim().parse().unwrap()
-    }
-
-    /// The line that the request of this id left in the log, once it is there.
-    pub(crate) async fn logged(&self, request_id: &str) -> Value {
-        soon("a request's log line", async {
-            loop {
-                let output = self.output();
-                let mut lines = output.lines().filter_map(|line| {
-                    serde_json::from_str::<Value>(line)
-                        .ok()
-                        .filter(|line| line["request_id"] == request_id)
-                });
-                if let Some(line) = lines.next_back() {
-                    return line;
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        })
-        .await
-    }
-
-    /// Waits until a metric's series has this value; one that is not exported is 0.
-    pub(crate) async fn counts(&self, series: &str, expected: u64) {
-        let mut seen = 0;
-        let deadline = now() + PATIENCE;
-        while now() < deadline {
-            let mut admin = Connection::open(self.admin).await;
-            admin
-                .send("GET /metrics HTTP/1.1\r\nHost: admin.test\r\n\r\n")
-                .await;
-            let text = admin.answer().await.text();
-            let found = text.lines().find_map(|line| line.strip_prefix(series));
-            seen = found.map_or(0, |value| value.trim().parse().unwrap());
-            if seen == expected {
-                return;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        panic!("{series} stayed {seen}, not {expected}");
-    }
-
-    /// The most memory that was ever resident.
-    pub(crate) fn peak_memory_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes: u64 = line
-            .unwrap()
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap();
-        kibibytes * 1024
     }
 
     /// Waits until no request is being served.

@@ -1,0 +1,96 @@
+//! What does a gateway tell of itself?
+//!
+//! Its log and its metrics are read as an operator would, and waited for, because
+//! a request is told of after its client has the answer.
+
+use serde_json::Value;
+
+use super::client::Connection;
+use super::gateway::{Gateway, LOOK_AGAIN};
+use super::{PATIENCE, now, soon};
+
+impl Gateway {
+    /// The lines of the request log on standard output, once there are this many.
+    pub(crate) async fn request_log(&self, lines: usize) -> Vec<Value> {
+        soon("the request log", async {
+            loop {
+                let output = self.output();
+                let logged = output.lines().filter(|line| line.starts_with('{'));
+                // The log of the process is JSON as well, and has no request's id.
+                let logged: Vec<Value> = logged
+                    .map(|line| serde_json::from_str::<Value>(line).unwrap())
+                    .filter(|line| line.get("request_id").is_some())
+                    .collect();
+                if logged.len() >= lines {
+                    return logged;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await
+    }
+
+    /// The value of a metric that stands once, as `/metrics` tells it.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let mut admin = Connection::open(self.admin).await;
+        admin
+            .send("GET /metrics HTTP/1.1\r\nHost: admin\r\n\r\n")
+            .await;
+        let text = admin.answer().await.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.unwrap_or_else(|| panic!("no metric {name} in\n{text}"));
+        line.trim().parse().unwrap()
+    }
+
+    /// The line that the request of this id left in the log, once it is there.
+    pub(crate) async fn logged(&self, request_id: &str) -> Value {
+        soon("a request's log line", async {
+            loop {
+                let output = self.output();
+                let mut lines = output.lines().filter_map(|line| {
+                    serde_json::from_str::<Value>(line)
+                        .ok()
+                        .filter(|line| line["request_id"] == request_id)
+                });
+                if let Some(line) = lines.next_back() {
+                    return line;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await
+    }
+
+    /// Waits until a metric's series has this value; one that is not exported is 0.
+    pub(crate) async fn counts(&self, series: &str, expected: u64) {
+        let mut seen = 0;
+        let deadline = now() + PATIENCE;
+        while now() < deadline {
+            let mut admin = Connection::open(self.admin).await;
+            admin
+                .send("GET /metrics HTTP/1.1\r\nHost: admin.test\r\n\r\n")
+                .await;
+            let text = admin.answer().await.text();
+            let found = text.lines().find_map(|line| line.strip_prefix(series));
+            seen = found.map_or(0, |value| value.trim().parse().unwrap());
+            if seen == expected {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        panic!("{series} stayed {seen}, not {expected}");
+    }
+
+    /// The most memory that was ever resident.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kibibytes * 1024
+    }
+}
