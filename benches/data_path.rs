@@ -138,7 +138,10 @@ fn scan_events(bencher: Bencher, reads: &str) {
 }
 
 /// The shipped configuration with an alias and a pattern: the route of each kind of name.
-#[expect(clippy::expect_used, reason = "what is shipped loads; a test holds it to that")]
+#[expect(
+    clippy::expect_used,
+    reason = "what is shipped loads; a test holds it to that"
+)]
 #[divan::bench(args = ["gpt-4o", "Qwen/Qwen2.5-72B-Instruct", "an-alias", "acme/anything", "nobody"])]
 fn route(bencher: Bencher, model: &str) {
     let more = r#"
