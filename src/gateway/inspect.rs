@@ -197,7 +197,10 @@ fn decode(body: &[u8]) -> Result<&str, InspectError> {
     if body.starts_with(b"\xEF\xBB\xBF") {
         return Err(json(Fault::ByteOrderMark, 0));
     }
-    std::str::from_utf8(body).map_err(|error| json(Fault::Encoding, error.valid_up_to()))
+    // The quick check does not tell the place; a fault is looked for again.
+    simdutf8::basic::from_utf8(body).or_else(|_| {
+        std::str::from_utf8(body).map_err(|error| json(Fault::Encoding, error.valid_up_to()))
+    })
 }
 
 /// Where the values of the routed fields stand.

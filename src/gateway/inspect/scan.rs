@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::keys::Duplicates;
+use super::plain::blocks::{self, Blocks};
 use super::plain::{escapes_len, plain_len};
 use super::{Bounds, Fault, InspectError};
 
@@ -253,6 +254,7 @@ impl<'a> Scanner<'a> {
     /// Reads a string and tells whether it holds an escape.
     fn string(&mut self) -> Result<bool, InspectError> {
         let mut escaped = false;
+        let mut may_be_long = true;
         self.at += 1;
         loop {
             self.at += plain_len(self.bytes.get(self.at..).unwrap_or_default());
@@ -260,6 +262,20 @@ impl<'a> Scanner<'a> {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(escaped);
+                }
+                Some(b'\\') if may_be_long => {
+                    may_be_long = false;
+                    match blocks::read(self.bytes.get(self.at..).unwrap_or_default()) {
+                        Blocks::End { len, .. } => {
+                            self.at += len + 1;
+                            return Ok(true);
+                        }
+                        Blocks::More { len, escaped: more } => {
+                            self.at += len;
+                            escaped |= more;
+                        }
+                        Blocks::Doubt => {}
+                    }
                 }
                 Some(b'\\') => {
                     escaped = true;
