@@ -33,10 +33,11 @@ use crate::sys;
 use crate::telemetry::RequestLog;
 pub use listen::Bound;
 
-/// Bytes a client connection reads at once; pingora's default doubles its memory.
-const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// None: heads and bodies are read into buffers of their own, of 4 and 64 KiB, and one
+/// in between would only be a page of memory more for each connection.
+const READ_BUFFER_BYTES: usize = 0;
 /// Head and body of a small answer leave in one packet.
-const WRITE_BUFFER_BYTES: usize = 8 * 1024;
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// How long requests in flight may take to end after the signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 

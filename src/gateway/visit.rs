@@ -13,7 +13,7 @@ use pingora_http::ResponseHeader;
 
 use crate::gateway::body::{self, BodyError};
 use crate::gateway::door::Endpoint;
-use crate::gateway::exchange::{Answer, Body, Question};
+use crate::gateway::exchange::{Answer, Body};
 use crate::gateway::images::ImageStore;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::{Outcome, RequestRecord};
@@ -151,14 +151,17 @@ impl Visit<'_> {
     }
 
     /// Sends an answer and gives its upstream's connection back.
-    pub(super) async fn deliver(&mut self, question: &Question, answer: Answer, metrics: &Metrics) {
-        let Some(leg) = question.plan.legs.get(answer.leg) else {
+    pub(super) async fn deliver(&mut self, answer: Answer, metrics: &Metrics) {
+        let Some(plan) = self.record.plan.clone() else {
+            return;
+        };
+        let Some(leg) = plan.legs.get(answer.leg) else {
             return;
         };
         self.record.leg = Some(Arc::clone(&leg.metrics));
         self.record.status = 200;
         let provenance = Provenance {
-            model: question.plan.model.as_str(),
+            model: plan.model.as_str(),
             pool: leg.pool.name.as_str(),
             attempts: self.record.attempts.len(),
             gateway: (sys::instant() - self.record.began()).saturating_sub(self.record.upstream),
