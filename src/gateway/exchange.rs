@@ -271,18 +271,24 @@ impl<'a> Counted<'a> {
 
     fn end(&mut self, result: &Result<Body, AttemptError>, now: Instant) {
         self.ended = true;
-        let duration = now.saturating_duration_since(self.began);
-        self.trail.upstream += duration;
         let (outcome, status, cause) = match result {
             Ok(_) => (AttemptOutcome::Answered, Some(200), None),
             Err(error) => (error.outcome(), error.status(), Some(error.to_string())),
         };
-        self.leg.metrics.attempts(outcome).inc();
+        self.took(outcome, now);
         if let Some(record) = self.trail.attempts.last_mut() {
             record.outcome = outcome.as_str();
             record.status = status;
-            record.duration_ms = millis(duration);
             record.cause = cause;
+        }
+    }
+
+    fn took(&mut self, outcome: AttemptOutcome, now: Instant) {
+        let duration = now.saturating_duration_since(self.began);
+        self.trail.upstream += duration;
+        self.leg.metrics.attempts(outcome).inc();
+        if let Some(record) = self.trail.attempts.last_mut() {
+            record.duration_ms = millis(duration);
         }
     }
 }
@@ -290,7 +296,7 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.leg.metrics.attempts(AttemptOutcome::Abandoned).inc();
+            self.took(AttemptOutcome::Abandoned, sys::instant());
         }
     }
 }
