@@ -115,7 +115,7 @@ impl Refusal {
     /// For a name nobody answers to; what is told of it is bounded and printable.
     #[must_use]
     pub fn unknown_model(name: &str) -> Self {
-        let printable = name.chars().filter(|c| !c.is_control());
+        let printable = name.chars().filter(|c| is_printable(*c));
         Self::UnknownModel(printable.take(64).collect())
     }
 
@@ -357,6 +357,13 @@ impl Refusal {
     }
 }
 
+/// Neither a control character nor one that is not seen, or that turns the text behind it.
+fn is_printable(c: char) -> bool {
+    let unseen = matches!(c, '\u{AD}' | '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}')
+        || matches!(c, '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}');
+    !c.is_control() && !unseen
+}
+
 impl Envelope {
     /// The envelope as JSON.
     #[must_use]
@@ -368,5 +375,16 @@ impl Envelope {
             "code": self.code,
         }})
         .to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_turns_the_text_behind_it_is_told_without_that() {
+        let refusal = Refusal::unknown_model("gpt\u{202e}\u{200b}\u{2066}-4\0\n");
+        assert_eq!(refusal, Refusal::UnknownModel("gpt-4".to_owned()));
     }
 }
