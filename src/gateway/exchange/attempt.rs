@@ -72,7 +72,13 @@ impl Attempt<'_> {
         match (&self.question.image, answer) {
             (Some(asked), Body::Whole { bytes, .. }) => {
                 let now = sys::now().wall;
-                image::answer(self.question, &asked.base_url, &bytes, self.images, now).await
+                let kept = image::answer(self.question, &asked.base_url, &bytes, self.images, now);
+                // The store's fault and not the target's, so not a timeout of the attempt.
+                until(self.question.deadline, kept)
+                    .await
+                    .unwrap_or_else(|| {
+                        Err(AttemptError::Internal("image not kept in time".to_owned()))
+                    })
             }
             (Some(_), _) => Err(AttemptError::Invalid("images too large to be held")),
             (None, answer) => Ok(answer),
