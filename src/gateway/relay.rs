@@ -106,7 +106,7 @@ pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Byte
 pub async fn through(
     session: &mut ServerSession,
     head: ResponseHeader,
-    mut answer: Through,
+    answer: &mut Through,
 ) -> Delivered {
     let mut delivered = Delivered::new();
     if session.write_response_header(Box::new(head)).await.is_err() {
@@ -137,7 +137,6 @@ pub async fn through(
             }
         }
     }
-    answer.finish().await;
     if session.finish_body().await.is_ok() {
         delivered.how = Delivery::Complete;
     }
@@ -148,24 +147,24 @@ pub async fn through(
 pub async fn events(
     session: &mut ServerSession,
     head: Option<ResponseHeader>,
-    mut stream: EventStream,
-) -> (Delivered, EventStream) {
+    stream: &mut EventStream,
+) -> Delivered {
     let mut delivered = Delivered::new();
     if let Some(head) = head
         && session.write_response_header(Box::new(head)).await.is_err()
     {
-        return (delivered, stream);
+        return delivered;
     }
     let mut slices = Vec::new();
     loop {
         let next = tokio::select! {
             biased;
             next = stream.next(&mut slices) => next,
-            () = gone(session) => return (delivered, stream),
+            () = gone(session) => return delivered,
         };
         for slice in slices.drain(..) {
             if delivered.write(session, slice, false).await.is_err() {
-                return (delivered, stream);
+                return delivered;
             }
         }
         match next {
@@ -176,7 +175,7 @@ pub async fn events(
                 if delivered.write(session, last, true).await.is_ok() {
                     delivered.how = Delivery::Complete;
                 }
-                return (delivered, stream);
+                return delivered;
             }
             Err(broken) => {
                 let told = broken_off(session, &mut delivered, broken, stream.at_boundary()).await;
@@ -185,7 +184,7 @@ pub async fn events(
                 } else {
                     Delivery::Gone
                 };
-                return (delivered, stream);
+                return delivered;
             }
         }
     }
