@@ -86,8 +86,8 @@ struct Serve {
     /// Serve metrics and health here instead of where [server] admin says.
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
-    /// Worker threads instead of [server] threads; 0: one per core.
-    #[arg(long, value_name = "N")]
+    /// Worker threads instead of [server] threads, up to 1024; 0: one per core.
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 }
 
@@ -184,6 +184,13 @@ fn apply_arguments(serve: &Serve, config: &mut Config) -> Result<(), String> {
         None => {}
     }
     config::listeners::check(&config.server).map_err(|error| format!("spafe: {error}"))
+}
+
+/// As many worker threads as the file may name, too.
+fn threads(text: &str) -> Result<usize, String> {
+    let most = config::THREADS_MAX;
+    let threads = text.parse().ok().filter(|threads| *threads <= most);
+    threads.ok_or_else(|| format!("write a whole number from 0 to {most}"))
 }
 
 fn check(path: &Path) -> Result<ExitCode, String> {

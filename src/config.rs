@@ -102,6 +102,9 @@ pub struct Config {
     pub version: String,
 }
 
+/// Worker threads that may be asked for: more than any machine has cores.
+pub const THREADS_MAX: usize = 1024;
+
 /// `[server]`
 #[derive(Debug, Clone)]
 pub struct Server {

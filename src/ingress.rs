@@ -22,7 +22,7 @@ use crate::config::Limits;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 
-/// How long a body that nobody wants is read, so that its sender reads our answer.
+/// How long a connection that ends is still read and flushed, so that its client reads our answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 64;
@@ -106,6 +106,7 @@ impl HttpServerApp for Ingress {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        session.set_write_timeout(Some(self.limits.write_stall));
         match self.read_head(&mut session, shutdown).await {
             Head::Read => {}
             Head::None => return None,
@@ -121,14 +122,14 @@ impl HttpServerApp for Ingress {
         // pingora keeps a connection for ever unless it is told, and on every request.
         session.set_keepalive((!ends).then_some(self.limits.keep_alive.as_secs().max(1)));
         session.set_pipelining_enabled(true);
-        session.set_write_timeout(Some(self.limits.write_stall));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let tls = session
             .digest()
             .is_some_and(|digest| digest.ssl_digest.is_some());
         let peer = peer(&session);
         if !self.gateway.serve(&mut session, peer, tls).await {
-            session.shutdown().await;
+            // It flushes first, for ever where the client takes nothing.
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.shutdown()).await;
             return None;
         }
         if goes_on(&mut session) {

@@ -127,15 +127,16 @@ async fn serve(
     log_is_terminal: bool,
     ready: impl FnOnce(&Serving<'_>),
 ) -> Result<(), ServeError> {
-    let plain = Bound::all(&config.server.listen)?;
+    let stall = config.limits.write_stall;
+    let plain = Bound::all(&config.server.listen, stall)?;
     let tls_addresses = config
         .server
         .tls
         .as_ref()
         .map(|tls| tls.listen.clone())
         .unwrap_or_default();
-    let tls = Bound::all(&tls_addresses)?;
-    let admin = Bound::one(config.server.admin)?;
+    let tls = Bound::all(&tls_addresses, stall)?;
+    let admin = Bound::one(config.server.admin, stall)?;
     let simulated = demo::simulate(&mut config, demo)
         .await
         .map_err(ServeError::Start)?;

@@ -108,7 +108,7 @@ pub(super) struct Server {
     /// Whether the admin listener may stand on an address that is not loopback.
     pub(super) admin_public: bool,
     /// Worker threads; 0: one per core.
-    #[schemars(range(max = 1024))]
+    #[schemars(range(max = crate::config::THREADS_MAX))]
     pub(super) threads: usize,
     /// What the URLs of generated images begin with; unset: the request's Host.
     pub(super) public_url: Option<Written<PublicUrl>>,

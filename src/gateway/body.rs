@@ -59,7 +59,9 @@ pub async fn read(
     if framing.awaits_continue {
         // pingora takes any word before the end of a body for the last of its connection.
         let keep_alive = session.get_keepalive();
-        if session.write_continue_response().await.is_err() {
+        let told = session.write_continue_response();
+        let told = tokio::time::timeout(limits.write_stall, told).await;
+        if !matches!(told, Ok(Ok(()))) {
             return Err(BodyError::Gone { read_bytes: 0 });
         }
         session.set_keepalive(keep_alive);

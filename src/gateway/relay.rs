@@ -8,7 +8,8 @@
 /// What stands in the head of every answer.
 pub mod head;
 
-use std::time::Instant;
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
@@ -39,7 +40,7 @@ pub enum Delivery {
 pub struct Delivered {
     /// How it ended.
     pub how: Delivery,
-    /// Bytes of the body handed to the connection.
+    /// Bytes of the body that the connection took.
     pub bytes: u64,
     /// When the first of them was.
     pub first_byte: Option<Instant>,
@@ -66,23 +67,29 @@ impl Delivered {
         part: Bytes,
         end: bool,
     ) -> Result<(), Left> {
-        self.bytes += part.len() as u64;
         let mut rest = part;
         while rest.len() > WRITE_BYTES_MAX {
             let next = rest.split_to(WRITE_BYTES_MAX);
-            session
-                .write_response_body(next, false)
-                .await
-                .map_err(|_| Left)?;
+            self.write_piece(session, next, false).await?;
         }
-        session
-            .write_response_body(rest, end)
-            .await
-            .map_err(|_| Left)?;
+        self.write_piece(session, rest, end).await?;
         self.orderly = end;
         if self.first_byte.is_none() {
             self.first_byte = Some(sys::instant());
         }
+        Ok(())
+    }
+
+    async fn write_piece(
+        &mut self,
+        session: &mut ServerSession,
+        piece: Bytes,
+        end: bool,
+    ) -> Result<(), Left> {
+        let bytes = piece.len() as u64;
+        let stall = session.get_write_timeout().filter(|_| end);
+        unstalled(stall, session.write_response_body(piece, end)).await?;
+        self.bytes += bytes;
         Ok(())
     }
 }
@@ -90,10 +97,40 @@ impl Delivered {
 /// The client left, or takes nothing any more.
 struct Left;
 
+/// Bounds a write that pingora does not: it watches over the bytes of a body, and not
+/// over heads, ends and flushes.
+async fn unstalled<T>(
+    stall: Option<Duration>,
+    write: impl Future<Output = pingora_core::Result<T>>,
+) -> Result<(), Left> {
+    let written = match stall {
+        Some(stall) => tokio::time::timeout(stall, write).await.map_err(|_| Left)?,
+        None => write.await,
+    };
+    written.map(drop).map_err(|_| Left)
+}
+
+async fn write_head(session: &mut ServerSession, head: ResponseHeader) -> Result<(), Left> {
+    let stall = session.get_write_timeout();
+    unstalled(stall, session.write_response_header(Box::new(head))).await
+}
+
+/// Ends a connection in the middle of an answer. What waits in our buffer still goes
+/// out, unless the client takes nothing.
+async fn break_off(session: &mut ServerSession) {
+    let stall = session.get_write_timeout();
+    let ended = async {
+        session.shutdown().await;
+        Ok(())
+    };
+    // Broken off it is, told or not.
+    let _ = unstalled(stall, ended).await;
+}
+
 /// Sends an answer that is all here.
 pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Bytes) -> Delivered {
     let mut delivered = Delivered::new();
-    if session.write_response_header(Box::new(head)).await.is_err() {
+    if write_head(session, head).await.is_err() {
         return delivered;
     }
     if delivered.write(session, body, true).await.is_ok() {
@@ -109,7 +146,7 @@ pub async fn through(
     answer: &mut Through,
 ) -> Delivered {
     let mut delivered = Delivered::new();
-    if session.write_response_header(Box::new(head)).await.is_err() {
+    if write_head(session, head).await.is_err() {
         return delivered;
     }
     for part in std::mem::take(&mut answer.begin) {
@@ -131,13 +168,14 @@ pub async fn through(
             }
             Ok(None) => break,
             Err(_) => {
-                session.shutdown().await;
+                break_off(session).await;
                 delivered.how = Delivery::Broken(StreamBreak::Cut);
                 return delivered;
             }
         }
     }
-    if session.finish_body().await.is_ok() {
+    let stall = session.get_write_timeout();
+    if unstalled(stall, session.finish_body()).await.is_ok() {
         delivered.how = Delivery::Complete;
     }
     delivered
@@ -151,7 +189,7 @@ pub async fn events(
 ) -> Delivered {
     let mut delivered = Delivered::new();
     if let Some(head) = head
-        && session.write_response_header(Box::new(head)).await.is_err()
+        && write_head(session, head).await.is_err()
     {
         return delivered;
     }
@@ -198,7 +236,7 @@ pub async fn ready_events(
 ) -> Delivered {
     let mut delivered = Delivered::new();
     if let Some(head) = head
-        && session.write_response_header(Box::new(head)).await.is_err()
+        && write_head(session, head).await.is_err()
     {
         return delivered;
     }
@@ -226,7 +264,7 @@ pub async fn failed_stream(session: &mut ServerSession, refusal: &Refusal) -> De
 /// A comment that keeps a waiting stream's connection alive.
 pub async fn comment(session: &mut ServerSession, head: Option<ResponseHeader>) -> bool {
     if let Some(head) = head
-        && session.write_response_header(Box::new(head)).await.is_err()
+        && write_head(session, head).await.is_err()
     {
         return false;
     }
@@ -249,7 +287,7 @@ async fn broken_off(
     at_boundary: bool,
 ) -> Result<(), Left> {
     if !at_boundary {
-        session.shutdown().await;
+        break_off(session).await;
         return Ok(());
     }
     if broken == StreamBreak::Failed {

@@ -218,6 +218,22 @@ async fn the_admin_listener_stays_private_on_the_command_line_too() {
 }
 
 #[tokio::test]
+async fn more_threads_than_the_file_may_name_are_refused_on_the_command_line_too() {
+    for threads in ["1025", "999999", "-1", "many"] {
+        let argument = format!("--threads={threads}");
+        let ended = run(
+            GOOD,
+            &["serve", "--config", "spafe.toml", &argument],
+            &[],
+            "",
+        )
+        .await;
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("from 0 to 1024"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_told_at_once() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();

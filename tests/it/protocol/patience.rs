@@ -6,8 +6,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::{assert_is_refusal, recorded};
-use crate::kit::client::{Answer, Connection};
+use spafe::simulator::script::Script;
+
+use super::{CHAT, MODEL, assert_is_refusal, recorded};
+use crate::kit::client::{Answer, Connection, ask, post};
 use crate::kit::soon;
 
 /// The time for a head in these tests.
@@ -138,4 +140,37 @@ async fn a_large_part_of_a_head_holds_little_and_not_for_long() {
         let answers = Answer::all(&connection.ended().await.unwrap());
         assert_eq!(answers.first().map(|answer| answer.status), Some(408));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_does_not_keep_its_connection() {
+    let (setup, upstream) = recorded().await;
+    let gateway = setup.tables("[limits]\nwrite_stall = \"500ms\"").start();
+    // More than the system holds for both ends of a connection.
+    let content = "a".repeat(16 * 1024);
+    let chunk = format!(
+        r#"{{"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{{"index":0,"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#
+    );
+    upstream.push(Script::sse(&vec![chunk.as_str(); 2_000]));
+    let asked = post(
+        CHAT,
+        &["X-Request-Id: takes-nothing"],
+        ask(MODEL, true).as_bytes(),
+    );
+    let options = b"OPTIONS /v1/models HTTP/1.1\r\nHost: h\r\n\r\n".repeat(20_000);
+    for (what, sent) in [("a stream", asked), ("answers without a body", options)] {
+        let mut connection = Connection::open(gateway.address).await;
+        connection.offer(&sent).await;
+        let let_go = async {
+            while connection.offer(b" ").await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        soon(what, let_go).await;
+    }
+    // Counted is what was taken, not what would have been sent.
+    let line = gateway.logged("takes-nothing").await;
+    assert_eq!(line["outcome"], "client_gone", "{line}");
+    let sent = 2_000 * (chunk.len() as u64);
+    assert!(line["bytes_out"].as_u64().unwrap() < sent, "{line}");
 }
