@@ -198,8 +198,8 @@ impl Gateway {
     ) -> Result<Answer, Unanswered> {
         let mut trail = Trail::default();
         let answered = {
-            let asked = self.exchange.run(question, &self.images, &mut trail);
-            tokio::pin!(asked);
+            // Apart, so that its state is gone while the answer is relayed.
+            let mut asked = Box::pin(self.exchange.run(question, &self.images, &mut trail));
             let waits_for_image = question.ask.stream && question.plan.modality == Modality::Image;
             loop {
                 tokio::select! {

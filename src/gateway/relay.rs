@@ -143,7 +143,7 @@ pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Byte
 pub async fn through(
     session: &mut ServerSession,
     head: ResponseHeader,
-    mut answer: Through,
+    answer: &mut Through,
 ) -> Delivered {
     let mut delivered = Delivered::new();
     if write_head(session, head).await.is_err() {
@@ -174,7 +174,6 @@ pub async fn through(
             }
         }
     }
-    answer.finish().await;
     let stall = session.get_write_timeout();
     if unstalled(stall, session.finish_body()).await.is_ok() {
         delivered.how = Delivery::Complete;
@@ -186,24 +185,24 @@ pub async fn through(
 pub async fn events(
     session: &mut ServerSession,
     head: Option<ResponseHeader>,
-    mut stream: EventStream,
-) -> (Delivered, EventStream) {
+    stream: &mut EventStream,
+) -> Delivered {
     let mut delivered = Delivered::new();
     if let Some(head) = head
         && write_head(session, head).await.is_err()
     {
-        return (delivered, stream);
+        return delivered;
     }
     let mut slices = Vec::new();
     loop {
         let next = tokio::select! {
             biased;
             next = stream.next(&mut slices) => next,
-            () = gone(session) => return (delivered, stream),
+            () = gone(session) => return delivered,
         };
         for slice in slices.drain(..) {
             if delivered.write(session, slice, false).await.is_err() {
-                return (delivered, stream);
+                return delivered;
             }
         }
         match next {
@@ -214,7 +213,7 @@ pub async fn events(
                 if delivered.write(session, last, true).await.is_ok() {
                     delivered.how = Delivery::Complete;
                 }
-                return (delivered, stream);
+                return delivered;
             }
             Err(broken) => {
                 let told = broken_off(session, &mut delivered, broken, stream.at_boundary()).await;
@@ -223,7 +222,7 @@ pub async fn events(
                 } else {
                     Delivery::Gone
                 };
-                return (delivered, stream);
+                return delivered;
             }
         }
     }

@@ -184,15 +184,20 @@ impl Visit<'_> {
                 self.tokens(usage);
                 relay::whole(self.session, head, bytes).await
             }
-            (Body::Through(through), Some(head)) => {
-                relay::through(self.session, head, *through).await
+            (Body::Through(mut through), Some(head)) => {
+                let delivered = relay::through(self.session, head, &mut through).await;
+                if delivered.how == Delivery::Complete {
+                    Box::pin(through.finish()).await;
+                }
+                delivered
             }
             (Body::Said(events), head) => relay::ready_events(self.session, head, events).await,
-            (Body::Events(stream), head) => {
-                let (delivered, stream) = relay::events(self.session, head, *stream).await;
+            (Body::Events(mut stream), head) => {
+                let delivered = relay::events(self.session, head, &mut stream).await;
                 self.tokens(stream.usage());
                 if delivered.how == Delivery::Complete {
-                    stream.finish().await;
+                    // Apart, so that an open stream does not carry the room for its end.
+                    Box::pin(stream.finish()).await;
                 }
                 delivered
             }

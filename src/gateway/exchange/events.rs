@@ -5,9 +5,11 @@
 //! an end, an end of the connection is one only if every choice had finished, and
 //! everything else is a break that the caller is told about.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::time::Sleep;
 
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
 use crate::gateway::exchange::upstream::{Upstream, until};
@@ -29,6 +31,8 @@ pub struct EventStream {
     ready: Vec<Bytes>,
     gap: Duration,
     ends: Instant,
+    /// Fires at the earliest when something may be too late.
+    timer: Pin<Box<Sleep>>,
     choices: u32,
 }
 
@@ -83,6 +87,7 @@ impl EventStream {
             upstream,
             scanner: Scanner::new(EVENT_BYTES_MAX),
             ready: Vec::new(),
+            timer: Box::pin(tokio::time::sleep(gap)),
             gap,
             ends,
             choices,
@@ -129,12 +134,7 @@ impl EventStream {
             if self.scanner.facts().done {
                 return Ok(Next::End { add_done: false });
             }
-            let now = sys::instant();
-            if now >= self.ends {
-                return Err(StreamBreak::TooLong);
-            }
-            let deadline = (now + self.gap).min(self.ends);
-            match self.upstream.body(deadline, "the next event").await {
+            match self.read().await? {
                 Ok(Some(slice)) => {
                     self.scanner.feed(slice, out);
                     if !out.is_empty() {
@@ -142,12 +142,37 @@ impl EventStream {
                     }
                 }
                 Ok(None) => return self.ended(),
-                Err(AttemptError::Timeout(_)) if deadline == self.ends => {
-                    return Err(StreamBreak::TooLong);
-                }
-                Err(AttemptError::Timeout(_)) => return Err(StreamBreak::Stalled),
                 Err(AttemptError::Invalid(_)) => return Err(StreamBreak::Malformed),
                 Err(_) => return Err(StreamBreak::Cut),
+            }
+        }
+    }
+
+    /// The next slice of the upstream's, within gap and end.
+    ///
+    /// One timer serves the whole stream: it is set anew when it fires early, and not
+    /// for every event, of which there are thousands for each time it fires.
+    async fn read(&mut self) -> Result<Result<Option<Bytes>, AttemptError>, StreamBreak> {
+        let since = sys::instant();
+        if since >= self.ends {
+            return Err(StreamBreak::TooLong);
+        }
+        let deadline = (since + self.gap).min(self.ends);
+        let read = self.upstream.next_part();
+        tokio::pin!(read);
+        loop {
+            tokio::select! {
+                biased;
+                part = &mut read => return Ok(part),
+                () = &mut self.timer => {}
+            }
+            let now = sys::instant();
+            if now < deadline {
+                self.timer.as_mut().reset(deadline.into());
+            } else if now >= self.ends {
+                return Err(StreamBreak::TooLong);
+            } else {
+                return Err(StreamBreak::Stalled);
             }
         }
     }

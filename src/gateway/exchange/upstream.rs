@@ -279,14 +279,18 @@ impl Upstream {
         deadline: Instant,
         what: &'static str,
     ) -> Result<Option<Bytes>, AttemptError> {
+        until(deadline, self.next_part())
+            .await
+            .unwrap_or(Err(AttemptError::Timeout(what)))
+    }
+
+    /// The next part of the body, whenever it comes.
+    pub(super) async fn next_part(&mut self) -> Result<Option<Bytes>, AttemptError> {
         let Some(session) = &mut self.session else {
             return Ok(None);
         };
-        match until(deadline, session.read_response_body()).await {
-            None => Err(AttemptError::Timeout(what)),
-            Some(Err(error)) => Err(AttemptError::spoken(&error)),
-            Some(Ok(part)) => Ok(part),
-        }
+        let part = session.read_response_body().await;
+        part.map_err(|error| AttemptError::spoken(&error))
     }
 
     /// Whether the body has been read to its end.
