@@ -16,6 +16,8 @@ pub mod events;
 mod connections;
 /// A list of images as a chat answer.
 mod image;
+/// A connection that was dead already.
+mod stale;
 /// An upstream that has answered.
 mod upstream;
 /// An answer that is no stream.

@@ -26,6 +26,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::gateway::exchange::connections::{Connections, Link};
 use crate::gateway::exchange::failure::AttemptError;
+use crate::gateway::exchange::stale::is_stale;
 use crate::gateway::pools::wire::{Varying, Wire};
 use crate::gateway::pools::{InFlight, Target};
 use crate::gateway::splice::Spliced;
@@ -358,47 +359,4 @@ async fn write_http2(session: &mut Http2Session, request: Request<'_>) -> Result
         session.write_request_body(part.clone(), false).await?;
     }
     session.finish_request_body()
-}
-
-/// Whether the other side had closed this connection before our request, or says that it
-/// did not look at it; and nothing of an answer came, for then it had been processed.
-fn is_stale(error: &Error) -> bool {
-    let cause = error.root_cause();
-    if let Some(http2) = cause.downcast_ref::<h2::Error>() {
-        // RFC 9113 §8.7: a refused stream, and one above the last that a GOAWAY names.
-        let refused = http2.is_remote()
-            && match http2.reason() {
-                Some(h2::Reason::REFUSED_STREAM) => http2.is_reset(),
-                Some(h2::Reason::NO_ERROR) => http2.is_go_away(),
-                _ => false,
-            };
-        return refused || http2.get_io().is_some_and(is_closed);
-    }
-    let closed = cause.downcast_ref().is_some_and(is_closed);
-    match error.etype() {
-        ErrorType::WriteError => closed,
-        ErrorType::ReadError => closed && nothing_came(error),
-        ErrorType::ConnectionClosed => nothing_came(error),
-        _ => false,
-    }
-}
-
-/// Whether an end of the connection inside a head came before the head's first byte.
-/// pingora throws away what it read and tells its length in this way only.
-fn nothing_came(error: &Error) -> bool {
-    let context = error.context.as_ref();
-    context.is_some_and(|context| context.as_str().ends_with("bytes already read: 0"))
-}
-
-/// Whether a connection ended, in order or not; TLS also without `close_notify`.
-fn is_closed(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::BrokenPipe
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::ConnectionReset
-            | ErrorKind::NotConnected
-            | ErrorKind::UnexpectedEof
-    )
 }

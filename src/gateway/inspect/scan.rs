@@ -6,12 +6,13 @@
 //! are compared when their object closes. Nearly all bytes of a body are inside
 //! strings, and those are skipped many at a time (`plain.rs`).
 
+/// What is a string, and what is a number?
+mod scalar;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::keys::Duplicates;
-use super::plain::blocks::{self, Blocks};
-use super::plain::{escapes_len, plain_len};
 use super::{Bounds, Fault, InspectError};
 
 /// Where a value stands and what it is.
@@ -249,112 +250,6 @@ impl<'a> Scanner<'a> {
         self.keys.push(key);
         let token = self.peek_token();
         self.expect(token, b':')
-    }
-
-    /// Reads a string and tells whether it holds an escape.
-    fn string(&mut self) -> Result<bool, InspectError> {
-        let mut escaped = false;
-        let mut may_be_long = true;
-        self.at += 1;
-        loop {
-            self.at += plain_len(self.bytes.get(self.at..).unwrap_or_default());
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') if may_be_long => {
-                    may_be_long = false;
-                    match blocks::read(self.bytes.get(self.at..).unwrap_or_default()) {
-                        Blocks::End { len, .. } => {
-                            self.at += len + 1;
-                            return Ok(true);
-                        }
-                        Blocks::More { len, escaped: more } => {
-                            self.at += len;
-                            escaped |= more;
-                        }
-                        Blocks::Doubt => {}
-                    }
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    let simple = escapes_len(self.bytes.get(self.at..).unwrap_or_default());
-                    self.at += simple;
-                    if simple == 0 {
-                        self.escape()?;
-                    }
-                }
-                Some(_) => return Err(self.fail(Fault::ControlCharacter)),
-                None => return Err(self.fail(Fault::Truncated)),
-            }
-        }
-    }
-
-    /// Reads an escape of four hexadecimal digits.
-    fn escape(&mut self) -> Result<(), InspectError> {
-        match self.bytes.get(self.at + 1) {
-            Some(b'u') => {
-                for _ in 0..4 {
-                    match self.bytes.get(self.at + 2) {
-                        Some(byte) if byte.is_ascii_hexdigit() => self.at += 1,
-                        Some(_) => return Err(self.fail(Fault::Escape)),
-                        None => return Err(self.fail(Fault::Truncated)),
-                    }
-                }
-                self.at += 2;
-                Ok(())
-            }
-            Some(_) => Err(self.fail(Fault::Escape)),
-            None => Err(self.fail(Fault::Truncated)),
-        }
-    }
-
-    fn number(&mut self) -> Result<(), InspectError> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        match self.peek() {
-            // `01`, `1.2.3`, `0x10`, `1_000`
-            Some(b'0'..=b'9' | b'.' | b'x' | b'X' | b'_' | b'-' | b'+') => {
-                Err(self.fail(Fault::Number))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Reads at least one digit.
-    fn digits(&mut self) -> Result<(), InspectError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let count = rest
-            .iter()
-            .position(|byte| !byte.is_ascii_digit())
-            .unwrap_or(rest.len());
-        self.at += count;
-        if count > 0 {
-            return Ok(());
-        }
-        Err(self.fail(if rest.is_empty() {
-            Fault::Truncated
-        } else {
-            Fault::Number
-        }))
     }
 
     fn literal(&mut self, word: &[u8], kind: Kind) -> Result<Kind, InspectError> {
