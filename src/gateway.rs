@@ -55,6 +55,7 @@ use images::ImageStore;
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
+use relay::departure::Departure;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
 
@@ -151,6 +152,7 @@ impl Gateway {
             record,
             head_sent: false,
             orderly: false,
+            departure: Departure::default(),
         };
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit
@@ -205,7 +207,7 @@ impl Gateway {
                 tokio::select! {
                     biased;
                     answer = &mut asked => break answer.map_err(Unanswered::Refused),
-                    () = relay::gone(visit.session) => break Err(Unanswered::Gone),
+                    () = visit.departure.watch(visit.session) => break Err(Unanswered::Gone),
                     () = tokio::time::sleep(COMMENT_AFTER), if waits_for_image => {
                         if !visit.comment().await {
                             break Err(Unanswered::Gone);
@@ -237,6 +239,7 @@ impl Gateway {
             record,
             head_sent: false,
             orderly: false,
+            departure: Departure::default(),
         }
     }
 

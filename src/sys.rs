@@ -1,9 +1,12 @@
-//! What time is it, and what is random?
+//! What time is it, what is random, and what does a socket know?
 //!
-//! The only place that asks. The steps of a request get `now` handed in, so that
-//! every decision they make can be repeated in a test without waiting.
+//! The only place that asks the system. The steps of a request get `now` handed in, so
+//! that every decision they make can be repeated in a test without waiting.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Instant, SystemTime};
+
+use pingora_core::protocols::Stream;
 
 /// A moment, on both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -44,4 +47,29 @@ pub fn instant() -> Instant {
 pub fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0_u64)
+}
+
+/// Whether the peer of a connection has said that it sends no more, or is gone. Bytes
+/// that it sent before and nobody has read do not hide this.
+#[must_use]
+pub fn peer_has_left(stream: &Stream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let descriptor = stream.id();
+    if descriptor < 0 {
+        return false;
+    }
+    // SAFETY: it is open for as long as its stream, which is borrowed here.
+    #[expect(
+        unsafe_code,
+        reason = "pingora tells a stream's descriptor as a number only"
+    )]
+    let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let mut asked = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let at_once = Timespec::default();
+    let [answer] = match poll(&mut asked, Some(&at_once)) {
+        Ok(_) => asked,
+        Err(_) => return false,
+    };
+    let left = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    answer.revents().intersects(left)
 }

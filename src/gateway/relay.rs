@@ -7,6 +7,8 @@
 
 /// What stands in the head of every answer.
 pub mod head;
+/// Is the client still there?
+pub mod departure;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use crate::gateway::exchange::Through;
 use crate::gateway::exchange::events::{EventStream, Next, StreamBreak};
 use crate::gateway::refusal::Refusal;
 use crate::sys;
+use departure::Departure;
 
 /// A write this large is cut, so that progress is seen within it.
 const WRITE_BYTES_MAX: usize = 128 * 1024;
@@ -142,6 +145,7 @@ pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Byte
 /// Passes a large JSON answer through.
 pub async fn through(
     session: &mut ServerSession,
+    departure: &mut Departure,
     head: ResponseHeader,
     answer: &mut Through,
 ) -> Delivered {
@@ -158,7 +162,7 @@ pub async fn through(
         let next = tokio::select! {
             biased;
             next = answer.next() => next,
-            () = gone(session) => return delivered,
+            () = departure.watch(session) => return delivered,
         };
         match next {
             Ok(Some(part)) => {
@@ -184,6 +188,7 @@ pub async fn through(
 /// Sends the events of a stream as they come.
 pub async fn events(
     session: &mut ServerSession,
+    departure: &mut Departure,
     head: Option<ResponseHeader>,
     stream: &mut EventStream,
 ) -> Delivered {
@@ -198,7 +203,7 @@ pub async fn events(
         let next = tokio::select! {
             biased;
             next = stream.next(&mut slices) => next,
-            () = gone(session) => return delivered,
+            () = departure.watch(session) => return delivered,
         };
         for slice in slices.drain(..) {
             if delivered.write(session, slice, false).await.is_err() {
@@ -270,12 +275,6 @@ pub async fn comment(session: &mut ServerSession, head: Option<ResponseHeader>) 
     }
     let comment = Bytes::from_static(b": working\n\n");
     session.write_response_body(comment, false).await.is_ok()
-}
-
-/// Resolves when the client is gone, and not before.
-pub async fn gone(session: &mut ServerSession) {
-    // A client that sends more than its body is not gone; it is just not listened to.
-    while let Ok(Some(_)) = session.read_body_or_idle(true).await {}
 }
 
 /// Ends a broken stream: an event of its own and an orderly end without `[DONE]`, or,

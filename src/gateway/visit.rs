@@ -18,6 +18,7 @@ use crate::gateway::images::ImageStore;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::{Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
+use crate::gateway::relay::departure::Departure;
 use crate::gateway::relay::head::{Common, Provenance};
 use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::snapshot::Snapshot;
@@ -47,6 +48,8 @@ pub(super) struct Visit<'a> {
     pub(super) head_sent: bool,
     /// An answer was delivered to its end.
     pub(super) orderly: bool,
+    /// Whether the client is still there.
+    pub(super) departure: Departure,
 }
 
 impl Visit<'_> {
@@ -164,7 +167,8 @@ impl Visit<'_> {
             model: plan.model.as_str(),
             pool: leg.pool.name.as_str(),
             attempts: self.record.attempts.len(),
-            gateway: (sys::instant() - self.record.began()).saturating_sub(self.record.upstream),
+            gateway: (sys::instant() - self.record.began())
+                .saturating_sub(self.record.upstream + self.record.body),
             upstream: self.record.upstream,
         };
         let length = match &answer.body {
@@ -185,7 +189,8 @@ impl Visit<'_> {
                 relay::whole(self.session, head, bytes).await
             }
             (Body::Through(mut through), Some(head)) => {
-                let delivered = relay::through(self.session, head, &mut through).await;
+                let delivered =
+                    relay::through(self.session, &mut self.departure, head, &mut through).await;
                 if delivered.how == Delivery::Complete {
                     Box::pin(through.finish()).await;
                 }
@@ -193,7 +198,8 @@ impl Visit<'_> {
             }
             (Body::Said(events), head) => relay::ready_events(self.session, head, events).await,
             (Body::Events(mut stream), head) => {
-                let delivered = relay::events(self.session, head, &mut stream).await;
+                let delivered =
+                    relay::events(self.session, &mut self.departure, head, &mut stream).await;
                 self.tokens(stream.usage());
                 if delivered.how == Delivery::Complete {
                     // Apart, so that an open stream does not carry the room for its end.

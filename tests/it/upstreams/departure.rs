@@ -184,3 +184,26 @@ async fn while_a_connection_is_made() {
         assert_eq!(other.requests().len(), 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_had_sent_more_than_its_request_is_missed_too() {
+    for stream in [false, true] {
+        let pair = Pair::with(WIRES[0], Setup::new()).await;
+        pair.first.simulator.default(Script::stall());
+        let mut client = Connection::open(pair.gateway.address).await;
+        let request = post(
+            CHAT,
+            &["X-Request-Id: leaver"],
+            ask("backed", stream).as_bytes(),
+        );
+        client.send(request).await;
+        let request = pair.first.simulator.next_request().await.unwrap();
+        // The beginning of a next request, as far as anyone can tell.
+        client.send("\r\n").await;
+        client.finish().await;
+        // pingora says nothing of this; the socket is asked each second.
+        pair.first.simulator.aborted(request.number).await.unwrap();
+        assert_logged(&pair.gateway, 1).await;
+        assert_eq!(pair.second.simulator.requests().len(), 0);
+    }
+}
