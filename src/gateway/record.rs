@@ -135,6 +135,8 @@ pub struct RequestRecord {
     pub client: ClientId,
     /// What was called.
     pub endpoint: &'static str,
+    /// Method and path of a request that the door refused, at most 128 characters.
+    pub refused: Option<String>,
     /// Who might have answered.
     pub plan: Option<Arc<Plan>>,
     /// Who did, counted by pool.
@@ -173,6 +175,8 @@ struct Line<'a> {
     client: String,
     endpoint: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pool: Option<&'a str>,
@@ -209,6 +213,7 @@ impl RequestRecord {
             id,
             client,
             endpoint: "none",
+            refused: None,
             plan: None,
             leg: None,
             attempts: Vec::new(),
@@ -283,6 +288,7 @@ impl RequestRecord {
             request_id: self.id.as_str(),
             client: self.client.to_string(),
             endpoint: self.endpoint,
+            asked: self.refused.as_deref(),
             model: self.plan.as_ref().map(|plan| plan.model.as_str()),
             pool: last.map(|attempt| attempt.pool.as_str()),
             target: last.map(|attempt| attempt.target.as_str()),
@@ -338,6 +344,7 @@ impl Line<'_> {
                 text.push_str(value);
             }
         };
+        put("asked", self.asked);
         put("model", self.model);
         put("pool", self.pool);
         put("target", self.target);

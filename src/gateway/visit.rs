@@ -56,10 +56,11 @@ impl Visit<'_> {
     /// What was called, where the head may come in.
     pub(super) fn enter(&mut self) -> Result<Endpoint, Refusal> {
         let raw = raw_head(self.session);
-        let endpoint = self
-            .snapshot
-            .rules
-            .enter(self.session.req_header(), raw.as_deref())?;
+        let head = self.session.req_header();
+        let entered = self.snapshot.rules.enter(head, raw.as_deref());
+        let endpoint = entered.inspect_err(|_| {
+            self.record.refused = Some(in_short(&head.method, head.uri.path()));
+        })?;
         self.record.endpoint = endpoint.name();
         Ok(endpoint)
     }
@@ -277,6 +278,13 @@ fn raw_head(session: &ServerSession) -> Option<Bytes> {
     session
         .as_http1()
         .map(pingora_core::protocols::http::v1::server::HttpSession::get_headers_raw_bytes)
+}
+
+/// Method and path for the log: printable, and not long.
+fn in_short(method: &http::Method, path: &str) -> String {
+    let text = format!("{method} {path}");
+    let printable = text.chars().filter(|c| !c.is_control());
+    printable.take(128).collect()
 }
 
 /// Whether an `If-None-Match` names this tag.

@@ -103,3 +103,22 @@ async fn refusals_and_models_are_logged_in_a_file_that_is_appended_to() {
     assert_eq!(models["endpoint"], "models");
     assert!(!gateway.output().contains("request_id"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_not_let_in_says_what_it_asked_for() {
+    let gateway = Setup::new()
+        .pool("p", &["http://127.0.0.1:1"])
+        .model("m", &["p"])
+        .start();
+    for line in ["GET /nowhere?token=secret", "DELETE /v1/models"] {
+        let mut client = Connection::open(gateway.address).await;
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: h\r\nX-Request-Id: lost\r\nConnection: close\r\n\r\n"
+        );
+        client.send(head).await;
+        assert!(client.answer().await.status >= 404);
+    }
+    let lines = gateway.request_log(2).await;
+    let asked: Vec<&Value> = lines.iter().map(|line| &line["asked"]).collect();
+    assert_eq!(asked, ["GET /nowhere", "DELETE /v1/models"]);
+}
