@@ -5,6 +5,7 @@
 //! what it says; `gateway.rs` decides in which order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::IF_NONE_MATCH;
@@ -23,6 +24,9 @@ use crate::gateway::relay::head::{Common, Provenance};
 use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::snapshot::Snapshot;
 use crate::sys;
+
+/// How long the image store may take.
+const IMAGE_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a request did not come to an answer.
 pub(super) enum Unanswered {
@@ -109,13 +113,18 @@ impl Visit<'_> {
     }
 
     pub(super) async fn image(&mut self, images: &ImageStore, id: &str) -> Result<(), Unanswered> {
-        let stored = images
-            .read(id, self.record.began_wall())
-            .await
-            .map_err(|error| {
+        let read = images.read(id, self.record.began_wall());
+        let stored = match tokio::time::timeout(IMAGE_READ_TIMEOUT, read).await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(error)) => {
                 tracing::error!(%error, "image not read");
-                Refusal::Internal
-            })?;
+                return Err(Refusal::Internal.into());
+            }
+            Err(_) => {
+                tracing::error!(id, "image not read within {IMAGE_READ_TIMEOUT:?}");
+                return Err(Refusal::Internal.into());
+            }
+        };
         let image = stored.ok_or(Refusal::UnknownImage)?;
         let asked = self.session.get_header(IF_NONE_MATCH);
         let known = asked.is_some_and(|tags| lists_tag(tags.as_bytes(), &image.etag));
