@@ -56,7 +56,14 @@ pub(in crate::gateway::inspect) fn read(bytes: &[u8]) -> Blocks {
         // All bits below the closing quote, or all.
         let inside = quotes.wrapping_sub(1) & !quotes;
         let targets = targets & inside;
-        if masks.controls & inside != 0 || !escapes_are_valid(bytes, at, targets) {
+        // Nearly all escapes are of two bytes; how many differs from block to block, and a
+        // loop over them would be guessed wrong each time.
+        let others = if targets == 0 {
+            0
+        } else {
+            targets & !(masks.quotes | masks.backslashes | letters(block))
+        };
+        if masks.controls & inside != 0 || !escapes_are_valid(bytes, at, others) {
             return Blocks::Doubt;
         }
         escaped |= masks.backslashes & inside != 0;
@@ -80,6 +87,19 @@ fn escape_targets(backslashes: u64, carried: u64) -> (u64, u64) {
     let (even_runs, overflow) = odd_starts.overflowing_add(backslashes);
     let targets = (EVEN ^ (even_runs << 1)) & follows;
     (targets, u64::from(overflow))
+}
+
+/// Which bytes are a letter or a stroke that makes an escape of two bytes.
+fn letters(block: &[u8; BLOCK]) -> u64 {
+    let (quarters, _) = block.as_chunks::<16>();
+    let mut mask = 0;
+    for (quarter, sixteen) in quarters.iter().enumerate() {
+        let bytes = u8x16::new(*sixteen);
+        let is = |letter| bytes.simd_eq(u8x16::splat(letter));
+        let any = is(b'n') | is(b'/') | is(b'b') | is(b'f') | is(b'r') | is(b't');
+        mask |= u64::from(any.to_bitmask()) << (quarter * 16);
+    }
+    mask
 }
 
 /// Whether each of these bytes may follow a backslash, with four digits behind a `u`.
@@ -219,6 +239,7 @@ mod tests {
             prop_assert_eq!(masks.quotes, mask(|byte| byte == b'"'));
             prop_assert_eq!(masks.backslashes, mask(|byte| byte == b'\\'));
             prop_assert_eq!(masks.controls, mask(|byte| byte < 0x20));
+            prop_assert_eq!(letters(&block), mask(|byte| b"n/bfrt".contains(&byte)));
         }
     }
 }
