@@ -55,7 +55,6 @@ use images::ImageStore;
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
-use relay::departure::Departure;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
 
@@ -139,21 +138,13 @@ impl Gateway {
     ) {
         let mut record = RequestRecord::begin(sys::now(), self.next_id(), ClientId::new(peer));
         record.endpoint = "malformed";
+        let snapshot = self.snapshot.load_full();
         let common = Common {
             id: record.id.clone(),
-            origin: door::AllowOrigin::Any,
+            origin: snapshot.rules.allow_unknown_origin(),
             chunks: true,
         };
-        let snapshot = self.snapshot.load_full();
-        let mut visit = Visit {
-            session,
-            snapshot,
-            common,
-            record,
-            head_sent: false,
-            orderly: false,
-            departure: Departure::default(),
-        };
+        let mut visit = Visit::new(session, snapshot, common, record);
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit
             .record
@@ -232,15 +223,7 @@ impl Gateway {
             chunks: head.version != http::Version::HTTP_10,
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
-        Visit {
-            session,
-            snapshot,
-            common,
-            record,
-            head_sent: false,
-            orderly: false,
-            departure: Departure::default(),
-        }
+        Visit::new(session, snapshot, common, record)
     }
 
     fn next_id(&self) -> RequestId {

@@ -104,6 +104,16 @@ impl Rules {
         }
     }
 
+    /// Which origins the answer may tell where the head could not be read.
+    #[must_use]
+    pub fn allow_unknown_origin(&self) -> AllowOrigin {
+        if self.origins.is_empty() {
+            AllowOrigin::Any
+        } else {
+            AllowOrigin::Foreign
+        }
+    }
+
     fn lists(&self, origin: &HeaderValue) -> bool {
         let listed = |known: &String| known.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
         self.origins.iter().any(listed)

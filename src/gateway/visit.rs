@@ -56,7 +56,25 @@ pub(super) struct Visit<'a> {
     pub(super) departure: Departure,
 }
 
-impl Visit<'_> {
+impl<'a> Visit<'a> {
+    /// A request of which nothing is known yet but its head.
+    pub(super) fn new(
+        session: &'a mut ServerSession,
+        snapshot: Arc<Snapshot>,
+        common: Common,
+        record: RequestRecord,
+    ) -> Self {
+        Self {
+            session,
+            snapshot,
+            common,
+            record,
+            head_sent: false,
+            orderly: false,
+            departure: Departure::default(),
+        }
+    }
+
     /// What was called, where the head may come in.
     pub(super) fn enter(&mut self) -> Result<Endpoint, Refusal> {
         let raw = raw_head(self.session);

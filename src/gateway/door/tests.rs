@@ -329,6 +329,9 @@ fn origins_are_any_or_the_listed() {
         AllowOrigin::Foreign
     );
     assert_eq!(listed.allow_origin(&with("null")), AllowOrigin::Foreign);
+    // A head that cannot be read names no origin that is listed.
+    assert_eq!(rules().allow_unknown_origin(), AllowOrigin::Any);
+    assert_eq!(listed.allow_unknown_origin(), AllowOrigin::Foreign);
 }
 
 #[test]
