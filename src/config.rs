@@ -11,6 +11,12 @@ pub mod read;
 /// The configuration as serde sees the file.
 mod file;
 
+/// `[limits]` and `[attempts]`.
+pub mod bounds;
+
+/// How targets are chosen, spared and looked after.
+pub mod policy;
+
 /// How each kind of text in it is read and written.
 mod notation;
 
@@ -37,6 +43,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::bounds::{Attempts, Limits};
+use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
 use crate::names::{ModelId, PoolName, Secret};
 
@@ -79,6 +87,19 @@ pub fn redacted(config: &Config) -> serde_json::Value {
     redact::redacted(config)
 }
 
+/// A configuration with these tables, one pool, `p`, and one model, `m`, for unit tests.
+#[cfg(test)]
+pub(crate) fn example(tables: &str) -> Config {
+    const TAIL: &str = "\n[[pools]]\nname = \"p\"\ntargets = [{ url = \"http://127.0.0.1:1\" }]\n[[models]]\nid = \"m\"\npools = [\"p\"]\n";
+    let text = format!("{tables}{TAIL}");
+    let source = Source {
+        name: "example.toml",
+        text: &text,
+    };
+    let nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    load(source, &|_| None, &nothing).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
 /// A whole, checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -88,6 +109,10 @@ pub struct Config {
     pub limits: Limits,
     /// How often a request is tried.
     pub attempts: Attempts,
+    /// How names of targets are looked up.
+    pub dns: Dns,
+    /// When the file is read again.
+    pub reload: Reload,
     /// Where generated images are kept.
     pub images: Images,
     /// Which web pages may call.
@@ -122,6 +147,16 @@ pub struct Server {
     pub public_url: Option<String>,
     /// Hosts that may be asked for, lower case, without port; empty: any.
     pub allowed_hosts: Vec<String>,
+    /// How long requests are still accepted after the signal to stop.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take to end after that.
+    pub drain_timeout: Duration,
+    /// Folder of the socket over which a new process takes over.
+    pub run_dir: PathBuf,
+    /// Whether answers tell the configuration's version.
+    pub config_header: bool,
+    /// Whether the process is ready only while at least one pool can be used.
+    pub ready_needs_pool: bool,
 }
 
 /// `[server.tls]`
@@ -133,46 +168,6 @@ pub struct Tls {
     pub cert: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
-}
-
-/// `[limits]`
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// From accept to the end of the first request head.
-    pub head_timeout: Duration,
-    /// How long an idle connection waits for its next request.
-    pub keep_alive: Duration,
-    /// Idle time and the next head together.
-    pub next_head_timeout: Duration,
-    /// Requests on one connection before it is closed.
-    pub requests_per_connection: u32,
-    /// Bytes of a request line.
-    pub request_line_bytes_max: usize,
-    /// Bytes of a request head.
-    pub head_bytes_max: usize,
-    /// Fields of a request head.
-    pub head_fields_max: usize,
-    /// Bytes of a request body.
-    pub body_bytes_max: usize,
-    /// From the end of the head to the first byte of the body.
-    pub body_first_byte_timeout: Duration,
-    /// Bytes a second a body must arrive with, averaged over ten seconds.
-    pub body_rate_min: usize,
-    /// Nesting of a JSON body.
-    pub json_depth_max: usize,
-    /// Keys of one object of a JSON body.
-    pub json_keys_max: usize,
-    /// How long a client may take nothing of an answer before it is reset.
-    pub write_stall: Duration,
-}
-
-/// `[attempts]`
-#[derive(Debug, Clone)]
-pub struct Attempts {
-    /// Attempts of one request over all pools.
-    pub max: usize,
-    /// Attempts of one request inside one pool.
-    pub per_pool_max: usize,
 }
 
 /// `[images]`
@@ -241,6 +236,18 @@ pub struct Pool {
     pub ca: Option<PathBuf>,
     /// Which versions of HTTP are spoken.
     pub http: HttpVersion,
+    /// How the next target is chosen.
+    pub balance: Balance,
+    /// How long a target that comes back gets less than its share.
+    pub slow_start: Duration,
+    /// When a target rests.
+    pub ejection: Ejection,
+    /// How much is asked at once.
+    pub concurrency: Concurrency,
+    /// Asking a second target where the first is slow.
+    pub hedging: Hedging,
+    /// How targets are looked after where no request does.
+    pub check: Option<Check>,
     /// Deadlines, the defaults of `[timeouts]` already filled in.
     pub timeouts: Timeouts,
 }
@@ -315,6 +322,12 @@ pub struct Model {
     pub aliases: Vec<String>,
     /// In order of preference; at least one.
     pub pools: Vec<ModelPool>,
+    /// Names of models that answer where none of its pools can. Each is routed.
+    pub fallbacks: Vec<String>,
+    /// Names of models that answer where the request is too long for it.
+    pub context_fallbacks: Vec<String>,
+    /// Names of models that answer where an upstream's policy refuses what was asked.
+    pub policy_fallbacks: Vec<String>,
     /// Text or image.
     pub modality: Modality,
     /// Who made it, for `/models`; the pool's name where the file is silent.

@@ -18,7 +18,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::{Error, ErrorType};
 use tokio::io::AsyncWriteExt;
 
-use crate::config::Limits;
+use crate::config::bounds::Limits;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 

@@ -3,28 +3,31 @@
 //! Here nothing can go wrong any more: defaults are filled in and names become
 //! indices. The only way to reach this is through a check without findings.
 
-use std::num::NonZeroUsize;
+/// `[server]`, `[reload]` and `[limits]`.
+mod server;
+/// `[[pools]]` and what holds for all of them.
+mod upstreams;
 
 use super::file::{self, File};
+use super::notation::name::ModelAlias;
 use super::notation::{Length, Written};
 use super::{
-    ApiKey, Attempts, Config, Cors, Dialect, HttpVersion, Images, Limits, Log, LogFormat,
-    LogTarget, Modality, Model, ModelPool, Pool, Server, Target, Timeouts, TimeoutsOverride, Tls,
+    ApiKey, Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, ModelPool,
+    TimeoutsOverride,
 };
-use crate::names::{ModelId, PoolName};
+use crate::names::ModelId;
 
 /// Makes the runtime configuration; `api_keys` stand in the order of the file's pools.
 pub(super) fn build(file: File, api_keys: Vec<ApiKey>, text: &str) -> Config {
-    let defaults = timeouts(&file.timeouts);
+    let defaults = upstreams::timeouts(&file.timeouts);
     let names: Vec<String> = file.pools.iter().map(|pool| pool.name.0.clone()).collect();
     let pools = file.pools.into_iter().zip(api_keys);
     Config {
-        server: server(file.server),
-        limits: limits(&file.limits),
-        attempts: Attempts {
-            max: file.attempts.max,
-            per_pool_max: file.attempts.per_pool_max.min(file.attempts.max),
-        },
+        server: server::server(file.server),
+        limits: server::limits(&file.limits),
+        attempts: upstreams::attempts(file.attempts),
+        dns: upstreams::dns(file.dns),
+        reload: server::reload(&file.reload),
         images: Images {
             store: file.images.store.0,
             store_bytes_max: file.images.store_bytes_max.0,
@@ -41,7 +44,7 @@ pub(super) fn build(file: File, api_keys: Vec<ApiKey>, text: &str) -> Config {
         },
         log: log(file.log),
         pools: pools
-            .map(|(entry, api_key)| pool(entry, api_key, defaults))
+            .map(|(entry, api_key)| upstreams::pool(entry, api_key, defaults))
             .collect(),
         models: file
             .models
@@ -56,57 +59,6 @@ pub(super) fn build(file: File, api_keys: Vec<ApiKey>, text: &str) -> Config {
     }
 }
 
-fn server(file: file::Server) -> Server {
-    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    Server {
-        listen: file.listen.into_iter().map(|address| address.0).collect(),
-        tls: file.tls.map(|tls| Tls {
-            listen: tls.listen.into_iter().map(|address| address.0).collect(),
-            cert: tls.cert.file.0,
-            key: tls.key.file.0,
-        }),
-        admin: file.admin.0,
-        admin_public: file.admin_public,
-        threads: if file.threads == 0 {
-            cores()
-        } else {
-            file.threads
-        },
-        public_url: file.public_url.map(|url| url.0),
-        allowed_hosts: file.allowed_hosts.into_iter().map(|host| host.0).collect(),
-    }
-}
-
-fn limits(file: &file::Limits) -> Limits {
-    Limits {
-        head_timeout: file.head_timeout.0,
-        keep_alive: file.keep_alive.0,
-        next_head_timeout: file.next_head_timeout.0,
-        requests_per_connection: file.requests_per_connection,
-        request_line_bytes_max: bytes(file.request_line_bytes_max.0),
-        head_bytes_max: bytes(file.head_bytes_max.0),
-        head_fields_max: file.head_fields_max,
-        body_bytes_max: bytes(file.body_bytes_max.0),
-        body_first_byte_timeout: file.body_first_byte_timeout.0,
-        body_rate_min: bytes(file.body_rate_min.0),
-        json_depth_max: file.json_depth_max,
-        json_keys_max: file.json_keys_max,
-        write_stall: file.write_stall.0,
-    }
-}
-
-fn timeouts(file: &file::Timeouts) -> Timeouts {
-    Timeouts {
-        connect: file.connect.0,
-        first_event: file.first_event.0,
-        answer: file.answer.0,
-        event_gap: file.event_gap.0,
-        stream: file.stream.0,
-        request: file.request.0,
-        idle: file.idle.0,
-    }
-}
-
 fn log(file: file::Log) -> Log {
     Log {
         requests: match file.requests {
@@ -118,42 +70,6 @@ fn log(file: file::Log) -> Log {
             file::LogFormat::Auto => LogFormat::Auto,
             file::LogFormat::Json => LogFormat::Json,
             file::LogFormat::Text => LogFormat::Text,
-        },
-    }
-}
-
-fn pool(file: file::pool::Pool, api_key: ApiKey, defaults: Timeouts) -> Pool {
-    let own = file.timeouts;
-    let or = |own: Option<Written<Length>>, default| own.map_or(default, |length| length.0);
-    Pool {
-        name: PoolName::new(&file.name.0),
-        dialect: match file.dialect {
-            file::pool::Dialect::OpenAi => Dialect::OpenAi,
-            file::pool::Dialect::Images => Dialect::Images,
-        },
-        targets: file
-            .targets
-            .into_iter()
-            .map(|target| Target {
-                url: target.url.0,
-                weight: target.weight,
-            })
-            .collect(),
-        api_key,
-        ca: file.ca.map(|ca| ca.file.0),
-        http: match file.http {
-            file::pool::HttpVersion::Auto => HttpVersion::Auto,
-            file::pool::HttpVersion::Http1 => HttpVersion::Http1,
-            file::pool::HttpVersion::Http2 => HttpVersion::Http2,
-        },
-        timeouts: Timeouts {
-            connect: or(own.connect, defaults.connect),
-            first_event: or(own.first_event, defaults.first_event),
-            answer: or(own.answer, defaults.answer),
-            event_gap: or(own.event_gap, defaults.event_gap),
-            stream: or(own.stream, defaults.stream),
-            request: or(own.request, defaults.request),
-            idle: or(own.idle, defaults.idle),
         },
     }
 }
@@ -179,8 +95,11 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
     Model {
         id: ModelId::new(&file.id.0),
         is_pattern: file.id.0.ends_with('*'),
-        aliases: file.aliases.into_iter().map(|alias| alias.0).collect(),
+        aliases: names(file.aliases),
         pools,
+        fallbacks: names(file.fallbacks),
+        context_fallbacks: names(file.context_fallbacks),
+        policy_fallbacks: names(file.policy_fallbacks),
         modality: match file.modality {
             file::model::Modality::Text => Modality::Text,
             file::model::Modality::Image => Modality::Image,
@@ -202,7 +121,16 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
     }
 }
 
+fn names(file: Vec<Written<ModelAlias>>) -> Vec<String> {
+    file.into_iter().map(|name| name.0).collect()
+}
+
 /// A size as this machine counts; on a machine of 32 bits a larger one is no bound.
 fn bytes(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// A number of things as this machine counts.
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -13,6 +13,9 @@ mod node;
 /// Keys, types and texts: what the schema says.
 mod structure;
 
+/// What pools take from tables at the top.
+mod inherit;
+
 /// Listeners that get in each other's way.
 mod server;
 
@@ -63,9 +66,10 @@ pub(super) fn check(
     findings.none_or_all()?;
 
     let whole_file = 0..source.text.len();
-    let document = Spanned::new(whole_file, DeValue::Table(table.into_inner()));
+    let mut document = Spanned::new(whole_file, DeValue::Table(table.into_inner()));
+    structure::check(&Node::root(&document), &mut findings);
+    inherit::inherit(&mut document);
     let root = Node::root(&document);
-    structure::check(&root, &mut findings);
     server::check(&root, outside, &mut findings);
     limits::check(&root, &mut findings);
     let api_keys = pools::check(&root, outside, &mut findings);

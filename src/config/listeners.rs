@@ -84,9 +84,7 @@ mod tests {
             tls: None,
             admin: admin.parse().unwrap(),
             admin_public,
-            threads: 1,
-            public_url: None,
-            allowed_hosts: Vec::new(),
+            ..crate::config::example("").server
         };
         check(&server).err().map(|error| error.to_string())
     }

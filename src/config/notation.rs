@@ -19,7 +19,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use self::name::{File, ModelAlias, ModelPattern, PoolLabel, Variable, Words};
-use self::place::{Host, Origin, PublicUrl, Store, TargetUrl};
+use self::place::{Host, Origin, Path, PublicUrl, Store, TargetUrl};
 use super::units;
 
 /// One kind of text.
@@ -50,12 +50,13 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
     fn of<K: Notation>(text: &str) -> Result<(), String> {
         K::read(text).map(|_| ())
     }
-    let readers: [(&str, Reader); 15] = [
+    let readers: [(&str, Reader); 16] = [
         (Length::FORMAT, of::<Length>),
         (Size::FORMAT, of::<Size>),
         (Address::FORMAT, of::<Address>),
         (TargetUrl::FORMAT, of::<TargetUrl>),
         (PublicUrl::FORMAT, of::<PublicUrl>),
+        (Path::FORMAT, of::<Path>),
         (Host::FORMAT, of::<Host>),
         (Origin::FORMAT, of::<Origin>),
         (Store::FORMAT, of::<Store>),

@@ -8,10 +8,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// Pools.
+mod pool;
+
+use super::bounds::{Attempts, Limits};
+use super::policy::{Dns, Reload};
 use super::units::{duration_text, size_text};
 use super::{
-    ApiKey, Attempts, Config, Cors, Dialect, HttpVersion, Images, Limits, Log, LogFormat,
-    LogTarget, Modality, Model, Pool, Server, Target, Timeouts, TimeoutsOverride, Tls,
+    Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, Pool, Server,
+    TimeoutsOverride, Tls,
 };
 
 /// The whole configuration as JSON.
@@ -20,6 +25,8 @@ pub(super) fn redacted(config: &Config) -> Value {
         server,
         limits,
         attempts,
+        dns,
+        reload,
         images,
         cors,
         log,
@@ -27,17 +34,18 @@ pub(super) fn redacted(config: &Config) -> Value {
         models,
         version,
     } = config;
-    let Attempts { max, per_pool_max } = attempts;
     let Cors { origins } = cors;
     json!({
         "version": version,
         "server": self::server(server),
         "limits": self::limits(limits),
-        "attempts": { "max": max, "per_pool_max": per_pool_max },
+        "attempts": self::attempts(attempts),
+        "dns": self::dns(dns),
+        "reload": self::reload(reload),
         "images": self::images(images),
         "cors": { "origins": origins },
         "log": self::log(log),
-        "pools": pools.iter().map(pool).collect::<Vec<_>>(),
+        "pools": pools.iter().map(pool::pool).collect::<Vec<_>>(),
         "models": models.iter().map(|entry| model(entry, pools)).collect::<Vec<_>>(),
     })
 }
@@ -51,6 +59,11 @@ fn server(server: &Server) -> Value {
         threads,
         public_url,
         allowed_hosts,
+        drain_delay,
+        drain_timeout,
+        run_dir,
+        config_header,
+        ready_needs_pool,
     } = server;
     let tls = tls.as_ref().map(|Tls { listen, cert, key }| {
         json!({ "listen": listen, "cert": { "file": cert }, "key": { "file": key } })
@@ -63,6 +76,11 @@ fn server(server: &Server) -> Value {
         "threads": threads,
         "public_url": public_url,
         "allowed_hosts": allowed_hosts,
+        "drain_delay": duration_text(*drain_delay),
+        "drain_timeout": duration_text(*drain_timeout),
+        "run_dir": run_dir,
+        "config_header": config_header,
+        "ready_needs_pool": ready_needs_pool,
     })
 }
 
@@ -80,6 +98,16 @@ fn limits(limits: &Limits) -> Value {
         body_rate_min,
         json_depth_max,
         json_keys_max,
+        connections_max,
+        connections_per_address_max,
+        connections_per_v6_56_max,
+        connections_per_v6_48_max,
+        h2_streams_max,
+        h2_header_list_bytes_max,
+        h2_idle,
+        in_flight_max,
+        in_flight_per_client_max,
+        bodies_bytes_max,
         write_stall,
     } = limits;
     json!({
@@ -95,7 +123,66 @@ fn limits(limits: &Limits) -> Value {
         "body_rate_min": size_text(*body_rate_min as u64),
         "json_depth_max": json_depth_max,
         "json_keys_max": json_keys_max,
+        "connections_max": connections_max,
+        "connections_per_address_max": connections_per_address_max,
+        "connections_per_v6_56_max": connections_per_v6_56_max,
+        "connections_per_v6_48_max": connections_per_v6_48_max,
+        "h2_streams_max": h2_streams_max,
+        "h2_header_list_bytes_max": size_text(*h2_header_list_bytes_max as u64),
+        "h2_idle": duration_text(*h2_idle),
+        "in_flight_max": in_flight_max,
+        "in_flight_per_client_max": in_flight_per_client_max,
+        "bodies_bytes_max": size_text(*bodies_bytes_max as u64),
         "write_stall": duration_text(*write_stall),
+    })
+}
+
+fn attempts(attempts: &Attempts) -> Value {
+    let Attempts {
+        max,
+        per_pool_max,
+        final_statuses,
+        backoff,
+        backoff_max,
+        budget_percent,
+        budget_per_second,
+        comment_after,
+    } = attempts;
+    json!({
+        "max": max,
+        "per_pool_max": per_pool_max,
+        "final_statuses": final_statuses,
+        "backoff": duration_text(*backoff),
+        "backoff_max": duration_text(*backoff_max),
+        "budget_percent": budget_percent,
+        "budget_per_second": budget_per_second,
+        "comment_after": duration_text(*comment_after),
+    })
+}
+
+fn dns(dns: &Dns) -> Value {
+    let Dns {
+        servers,
+        ttl_min,
+        ttl_max,
+    } = dns;
+    json!({
+        "servers": servers,
+        "ttl_min": duration_text(*ttl_min),
+        "ttl_max": duration_text(*ttl_max),
+    })
+}
+
+fn reload(reload: &Reload) -> Value {
+    let Reload {
+        watch,
+        debounce,
+        poll,
+    } = reload;
+    json!({
+        "watch": watch,
+        "debounce": duration_text(*debounce),
+        "poll": duration_text(*poll),
     })
 }
 
@@ -130,73 +217,15 @@ fn log(log: &Log) -> Value {
     })
 }
 
-fn pool(pool: &Pool) -> Value {
-    let Pool {
-        name,
-        dialect,
-        targets,
-        api_key,
-        ca,
-        http,
-        timeouts,
-    } = pool;
-    let target = |Target { url, weight }: &Target| json!({ "url": url.as_str(), "weight": weight });
-    json!({
-        "name": name.as_str(),
-        "dialect": match dialect {
-            Dialect::OpenAi => "openai",
-            Dialect::Images => "images",
-        },
-        "targets": targets.iter().map(target).collect::<Vec<_>>(),
-        "api_key": self::api_key(api_key),
-        "ca": ca.as_ref().map(|path| json!({ "file": path })),
-        "http": match http {
-            HttpVersion::Auto => "auto",
-            HttpVersion::Http1 => "1.1",
-            HttpVersion::Http2 => "2",
-        },
-        "timeouts": self::timeouts(timeouts),
-    })
-}
-
-fn api_key(api_key: &ApiKey) -> Value {
-    match api_key {
-        ApiKey::None => Value::Null,
-        ApiKey::Known(_) => json!("***"),
-        ApiKey::Missing(place) => match place.strip_prefix("environment variable ") {
-            Some(name) => json!(format!("missing: ${name}")),
-            None => json!(format!("missing: {place}")),
-        },
-    }
-}
-
-fn timeouts(timeouts: &Timeouts) -> Value {
-    let Timeouts {
-        connect,
-        first_event,
-        answer,
-        event_gap,
-        stream,
-        request,
-        idle,
-    } = *timeouts;
-    json!({
-        "connect": duration_text(connect),
-        "first_event": duration_text(first_event),
-        "answer": duration_text(answer),
-        "event_gap": duration_text(event_gap),
-        "stream": duration_text(stream),
-        "request": duration_text(request),
-        "idle": duration_text(idle),
-    })
-}
-
 fn model(model: &Model, pools: &[Pool]) -> Value {
     let Model {
         id,
         is_pattern,
         aliases,
         pools: references,
+        fallbacks,
+        context_fallbacks,
+        policy_fallbacks,
         modality,
         owned_by,
         created,
@@ -220,6 +249,9 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         "is_pattern": is_pattern,
         "aliases": aliases,
         "pools": references.iter().map(reference).collect::<Vec<_>>(),
+        "fallbacks": fallbacks,
+        "context_fallbacks": context_fallbacks,
+        "policy_fallbacks": policy_fallbacks,
         "modality": match modality {
             Modality::Text => "text",
             Modality::Image => "image",

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use pingora_core::protocols::http::ServerSession;
 use thiserror::Error;
 
-use crate::config::Limits;
+use crate::config::bounds::Limits;
 use crate::gateway::door::Framing;
 
 /// Over how long the floor of the rate is averaged.

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::config::Attempts;
+use crate::config::bounds::Attempts;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;

@@ -97,12 +97,8 @@ fn json(value: &impl Serialize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::config::{
-        Attempts, Cors, Images, Limits, Log, LogFormat, LogTarget, Server, TimeoutsOverride,
-    };
+    use crate::config::TimeoutsOverride;
     use crate::names::ModelId;
 
     fn model(id: &str, aliases: &[&str], modality: Modality) -> Model {
@@ -111,6 +107,9 @@ mod tests {
             is_pattern: id.ends_with('*'),
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
             pools: Vec::new(),
+            fallbacks: Vec::new(),
+            context_fallbacks: Vec::new(),
+            policy_fallbacks: Vec::new(),
             modality,
             owned_by: "a \"lab\"".to_owned(),
             created: 1_700_000_000,
@@ -120,53 +119,9 @@ mod tests {
 
     /// A configuration in which only the models matter.
     fn config(models: Vec<Model>) -> Config {
-        let some_time = Duration::from_secs(1);
-        let address = "127.0.0.1:0".parse().unwrap();
         Config {
-            server: Server {
-                listen: vec![address],
-                tls: None,
-                admin: address,
-                admin_public: false,
-                threads: 1,
-                public_url: None,
-                allowed_hosts: Vec::new(),
-            },
-            limits: Limits {
-                head_timeout: some_time,
-                keep_alive: some_time,
-                next_head_timeout: some_time,
-                requests_per_connection: 1,
-                request_line_bytes_max: 1,
-                head_bytes_max: 1,
-                head_fields_max: 1,
-                body_bytes_max: 1,
-                body_first_byte_timeout: some_time,
-                body_rate_min: 1,
-                json_depth_max: 1,
-                json_keys_max: 1,
-                write_stall: some_time,
-            },
-            attempts: Attempts {
-                max: 1,
-                per_pool_max: 1,
-            },
-            images: Images {
-                store: String::new(),
-                store_bytes_max: 1,
-                image_bytes_max: 1,
-                age_max: some_time,
-            },
-            cors: Cors {
-                origins: Vec::new(),
-            },
-            log: Log {
-                requests: LogTarget::Off,
-                format: LogFormat::Auto,
-            },
-            pools: Vec::new(),
             models,
-            version: String::new(),
+            ..crate::config::example("")
         }
     }
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use super::Findings;
 use super::node::Node;
-use crate::config::file::{Attempts, Images, Limits, Timeouts};
+use crate::config::file::Images;
+use crate::config::file::limits::Limits;
+use crate::config::file::server::Reload;
+use crate::config::file::upstreams::{Attempts, Dns, Ejection, Timeouts};
 use crate::config::notation::{Length, Size};
 use crate::config::units;
 
@@ -18,6 +21,10 @@ pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
     }
     if let Some(attempts) = root.get("attempts") {
         attempts_in_a_pool(&attempts, findings);
+    }
+    spans(root, findings);
+    for pool in root.items_of("pools") {
+        spans_of_a_pool(&pool, findings);
     }
     if let Some(images) = root.get("images") {
         let default = Images::default();
@@ -52,6 +59,76 @@ fn attempts_in_a_pool(attempts: &Node<'_, '_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// Lengths of time outside of `[timeouts]` of which one must not outlast the other.
+fn spans(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let (attempts, dns, reload) = (Attempts::default(), Dns::default(), Reload::default());
+    let pairs = [
+        (
+            "attempts",
+            "backoff",
+            attempts.backoff.0,
+            "backoff_max",
+            attempts.backoff_max.0,
+        ),
+        ("dns", "ttl_min", dns.ttl_min.0, "ttl_max", dns.ttl_max.0),
+        (
+            "reload",
+            "debounce",
+            reload.debounce.0,
+            "poll",
+            reload.poll.0,
+        ),
+    ];
+    for (table, short, short_default, long, long_default) in pairs {
+        if let Some(table) = root.get(table) {
+            ordered(
+                &table,
+                (short, short_default),
+                (long, long_default),
+                findings,
+            );
+        }
+    }
+}
+
+/// The same inside one pool, whose tables hold what it inherits, too.
+fn spans_of_a_pool(pool: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    if let Some(ejection) = pool.get("ejection") {
+        let default = Ejection::default();
+        let times = (("time", default.time.0), ("time_max", default.time_max.0));
+        ordered(&ejection, times.0, times.1, findings);
+    }
+    if let Some(check) = pool.get("check") {
+        let (timeout, interval) = (Duration::from_secs(2), Duration::from_secs(10));
+        ordered(
+            &check,
+            ("timeout", timeout),
+            ("interval", interval),
+            findings,
+        );
+    }
+    if let Some(hash_by) = pool.get("hash_by")
+        && pool.text_of("balance") != Some("hash")
+    {
+        findings.add(
+            &hash_by,
+            "is read with balance = \"hash\" only; add that or leave this out",
+        );
+    }
+}
+
+/// Tells where the first length is written or meant longer than the second.
+fn ordered(
+    table: &Node<'_, '_>,
+    (short_key, short_default): (&str, Duration),
+    (long_key, long_default): (&str, Duration),
+    findings: &mut Findings<'_>,
+) {
+    let short = length(table, short_key, short_default);
+    let long = length(table, long_key, long_default);
+    not_longer(table, (short_key, short), (long_key, long), findings);
+}
+
 /// An image is held in memory while it is stored.
 const IMAGE_BYTES_CEILING: u64 = 1 << 30;
 
@@ -77,14 +154,50 @@ fn bounds_of_a_head(limits: &Node<'_, '_>, findings: &mut Findings<'_>) {
         ("head_bytes_max", head),
         findings,
     );
-    let idle = length(limits, "keep_alive", default.keep_alive.0);
-    let next = length(limits, "next_head_timeout", default.next_head_timeout.0);
-    not_longer(
+    at_most(
         limits,
-        ("keep_alive", idle),
-        ("next_head_timeout", next),
+        "h2_header_list_bytes_max",
+        HEAD_BYTES_CEILING,
         findings,
     );
+    let one = size(limits, "body_bytes_max", default.body_bytes_max.0);
+    let all = size(limits, "bodies_bytes_max", default.bodies_bytes_max.0);
+    not_larger(
+        limits,
+        ("body_bytes_max", one),
+        ("bodies_bytes_max", all),
+        findings,
+    );
+    ordered(
+        limits,
+        ("keep_alive", default.keep_alive.0),
+        ("next_head_timeout", default.next_head_timeout.0),
+        findings,
+    );
+    clients_in_flight(limits, findings);
+}
+
+fn clients_in_flight(limits: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let default = Limits::default();
+    let number = |key, default: u32| {
+        limits
+            .get(key)
+            .map_or(Some(default.into()), |node| node.whole())
+    };
+    let one = number("in_flight_per_client_max", default.in_flight_per_client_max);
+    let all = number("in_flight_max", default.in_flight_max);
+    if let Some((one, all)) = one.zip(all).filter(|(one, all)| one > all) {
+        let message = format!(
+            "in_flight_per_client_max must not be more than in_flight_max, and {one} is more than {all}"
+        );
+        at_written(
+            limits,
+            "in_flight_per_client_max",
+            "in_flight_max",
+            message,
+            findings,
+        );
+    }
 }
 
 /// `[timeouts]`, then each pool's over it, then each model's over its first pool's.

@@ -28,6 +28,96 @@ pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
         }
         pools_can_answer(model, pools.as_deref(), findings);
     }
+    let known = Known::of(&models);
+    for model in &models {
+        for list in ["fallbacks", "context_fallbacks", "policy_fallbacks"] {
+            fallbacks_can_answer(model, list, &known, findings);
+        }
+    }
+}
+
+/// Names that are routed, each with what its model makes.
+struct Known<'a> {
+    exact: HashMap<&'a str, &'a str>,
+    prefixes: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Known<'a> {
+    fn of(models: &[Node<'a, '_>]) -> Self {
+        let mut known = Self {
+            exact: HashMap::new(),
+            prefixes: Vec::new(),
+        };
+        for model in models {
+            let modality = model.text_of("modality").unwrap_or("text");
+            for name in model.get("id").into_iter().chain(model.items_of("aliases")) {
+                let Some(text) = name.text() else { continue };
+                match text.strip_suffix('*') {
+                    Some(prefix) => known.prefixes.push((prefix, modality)),
+                    None => {
+                        known.exact.insert(text, modality);
+                    }
+                }
+            }
+        }
+        known
+    }
+
+    fn modality(&self, name: &str) -> Option<&'a str> {
+        let fits = |(prefix, _): &&(&str, &str)| name.starts_with(prefix);
+        let exact = self.exact.get(name).copied();
+        exact.or_else(|| {
+            self.prefixes
+                .iter()
+                .find(fits)
+                .map(|(_, modality)| *modality)
+        })
+    }
+}
+
+fn fallbacks_can_answer(
+    model: &Node<'_, '_>,
+    list: &str,
+    known: &Known<'_>,
+    findings: &mut Findings<'_>,
+) {
+    let modality = model.text_of("modality").unwrap_or("text");
+    let mut seen = Vec::new();
+    for fallback in model.items_of(list) {
+        let Some(name) = fallback.text() else {
+            continue;
+        };
+        if model.text_of("id") == Some(name) {
+            findings.add(&fallback, "is this model itself; name another one");
+        } else if seen.contains(&name) {
+            findings.add(
+                &fallback,
+                format!("names the model {name} a second time; name it once"),
+            );
+        } else {
+            match known.modality(name) {
+                None => {
+                    let names: Vec<&str> = known.exact.keys().copied().collect();
+                    let hint = nearest(name, &names).map_or_else(
+                        || "add it to [[models]] or name one that is there".to_owned(),
+                        |near| format!("did you mean {near}?"),
+                    );
+                    findings.add(
+                        &fallback,
+                        format!("names a model that does not exist; {hint}"),
+                    );
+                }
+                Some(other) if other != modality => findings.add(
+                    &fallback,
+                    format!(
+                        "makes {other}, and this model {modality}; name one that makes the same"
+                    ),
+                ),
+                Some(_) => {}
+            }
+        }
+        seen.push(name);
+    }
 }
 
 /// What a model needs to know of a pool.

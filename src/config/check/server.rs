@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::node::Node;
 use super::{Findings, Outside};
-use crate::config::file;
+use crate::config::file::server::Server;
 use crate::config::listeners::{collide, is_public};
 use crate::config::notation::name::File;
 use crate::config::notation::{Address, Notation};
@@ -24,7 +24,7 @@ pub(super) fn check(root: &Node<'_, '_>, outside: &Outside<'_>, findings: &mut F
 
 /// No two listeners want the same port, and there is at least one for callers.
 fn listeners(server: &Node<'_, '_>, findings: &mut Findings<'_>) {
-    let defaults = file::Server::default();
+    let defaults = Server::default();
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
     if server.get("listen").is_none() {
         taken.extend(

@@ -18,6 +18,15 @@ pub(in crate::config) struct Model {
     /// Pools in order of preference.
     #[schemars(length(min = 1))]
     pub(in crate::config) pools: Vec<PoolRef>,
+    /// Models that answer in its place where none of its pools can.
+    #[serde(default)]
+    pub(in crate::config) fallbacks: Vec<Written<ModelAlias>>,
+    /// Models that answer where the request is too long for it.
+    #[serde(default)]
+    pub(in crate::config) context_fallbacks: Vec<Written<ModelAlias>>,
+    /// Models that answer where an upstream's policy refuses what was asked.
+    #[serde(default)]
+    pub(in crate::config) policy_fallbacks: Vec<Written<ModelAlias>>,
     /// What it makes.
     #[serde(default)]
     pub(in crate::config) modality: Modality,

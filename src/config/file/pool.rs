@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FileRef;
+use super::upstreams::{Concurrency, Ejection, Hedging};
+use super::{FileRef, seconds};
 use crate::config::notation::name::{File as FilePath, PoolLabel, Variable};
-use crate::config::notation::place::TargetUrl;
+use crate::config::notation::place::{Path, TargetUrl};
 use crate::config::notation::{Length, Written};
 
 /// A pool of upstream targets that speak one dialect and share a credential.
@@ -31,6 +32,29 @@ pub(in crate::config) struct Pool {
     /// Which versions of HTTP are spoken.
     #[serde(default)]
     pub(in crate::config) http: HttpVersion,
+    /// How the next target is chosen.
+    #[serde(default)]
+    pub(in crate::config) balance: Balance,
+    /// With `balance = "hash"`: what of a request names its target.
+    #[serde(default)]
+    pub(in crate::config) hash_by: HashBy,
+    /// How long a target that comes back gets less than its share.
+    #[serde(default = "slow_start")]
+    pub(in crate::config) slow_start: Written<Length>,
+    /// When a target rests; what is not said here stands in `[ejection]`.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub(in crate::config) ejection: Ejection,
+    /// How much is asked at once; what is not said here stands in `[concurrency]`.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub(in crate::config) concurrency: Concurrency,
+    /// Asking a second target where the first is slow; what is not said here stands in `[hedging]`.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub(in crate::config) hedging: Hedging,
+    /// How targets are looked after where no request does; unset: not at all.
+    pub(in crate::config) check: Option<Check>,
     /// Deadlines that differ from `[timeouts]`.
     #[serde(default)]
     #[schemars(extend("default" = {}))]
@@ -61,6 +85,58 @@ pub(in crate::config) enum HttpVersion {
     /// HTTP/2 only; over plaintext with prior knowledge.
     #[serde(rename = "2")]
     Http2,
+}
+
+/// How the next target is chosen.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum Balance {
+    /// In turn, by weight.
+    #[default]
+    RoundRobin,
+    /// Of two by chance the one with fewer requests in flight for its weight.
+    LeastRequests,
+    /// Of two by chance the one that answers sooner, for its requests in flight.
+    PeakEwma,
+    /// The same target for the same `hash_by`, as long as it is not overburdened.
+    Hash,
+}
+
+/// What of a request names its target.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum HashBy {
+    /// Who asks.
+    #[default]
+    Client,
+    /// The field `user`; without it as `client`.
+    User,
+    /// The field `prompt_cache_key`; without it as `conversation`.
+    PromptCacheKey,
+    /// How the messages begin, so that an upstream finds them in its own cache.
+    Conversation,
+}
+
+/// How targets are looked after where no request does.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Check {
+    /// Path that must answer with a status below 400, asked with the pool's credential; unset: a connection is enough.
+    pub(in crate::config) path: Option<Written<Path>>,
+    /// How often.
+    #[serde(default = "interval")]
+    pub(in crate::config) interval: Written<Length>,
+    /// How long it may take; at most `interval`.
+    #[serde(default = "timeout")]
+    pub(in crate::config) timeout: Written<Length>,
+    /// Good checks in a row after which a failed target is asked again.
+    #[serde(default = "healthy_after")]
+    #[schemars(range(min = 1, max = 100))]
+    pub(in crate::config) healthy_after: u32,
+    /// Bad checks in a row after which it is not.
+    #[serde(default = "unhealthy_after")]
+    #[schemars(range(min = 1, max = 100))]
+    pub(in crate::config) unhealthy_after: u32,
 }
 
 /// One upstream address.
@@ -114,4 +190,24 @@ pub(in crate::config) struct PoolTimeouts {
 
 fn one() -> u32 {
     1
+}
+
+fn slow_start() -> Written<Length> {
+    seconds(10)
+}
+
+fn interval() -> Written<Length> {
+    seconds(10)
+}
+
+fn timeout() -> Written<Length> {
+    seconds(2)
+}
+
+fn healthy_after() -> u32 {
+    2
+}
+
+fn unhealthy_after() -> u32 {
+    3
 }

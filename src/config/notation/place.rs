@@ -80,6 +80,33 @@ fn base_url(text: &str, example: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// A path at an upstream.
+pub(in crate::config) enum Path {}
+
+impl Notation for Path {
+    type Value = String;
+    const FORMAT: &'static str = "url-path";
+    const EXAMPLE: &'static str = "/health";
+
+    fn read(text: &str) -> Result<String, String> {
+        let plain = text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if plain && text.starts_with('/') {
+            Ok(text.to_owned())
+        } else {
+            Err(format!(
+                "is no path; begin it with a slash and write ASCII only, such as \"{}\"",
+                Self::EXAMPLE
+            ))
+        }
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// A host that may be asked for.
 pub(in crate::config) enum Host {}
 
