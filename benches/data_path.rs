@@ -10,7 +10,7 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use spafe::config::{self, Source};
 use spafe::gateway::inspect::{Bounds, inspect};
-use spafe::gateway::pools::Registry;
+use spafe::gateway::pools::registry::Registry;
 use spafe::gateway::record::metrics::Metrics;
 use spafe::gateway::splice;
 use spafe::snapshot::Snapshot;

@@ -120,15 +120,21 @@ impl Admin {
         let now = sys::instant();
         for pool in &snapshot.pools {
             for target in &pool.targets {
-                let labels = [pool.name.as_str(), target.label.as_str()];
+                let labels = [pool.name.as_str(), &*target.label];
+                let endpoints = target.endpoints();
                 let fit = pool.unusable.is_none()
-                    && target.peer().is_some()
-                    && target.state.health.verdict(now) == Verdict::Fit;
+                    && endpoints
+                        .iter()
+                        .any(|endpoint| endpoint.state.health.verdict(now) == Verdict::Fit);
                 metrics
                     .target_fit
                     .with_label_values(&labels)
                     .set(i64::from(fit));
-                let in_flight = i64::try_from(target.state.in_flight()).unwrap_or(i64::MAX);
+                let in_flight: usize = endpoints
+                    .iter()
+                    .map(|endpoint| endpoint.state.in_flight())
+                    .sum();
+                let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
                 metrics
                     .target_in_flight
                     .with_label_values(&labels)

@@ -25,7 +25,8 @@ use crate::admin;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::images::ImageStore;
-use crate::gateway::pools::{Registry, resolve};
+use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::resolve;
 use crate::gateway::record::metrics::Metrics;
 use crate::ingress::Ingress;
 use crate::snapshot::Snapshot;
@@ -142,11 +143,11 @@ async fn serve(
         .map_err(ServeError::Start)?;
 
     let metrics = Arc::new(Metrics::new());
-    let registry = Registry::default();
+    let registry = Arc::new(Registry::default());
     let images = Arc::new(ImageStore::open(&config.images)?);
     let log = RequestLog::open(&config.log, log_is_terminal).map_err(ServeError::Log)?;
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
-    resolve::spawn(&snapshot.pools);
+    resolve::spawn(&snapshot.pools, &registry);
     tell_limits(&config, &metrics);
     let gateway = Arc::new(Gateway::new(
         snapshot,

@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::gateway::door::Rules;
 use crate::gateway::inspect::Bounds;
 use crate::gateway::models::ModelList;
-use crate::gateway::pools::{Pool, PoolError, Registry};
+use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::{Pool, PoolError};
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::route::Router;
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::config::{Config, Modality};
 use crate::gateway::inspect::image::image_ask;
 use crate::gateway::inspect::{self, Ask};
-use crate::gateway::pools::Registry;
+use crate::gateway::pools::registry::Registry;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::millis;
 use crate::gateway::refusal::Refusal;

@@ -32,8 +32,9 @@ use crate::config::bounds::Attempts;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
-use crate::gateway::pools::Target;
 use crate::gateway::pools::health::Verdict;
+use crate::gateway::pools::target::Endpoint;
+use crate::gateway::pools::{Change, Choice, Lesson};
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::record::{AttemptRecord, RequestId, millis};
 use crate::gateway::refusal::Refusal;
@@ -143,7 +144,7 @@ impl Exchange {
         trail: &mut Trail,
     ) -> Result<Answer, Refusal> {
         let mut failure = None;
-        let mut tried = Vec::new();
+        let mut tried: Vec<(usize, Arc<Endpoint>)> = Vec::new();
         while tried.len() < question.attempts.max {
             let now = sys::instant();
             if now >= question.deadline {
@@ -152,13 +153,13 @@ impl Exchange {
             let Some(next) = next(question, &tried, now) else {
                 break;
             };
-            tried.push((next.number, next.index));
+            tried.push((next.number, Arc::clone(&next.endpoint)));
             let attempt = Attempt {
                 connections: &self.connections,
                 question,
                 images,
                 leg: next.leg,
-                target: next.target,
+                endpoint: &next.endpoint,
                 began: now,
             };
             let leg = next.number;
@@ -183,63 +184,74 @@ struct Next<'a> {
     /// The place of the leg in the plan.
     number: usize,
     leg: &'a Leg,
-    /// The place of the target in the leg's pool.
-    index: usize,
-    target: &'a Target,
+    endpoint: Arc<Endpoint>,
 }
 
-/// The next target: pools in order, in each what the balancer names, and none that was
-/// `tried`, as leg and target. Only where no pool has anyone fit is one asked that rests
-/// after failures, for no answer is worse than a doubtful one.
-fn next<'a>(question: &'a Question, tried: &[(usize, usize)], now: Instant) -> Option<Next<'a>> {
+/// Who is next: pools in order, in each what the balancer names, and none that was
+/// `tried`. Only where no pool has anyone fit is one asked that rests after failures,
+/// for no answer is worse than a doubtful one.
+fn next<'a>(
+    question: &'a Question,
+    tried: &[(usize, Arc<Endpoint>)],
+    now: Instant,
+) -> Option<Next<'a>> {
     let legs = || question.plan.legs.iter().enumerate();
+    let choice = Choice {
+        key: 0,
+        chance: sys::random(),
+    };
     [Verdict::Fit, Verdict::Ejected].iter().find_map(|wanted| {
         legs().find_map(|(number, leg)| {
             let here = tried.iter().filter(|(of, _)| *of == number);
-            if here.clone().count() >= question.attempts.per_pool_max {
+            let here: Vec<Arc<Endpoint>> = here.map(|(_, endpoint)| Arc::clone(endpoint)).collect();
+            if here.len() >= question.attempts.per_pool_max {
                 return None;
             }
-            let was_tried = |index| here.clone().any(|(_, target)| *target == index);
-            let index = leg.pool.pick(was_tried, *wanted, now)?;
-            let target = leg.pool.targets.get(index)?;
+            let endpoint = leg.pool.pick(&here, *wanted, choice, now)?;
             Some(Next {
                 number,
                 leg,
-                index,
-                target,
+                endpoint,
             })
         })
     })
 }
 
-/// One attempt, with what it teaches about its target.
+/// One attempt, with what it teaches about its endpoint.
 async fn counted(attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Body, AttemptError> {
-    let (leg, target) = (attempt.leg, attempt.target);
+    let (leg, endpoint) = (attempt.leg, attempt.endpoint);
     let mut counted = Counted::begin(attempt, trail);
     let result = attempt.run().await;
     let now = sys::instant();
-    match &result {
-        Ok(_) => target.state.health.succeeded(),
-        Err(error) if error.outcome() == AttemptOutcome::Auth => {
+    let lesson = match &result {
+        Ok(_) => Some(Lesson::Answered(
+            now.saturating_duration_since(attempt.began),
+        )),
+        Err(error) if error.outcome() == AttemptOutcome::Auth => Some(Lesson::Refused),
+        Err(error) if error.blames_target() => Some(Lesson::Failed),
+        Err(_) => None,
+    };
+    let change = lesson.and_then(|lesson| leg.pool.learn(endpoint, lesson, now, 0));
+    match (change, &result) {
+        (Some(Change::Refused), Err(error)) => {
             leg.metrics.auth_failures.inc();
-            target.state.health.refused(now);
             tracing::error!(
                 pool = leg.pool.name.as_str(),
-                address = target.label,
+                address = &*endpoint.label,
                 status = error.status(),
                 "our credential was refused; check the pool's api_key"
             );
         }
-        Err(error) if error.blames_target() && target.state.health.failed(now) => {
+        (Some(Change::Ejected(_)), Err(error)) => {
             leg.metrics.ejections.inc();
             tracing::warn!(
                 pool = leg.pool.name.as_str(),
-                address = target.label,
+                address = &*endpoint.label,
                 cause = %error,
                 "target ejected after failures in a row"
             );
         }
-        Err(_) => {}
+        _ => {}
     }
     counted.end(&result, now);
     result
@@ -257,7 +269,7 @@ impl<'a> Counted<'a> {
     fn begin(attempt: &Attempt<'a>, trail: &'a mut Trail) -> Self {
         trail.attempts.push(AttemptRecord {
             pool: attempt.leg.pool.name.clone(),
-            target: attempt.target.label.clone(),
+            target: attempt.endpoint.label.to_string(),
             outcome: AttemptOutcome::Abandoned.as_str(),
             status: None,
             duration_ms: 0.0,

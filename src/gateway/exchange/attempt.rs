@@ -14,7 +14,7 @@ use crate::gateway::exchange::failure::{AttemptError, from_answer};
 use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream, until};
 use crate::gateway::exchange::{Body, Question, image, whole};
 use crate::gateway::images::ImageStore;
-use crate::gateway::pools::Target;
+use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::wire::Varying;
 use crate::gateway::route::Leg;
 use crate::gateway::splice::{self, Spliced};
@@ -31,7 +31,7 @@ pub(super) struct Attempt<'a> {
     pub question: &'a Question,
     pub images: &'a ImageStore,
     pub leg: &'a Leg,
-    pub target: &'a Target,
+    pub endpoint: &'a Endpoint,
     pub began: Instant,
 }
 
@@ -105,7 +105,7 @@ impl Attempt<'_> {
     async fn send(&self, body: &Spliced, stream: bool) -> Result<Upstream, AttemptError> {
         let id = self.question.id.header();
         let request = Request {
-            wire: &self.target.wire,
+            wire: &self.endpoint.wire,
             varying: Varying {
                 request_id: &id,
                 stream,
@@ -129,7 +129,7 @@ impl Attempt<'_> {
     }
 
     async fn connect(&self, fresh: bool) -> Result<Connected, SendError> {
-        let connecting = Connected::to(self.connections, self.target, fresh);
+        let connecting = Connected::to(self.connections, self.endpoint, fresh);
         let deadline = sys::instant() + self.leg.timeouts.connect;
         let connected = until(deadline, connecting)
             .await

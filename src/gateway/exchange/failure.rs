@@ -243,8 +243,8 @@ fn cleaned(text: &str, pool: &Pool) -> String {
         let name = target
             .label
             .rsplit_once(':')
-            .map_or(target.label.as_str(), |(name, _)| name);
-        [target.label.as_str(), name]
+            .map_or(&*target.label, |(name, _)| name);
+        [&*target.label, name]
     });
     for ours in key.into_iter().chain(hosts).filter(|ours| !ours.is_empty()) {
         if text.contains(ours) {

@@ -27,8 +27,8 @@ use tokio::io::AsyncWriteExt;
 use crate::gateway::exchange::connections::{Connections, Link};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::stale::is_stale;
+use crate::gateway::pools::target::{Endpoint, InFlight};
 use crate::gateway::pools::wire::{Varying, Wire};
-use crate::gateway::pools::{InFlight, Target};
 use crate::gateway::splice::Spliced;
 
 /// Bodies up to this size are copied behind the head, to leave in one packet or few.
@@ -94,14 +94,11 @@ impl Connected {
     /// Connects, or takes an idle connection; `fresh` never takes an idle one.
     pub(super) async fn to(
         connections: &Connections,
-        target: &Target,
+        endpoint: &Endpoint,
         fresh: bool,
     ) -> Result<Self, SendError> {
-        let Some(peer) = target.peer() else {
-            let error = AttemptError::Connect("its name is not resolved".to_owned());
-            return Err(SendError::from(error));
-        };
-        let in_flight = InFlight::at(&target.state);
+        let peer = Arc::clone(&endpoint.peer);
+        let in_flight = InFlight::at(&endpoint.state);
         let taken = connections.take(&peer, fresh).await;
         let (link, reused) = taken.map_err(|error| SendError {
             // Before its first stream a new connection fails as a connection does.

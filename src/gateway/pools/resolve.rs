@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::pools::Pool;
+use crate::gateway::pools::registry::Registry;
 
 /// How often names are looked up.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -30,20 +31,24 @@ pub fn literal(url: &url::Url) -> Option<SocketAddr> {
 }
 
 /// Looks up every named target of `pools`, again and again, for as long as they are in use.
-pub fn spawn(pools: &[Arc<Pool>]) {
+pub fn spawn(pools: &[Arc<Pool>], registry: &Arc<Registry>) {
     for pool in pools {
         let named = (0..pool.targets.len()).filter(|index| {
             pool.targets
                 .get(*index)
-                .is_some_and(|target| target.peer().is_none())
+                .is_some_and(|target| target.endpoints().is_empty())
         });
         for index in named {
-            tokio::spawn(keep_located(Arc::downgrade(pool), index));
+            tokio::spawn(keep_located(
+                Arc::downgrade(pool),
+                index,
+                Arc::clone(registry),
+            ));
         }
     }
 }
 
-async fn keep_located(pool: std::sync::Weak<Pool>, index: usize) {
+async fn keep_located(pool: std::sync::Weak<Pool>, index: usize, registry: Arc<Registry>) {
     let mut told = false;
     loop {
         let Some(pool) = pool.upgrade() else {
@@ -53,14 +58,14 @@ async fn keep_located(pool: std::sync::Weak<Pool>, index: usize) {
             return;
         };
         match lookup(&target.label).await {
-            Ok(address) => {
-                target.locate(address);
+            Ok(addresses) => {
+                target.locate(&addresses, &registry);
                 told = false;
             }
             Err(cause) if !told => {
                 tracing::warn!(
                     pool = pool.name.as_str(),
-                    address = target.label,
+                    address = &*target.label,
                     cause,
                     "target not resolved; its last known address stays in use, if there is one"
                 );
@@ -68,22 +73,27 @@ async fn keep_located(pool: std::sync::Weak<Pool>, index: usize) {
             }
             Err(_) => {}
         }
-        let pause = if target.peer().is_some() {
-            INTERVAL
-        } else {
+        let pause = if target.endpoints().is_empty() {
             INTERVAL_UNKNOWN
+        } else {
+            INTERVAL
         };
         drop(pool);
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn lookup(label: &str) -> Result<SocketAddr, String> {
+async fn lookup(label: &str) -> Result<Vec<SocketAddr>, String> {
     match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host(label)).await {
         Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
         Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(mut addresses)) => addresses
-            .next()
-            .ok_or_else(|| "the name has no address".to_owned()),
+        Ok(Ok(addresses)) => {
+            let addresses: Vec<SocketAddr> = addresses.collect();
+            if addresses.is_empty() {
+                Err("the name has no address".to_owned())
+            } else {
+                Ok(addresses)
+            }
+        }
     }
 }

@@ -1,0 +1,191 @@
+//! Where is a target, and what stands behind its name?
+//!
+//! A target is what the configuration names; an endpoint is one place where it is. A
+//! target that is named by number has one endpoint for ever, one that is named by a
+//! host name has as many as the name has addresses, and requests see endpoints only.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use pingora_core::protocols::ALPN;
+use pingora_core::protocols::tls::CaType;
+use pingora_core::upstreams::peer::HttpPeer;
+
+use crate::config::{self, ApiKey, HttpVersion};
+use crate::gateway::pools::health::Health;
+use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::resolve;
+use crate::gateway::pools::wire::Wire;
+use crate::names::PoolName;
+
+/// One address of a pool, as the configuration names it.
+#[derive(Debug)]
+pub struct Target {
+    /// `host:port`, for logs and metrics.
+    pub label: Arc<str>,
+    /// Its share of the pool's requests.
+    pub weight: u32,
+    wire: Arc<Wire>,
+    template: HttpPeer,
+    pool: PoolName,
+    /// What tells it from other targets of the pool: label and path.
+    key: String,
+    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+}
+
+/// One place where a target is.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The target's label.
+    pub label: Arc<str>,
+    /// Its address.
+    pub address: SocketAddr,
+    /// The head of requests to it.
+    pub wire: Arc<Wire>,
+    /// Where it is, as the connector wants it.
+    pub peer: Arc<HttpPeer>,
+    /// What outlives the configuration.
+    pub state: Arc<EndpointState>,
+}
+
+/// What outlives the configuration.
+#[derive(Debug, Default)]
+pub struct EndpointState {
+    /// Whether it may be asked.
+    pub health: Health,
+    in_flight: AtomicUsize,
+}
+
+/// A request counted as in flight at an endpoint, until dropped.
+#[derive(Debug)]
+pub struct InFlight(Arc<EndpointState>);
+
+impl Target {
+    /// Compiles a target; its endpoints are known at once where it is named by number.
+    pub(super) fn new(
+        pool: &config::Pool,
+        target: &config::Target,
+        authorities: Option<Arc<CaType>>,
+        registry: &Registry,
+    ) -> Self {
+        let url = &target.url;
+        let tls = url.scheme() == "https";
+        let port = url.port_or_known_default().unwrap_or(443);
+        let host = url.host_str().unwrap_or_default();
+        let label = format!("{host}:{port}");
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let unresolved = SocketAddr::from(([0, 0, 0, 0], 0));
+        // An empty SNI would switch certificate verification off.
+        let sni = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let mut template = HttpPeer::new(unresolved, tls, sni);
+        // What `ca` trusts must never be reused by a pool that trusts something else.
+        template.group_key = group_key(&pool.name);
+        let options = &mut template.options;
+        options.alpn = match (pool.http, tls) {
+            (HttpVersion::Auto, true) => ALPN::H2H1,
+            (HttpVersion::Http2, _) => ALPN::H2,
+            (HttpVersion::Auto, false) | (HttpVersion::Http1, _) => ALPN::H1,
+        };
+        options.max_h2_streams = 100;
+        options.connection_timeout = Some(pool.timeouts.connect);
+        options.total_connection_timeout = Some(pool.timeouts.connect);
+        options.idle_timeout = Some(pool.timeouts.idle);
+        options.write_timeout = Some(pool.timeouts.event_gap);
+        options.ca = authorities;
+        let key = match &pool.api_key {
+            ApiKey::Known(secret) => Some(secret),
+            ApiKey::None | ApiKey::Missing(_) => None,
+        };
+        let base_path = url.path().trim_end_matches('/');
+        let built = Self {
+            wire: Arc::new(Wire::new(base_path, &authority, pool.dialect, key)),
+            key: format!("{label}{base_path}"),
+            label: label.into(),
+            weight: target.weight,
+            template,
+            pool: pool.name.clone(),
+            endpoints: ArcSwap::default(),
+        };
+        if let Some(address) = resolve::literal(url) {
+            built.locate(&[address], registry);
+        }
+        built
+    }
+
+    /// Where it is now; none until its name was resolved.
+    pub fn endpoints(&self) -> Guard<Arc<Vec<Arc<Endpoint>>>> {
+        self.endpoints.load()
+    }
+
+    /// Takes the addresses of its name. Those that it had keep their state.
+    pub fn locate(&self, addresses: &[SocketAddr], registry: &Registry) {
+        let known = self.endpoints.load();
+        let same = known.len() == addresses.len()
+            && known
+                .iter()
+                .zip(addresses)
+                .all(|(endpoint, address)| endpoint.address == *address);
+        if same {
+            return;
+        }
+        let endpoint = |address: &SocketAddr| {
+            let mut peer = self.template.clone();
+            peer._address = pingora_core::protocols::l4::socket::SocketAddr::Inet(*address);
+            Arc::new(Endpoint {
+                label: Arc::clone(&self.label),
+                address: *address,
+                wire: Arc::clone(&self.wire),
+                peer: Arc::new(peer),
+                state: registry.endpoint(&self.pool, &self.key, *address),
+            })
+        };
+        let endpoints = addresses.iter().map(endpoint).collect();
+        self.endpoints.store(Arc::new(endpoints));
+    }
+}
+
+impl Endpoint {
+    /// Whether both are the same place of the same target.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+}
+
+impl InFlight {
+    /// Counts a request in flight at this endpoint.
+    #[must_use]
+    pub fn at(state: &Arc<EndpointState>) -> Self {
+        state.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl EndpointState {
+    /// Requests in flight now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+fn group_key(pool: &PoolName) -> u64 {
+    let hash = blake3::hash(pool.as_str().as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(hash.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
+    u64::from_le_bytes(first)
+}
