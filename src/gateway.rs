@@ -39,7 +39,6 @@ pub mod models;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora_core::protocols::http::ServerSession;
@@ -50,16 +49,14 @@ use crate::sys;
 use crate::telemetry::RequestLog;
 use client::ClientId;
 use door::Endpoint;
-use exchange::{Answer, Exchange, ImageQuestion, Question, Trail};
+use exchange::trail::Trail;
+use exchange::{Answer, Exchange, ImageQuestion, Question};
 use images::ImageStore;
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
-
-/// How long the stream of an image model is silent before it is told that work goes on.
-const COMMENT_AFTER: Duration = Duration::from_secs(3);
 
 /// Serves requests: what is in force, and what outlives it.
 pub struct Gateway {
@@ -172,8 +169,9 @@ impl Gateway {
             ask,
             body,
             id: visit.record.id.clone(),
-            attempts: snapshot.config.attempts.clone(),
-            deadline: visit.record.began() + plan.request_timeout(),
+            client: visit.record.client.key(),
+            deadline: visit.deadline(plan),
+            attempts: Arc::clone(&snapshot.attempts),
             image,
         };
         let answer = self.answer(visit, &question).await?;
@@ -189,17 +187,17 @@ impl Gateway {
         visit: &mut Visit<'_>,
         question: &Question,
     ) -> Result<Answer, Unanswered> {
-        let mut trail = Trail::default();
+        let trail = Trail::default();
         let answered = {
             // Apart, so that its state is gone while the answer is relayed.
-            let mut asked = Box::pin(self.exchange.run(question, &self.images, &mut trail));
-            let waits_for_image = question.ask.stream && question.plan.modality == Modality::Image;
+            let mut asked = Box::pin(self.exchange.run(question, &self.images, &trail));
+            let comment_after = question.attempts.comment_after;
             loop {
                 tokio::select! {
                     biased;
                     answer = &mut asked => break answer.map_err(Unanswered::Refused),
                     () = visit.departure.watch(visit.session) => break Err(Unanswered::Gone),
-                    () = tokio::time::sleep(COMMENT_AFTER), if waits_for_image => {
+                    () = tokio::time::sleep(comment_after), if question.ask.stream => {
                         if !visit.comment().await {
                             break Err(Unanswered::Gone);
                         }
@@ -207,8 +205,7 @@ impl Gateway {
                 }
             }
         };
-        visit.record.attempts = trail.attempts;
-        visit.record.upstream = trail.upstream;
+        (visit.record.attempts, visit.record.upstream) = trail.into_parts();
         answered
     }
 

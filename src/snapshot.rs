@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::config::bounds::Attempts;
 use crate::gateway::door::Rules;
 use crate::gateway::inspect::Bounds;
 use crate::gateway::models::ModelList;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// What a body is held against.
     pub bounds: Bounds,
+    /// How often a request is tried.
+    pub attempts: Arc<Attempts>,
     /// Its pools, in the order of the configuration.
     pub pools: Vec<Arc<Pool>>,
     /// Who answers for which model.
@@ -49,6 +52,7 @@ impl Snapshot {
                 depth_max: config.limits.json_depth_max,
                 keys_max: config.limits.json_keys_max,
             },
+            attempts: Arc::new(config.attempts.clone()),
             router: Router::new(&config, &pools, metrics),
             models: ModelList::new(&config),
             pools,

@@ -4,6 +4,7 @@
 //! what is written to the log is the network only, for an address is personal.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Who is asking.
@@ -17,6 +18,14 @@ impl ClientId {
         Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
             peer.to_canonical()
         }))
+    }
+
+    /// A number that is the same for the same client, and rarely for two.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -8,6 +8,8 @@
 /// Do the fields of a head leave any doubt?
 mod fields;
 
+use std::time::Duration;
+
 use http::header;
 use http::{HeaderValue, Method, Version};
 use pingora_http::RequestHeader;
@@ -112,6 +114,13 @@ impl Rules {
         } else {
             AllowOrigin::Foreign
         }
+    }
+
+    /// How long the caller waits at most, where it says so, less a moment in which it can
+    /// still be told that nobody answered.
+    #[must_use]
+    pub fn patience(&self, head: &RequestHeader) -> Option<Duration> {
+        fields::patience(&head.headers)
     }
 
     fn lists(&self, origin: &HeaderValue) -> bool {

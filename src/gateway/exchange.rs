@@ -6,8 +6,14 @@
 //! out. Whoever drops either cancels the upstream; that is how a departed client
 //! is acted upon, here and in every step to come.
 
-/// One attempt at one target.
+/// Who is asked next?
+mod course;
+/// What becomes of one attempt at one target?
 mod attempt;
+/// When is a second target asked beside a slow one?
+mod hedge;
+/// What was tried?
+pub mod trail;
 /// What failed attempts mean.
 pub mod failure;
 /// A stream, event by event.
@@ -23,8 +29,9 @@ mod upstream;
 /// An answer that is no stream.
 mod whole;
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -32,19 +39,20 @@ use crate::config::bounds::Attempts;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
-use crate::gateway::pools::health::Verdict;
 use crate::gateway::pools::target::Endpoint;
-use crate::gateway::pools::{Change, Choice, Lesson};
+use crate::gateway::pools::{Change, Lesson, Pool};
+use crate::gateway::record::RequestId;
 use crate::gateway::record::outcome::AttemptOutcome;
-use crate::gateway::record::{AttemptRecord, RequestId, millis};
 use crate::gateway::refusal::Refusal;
-use crate::gateway::route::{Leg, Plan};
+use crate::gateway::route::Plan;
 use crate::openai::Usage;
 use crate::sys;
 use attempt::Attempt;
 use connections::Connections;
+use course::{Course, Next};
 use events::EventStream;
 use failure::AttemptError;
+use trail::Trail;
 use upstream::Upstream;
 
 /// Drives upstreams.
@@ -63,8 +71,10 @@ pub struct Question {
     pub body: Bytes,
     /// The id it carries upstream.
     pub id: RequestId,
+    /// Who asks, as a number that is the same for the same client.
+    pub client: u64,
     /// How often.
-    pub attempts: Attempts,
+    pub attempts: Arc<Attempts>,
     /// When everything must be over.
     pub deadline: Instant,
     /// For an image model: what is to be drawn, and what our own addresses begin with.
@@ -82,7 +92,9 @@ pub struct ImageQuestion {
 
 /// Who answered, and what.
 pub struct Answer {
-    /// Index of the leg in the plan.
+    /// The model that answered.
+    pub plan: Arc<Plan>,
+    /// Index of the leg in that plan.
     pub leg: usize,
     /// The body, OpenAI's protocol whatever was spoken upstream.
     pub body: Body,
@@ -112,16 +124,15 @@ pub struct Through {
     /// Its length, where the upstream told.
     pub length: Option<usize>,
     upstream: Upstream,
+    source: Source,
     deadline: Instant,
 }
 
-/// What was tried, for the record; it outlives a dropped exchange.
-#[derive(Debug, Default)]
-pub struct Trail {
-    /// Every attempt in order.
-    pub attempts: Vec<AttemptRecord>,
-    /// Time spent with upstreams.
-    pub upstream: Duration,
+/// Where an answer comes from, which is to blame if it breaks after its commit.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pool: Arc<Pool>,
+    endpoint: Arc<Endpoint>,
 }
 
 impl Exchange {
@@ -141,35 +152,44 @@ impl Exchange {
         &self,
         question: &Question,
         images: &ImageStore,
-        trail: &mut Trail,
+        trail: &Trail,
     ) -> Result<Answer, Refusal> {
-        let mut failure = None;
-        let mut tried: Vec<(usize, Arc<Endpoint>)> = Vec::new();
-        while tried.len() < question.attempts.max {
+        let asking = Asking {
+            connections: &self.connections,
+            question,
+            images,
+            trail,
+        };
+        let mut course = Course::new(question);
+        loop {
             let now = sys::instant();
             if now >= question.deadline {
                 return Err(Refusal::UpstreamTimeout);
             }
-            let Some(next) = next(question, &tried, now) else {
+            let Some(next) = course.next(now, sys::random()) else {
                 break;
             };
-            tried.push((next.number, Arc::clone(&next.endpoint)));
-            let attempt = Attempt {
-                connections: &self.connections,
-                question,
-                images,
-                leg: next.leg,
-                endpoint: &next.endpoint,
-                began: now,
+            if !next.wait.is_zero() {
+                let until = (now + next.wait).min(question.deadline);
+                tokio::time::sleep_until(until.into()).await;
+            }
+            let answered = match asking.hedged_after(&next) {
+                None => asking.ask(&next).await.map_err(|error| (next, error)),
+                Some(after) => {
+                    let hedged = asking.ask_hedged(&mut course, next, after);
+                    Box::pin(hedged).await
+                }
             };
-            let leg = next.number;
-            match counted(&attempt, trail).await {
-                Ok(body) => return Ok(Answer { leg, body }),
-                Err(error) if error.may_be_replaced() => failure = Some(error),
-                Err(error) => return Err(error.refusal()),
+            match answered {
+                Ok(answer) => return Ok(answer),
+                Err((next, error)) => {
+                    if !course.failed(&next, error) {
+                        break;
+                    }
+                }
             }
         }
-        Err(failure.map_or(Refusal::NoHealthyUpstream, AttemptError::refusal))
+        Err(course.refusal().unwrap_or(Refusal::NoHealthyUpstream))
     }
 }
 
@@ -179,140 +199,93 @@ impl Default for Exchange {
     }
 }
 
-/// Who is asked next.
-struct Next<'a> {
-    /// The place of the leg in the plan.
-    number: usize,
-    leg: &'a Leg,
-    endpoint: Arc<Endpoint>,
-}
-
-/// Who is next: pools in order, in each what the balancer names, and none that was
-/// `tried`. Only where no pool has anyone fit is one asked that rests after failures,
-/// for no answer is worse than a doubtful one.
-fn next<'a>(
+/// What all attempts of a request have in common.
+struct Asking<'a> {
+    connections: &'a Arc<Connections>,
     question: &'a Question,
-    tried: &[(usize, Arc<Endpoint>)],
-    now: Instant,
-) -> Option<Next<'a>> {
-    let legs = || question.plan.legs.iter().enumerate();
-    let choice = Choice {
-        key: 0,
-        chance: sys::random(),
-    };
-    [Verdict::Fit, Verdict::Ejected].iter().find_map(|wanted| {
-        legs().find_map(|(number, leg)| {
-            let here = tried.iter().filter(|(of, _)| *of == number);
-            let here: Vec<Arc<Endpoint>> = here.map(|(_, endpoint)| Arc::clone(endpoint)).collect();
-            if here.len() >= question.attempts.per_pool_max {
-                return None;
-            }
-            let endpoint = leg.pool.pick(&here, *wanted, choice, now)?;
-            Some(Next {
-                number,
-                leg,
-                endpoint,
-            })
-        })
-    })
+    images: &'a ImageStore,
+    trail: &'a Trail,
 }
 
-/// One attempt, with what it teaches about its endpoint.
-async fn counted(attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Body, AttemptError> {
-    let (leg, endpoint) = (attempt.leg, attempt.endpoint);
-    let mut counted = Counted::begin(attempt, trail);
-    let result = attempt.run().await;
-    let now = sys::instant();
-    let lesson = match &result {
-        Ok(_) => Some(Lesson::Answered(
-            now.saturating_duration_since(attempt.began),
-        )),
-        Err(error) if error.outcome() == AttemptOutcome::Auth => Some(Lesson::Refused),
-        Err(error) if error.blames_target() => Some(Lesson::Failed),
-        Err(_) => None,
-    };
-    let change = lesson.and_then(|lesson| leg.pool.learn(endpoint, lesson, now, 0));
-    match (change, &result) {
-        (Some(Change::Refused), Err(error)) => {
-            leg.metrics.auth_failures.inc();
-            tracing::error!(
-                pool = leg.pool.name.as_str(),
-                address = &*endpoint.label,
-                status = error.status(),
-                "our credential was refused; check the pool's api_key"
-            );
-        }
-        (Some(Change::Ejected(_)), Err(error)) => {
-            leg.metrics.ejections.inc();
-            tracing::warn!(
-                pool = leg.pool.name.as_str(),
-                address = &*endpoint.label,
-                cause = %error,
-                "target ejected after failures in a row"
-            );
-        }
-        _ => {}
-    }
-    counted.end(&result, now);
-    result
-}
-
-/// An attempt that is counted whatever becomes of it: dropped in the middle, it was abandoned.
-struct Counted<'a> {
-    leg: &'a Leg,
-    trail: &'a mut Trail,
-    began: Instant,
-    ended: bool,
-}
-
-impl<'a> Counted<'a> {
-    fn begin(attempt: &Attempt<'a>, trail: &'a mut Trail) -> Self {
-        trail.attempts.push(AttemptRecord {
-            pool: attempt.leg.pool.name.clone(),
-            target: attempt.endpoint.label.to_string(),
-            outcome: AttemptOutcome::Abandoned.as_str(),
-            status: None,
-            duration_ms: 0.0,
-            cause: Some("the client left".to_owned()),
-        });
-        Self {
-            leg: attempt.leg,
-            trail,
-            began: attempt.began,
-            ended: false,
-        }
-    }
-
-    fn end(&mut self, result: &Result<Body, AttemptError>, now: Instant) {
-        self.ended = true;
-        let (outcome, status, cause) = match result {
-            Ok(_) => (AttemptOutcome::Answered, Some(200), None),
-            Err(error) => (error.outcome(), error.status(), Some(error.to_string())),
+impl Asking<'_> {
+    /// One attempt, with what it teaches about its endpoint.
+    async fn ask(&self, next: &Next<'_>) -> Result<Answer, AttemptError> {
+        let attempt = Attempt {
+            connections: self.connections,
+            question: self.question,
+            images: self.images,
+            leg: next.leg,
+            name: next.name,
+            endpoint: &next.endpoint,
+            began: sys::instant(),
         };
-        self.took(outcome, now);
-        if let Some(record) = self.trail.attempts.last_mut() {
-            record.outcome = outcome.as_str();
-            record.status = status;
-            record.cause = cause;
+        let noted = self.trail.begin(&attempt);
+        let result = attempt.run().await;
+        let now = sys::instant();
+        match &result {
+            Ok(_) => {
+                let after = now.saturating_duration_since(attempt.began);
+                self.paced(next, after);
+                attempt.learn(Lesson::Answered(after), None);
+            }
+            Err(error) => {
+                for lesson in lessons(error).into_iter().flatten() {
+                    attempt.learn(lesson, Some(error));
+                }
+            }
         }
-    }
-
-    fn took(&mut self, outcome: AttemptOutcome, now: Instant) {
-        let duration = now.saturating_duration_since(self.began);
-        self.trail.upstream += duration;
-        self.leg.metrics.attempts(outcome).inc();
-        if let Some(record) = self.trail.attempts.last_mut() {
-            record.duration_ms = millis(duration);
-        }
+        noted.end(&result, now);
+        result.map(|body| Answer {
+            plan: Arc::clone(next.plan),
+            leg: next.number,
+            body,
+        })
     }
 }
 
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.took(AttemptOutcome::Abandoned, sys::instant());
-        }
+/// What a failed attempt teaches: whether the endpoint is to blame, and whether it wants
+/// to be left alone.
+fn lessons(error: &AttemptError) -> [Option<Lesson>; 2] {
+    let standing = match error.outcome() {
+        AttemptOutcome::Auth => Some(Lesson::Refused),
+        _ => error.blames_target().then_some(Lesson::Failed),
+    };
+    [standing, error.busy().map(Lesson::Busy)]
+}
+
+impl Source {
+    /// The answer broke after its commit.
+    fn broke(&self, cause: &dyn fmt::Display) {
+        learn(&self.pool, &self.endpoint, Lesson::Failed, Some(cause));
     }
+}
+
+/// Tells a pool what an attempt taught, and the operator what that changed.
+fn learn(
+    pool: &Pool,
+    endpoint: &Endpoint,
+    lesson: Lesson,
+    cause: Option<&dyn fmt::Display>,
+) -> Option<Change> {
+    let cause = cause.map(tracing::field::display);
+    let change = pool.learn(endpoint, lesson, sys::instant(), sys::random());
+    match change {
+        Some(Change::Refused) => tracing::error!(
+            pool = pool.name.as_str(),
+            address = &*endpoint.label,
+            cause,
+            "our credential was refused; check the pool's api_key"
+        ),
+        Some(Change::Ejected(rest)) => tracing::warn!(
+            pool = pool.name.as_str(),
+            address = &*endpoint.label,
+            cause,
+            rest_s = rest.as_secs_f64(),
+            "target ejected"
+        ),
+        None => {}
+    }
+    change
 }
 
 impl Through {
@@ -321,9 +294,9 @@ impl Through {
     /// # Errors
     /// Where the upstream breaks off or takes too long; the answer cannot be completed then.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptError> {
-        self.upstream
-            .body(self.deadline, "an answer passing through")
-            .await
+        let what = "an answer passing through";
+        let next = self.upstream.body(self.deadline, what).await;
+        next.inspect_err(|error| self.source.broke(error))
     }
 
     /// Gives the upstream's connection back.

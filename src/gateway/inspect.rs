@@ -10,6 +10,8 @@
 //! No tree is built. The scanner (`inspect/scan.rs`) reports where each top-level
 //! value stands, and only the few routed values are looked at again.
 
+/// Which fields does the gateway act on?
+pub mod field;
 /// What is the prompt of an image?
 pub mod image;
 /// Which keys could two readers take differently?
@@ -28,6 +30,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
+use self::field::Field;
 use self::scan::{Kind, Scanner, Value};
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 − 1.
@@ -59,6 +62,8 @@ pub struct Ask {
     pub max_completion_tokens: Option<u64>,
     /// The caller's own name for the end user.
     pub user: Option<Box<str>>,
+    /// What the caller says its prompt's beginning is to be kept by.
+    pub prompt_cache_key: Option<Box<str>>,
     /// Whether `stream_options.include_usage` is true.
     pub include_usage: bool,
     /// Where the value of `messages` stands in the body, brackets included.
@@ -140,35 +145,6 @@ pub enum Fault {
     Number,
 }
 
-/// The fields the gateway acts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
-    /// `model`
-    Model,
-    /// `messages`
-    Messages,
-    /// `stream`
-    Stream,
-    /// `n`
-    N,
-    /// `max_tokens`
-    MaxTokens,
-    /// `max_completion_tokens`
-    MaxCompletionTokens,
-    /// `user`
-    User,
-    /// `stream_options`
-    StreamOptions,
-    /// `size`, of image models
-    Size,
-    /// `quality`, of image models
-    Quality,
-    /// `style`, of image models
-    Style,
-    /// `seed`, of image models
-    Seed,
-}
-
 /// Reads a chat-completions body.
 ///
 /// # Errors
@@ -213,6 +189,7 @@ struct Found {
     max_tokens: Option<Value>,
     max_completion_tokens: Option<Value>,
     user: Option<Value>,
+    prompt_cache_key: Option<Value>,
     stream_options: Option<Value>,
 }
 
@@ -226,6 +203,7 @@ impl Found {
             Some(Field::MaxTokens) => &mut self.max_tokens,
             Some(Field::MaxCompletionTokens) => &mut self.max_completion_tokens,
             Some(Field::User) => &mut self.user,
+            Some(Field::PromptCacheKey) => &mut self.prompt_cache_key,
             Some(Field::StreamOptions) => &mut self.stream_options,
             Some(Field::Size | Field::Quality | Field::Style | Field::Seed) | None => return,
         };
@@ -254,6 +232,9 @@ impl Found {
                 self.max_completion_tokens.as_ref(),
             )?,
             user: user(text, self.user.as_ref())?,
+            // A hint and no more: what is no text is none.
+            prompt_cache_key: said(self.prompt_cache_key.as_ref())
+                .and_then(|value| string(text, value)),
             include_usage: include_usage(text, self.stream_options.as_ref())?,
             messages_span: messages.span,
         })
@@ -377,27 +358,6 @@ impl InspectError {
             | Self::FoldedKey { offset, .. }
             | Self::InvalidValue { offset, .. } => Some(*offset),
             Self::MissingField { .. } => None,
-        }
-    }
-}
-
-impl Field {
-    /// The key, as callers write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Messages => "messages",
-            Self::Stream => "stream",
-            Self::N => "n",
-            Self::MaxTokens => "max_tokens",
-            Self::MaxCompletionTokens => "max_completion_tokens",
-            Self::User => "user",
-            Self::StreamOptions => "stream_options",
-            Self::Size => "size",
-            Self::Quality => "quality",
-            Self::Style => "style",
-            Self::Seed => "seed",
         }
     }
 }

@@ -15,6 +15,10 @@ pub mod balance;
 pub mod health;
 /// How are names looked up?
 pub mod resolve;
+/// How many more attempts may a pool be asked for?
+pub mod budget;
+/// How soon does a pool answer?
+pub mod pace;
 /// What stands in the head of every request to a target?
 pub mod wire;
 /// Which certificate authorities does a pool trust?
@@ -25,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::config::policy::Balance;
+use crate::config::policy::{Balance, Hedging};
 use crate::config::{self, ApiKey, Dialect};
 use crate::names::{PoolName, Secret};
 use balance::RoundRobin;
@@ -48,6 +52,8 @@ pub struct Pool {
     pub unusable: Option<String>,
     /// How the next target is chosen.
     pub method: Balance,
+    /// Asking a second target where the first is slow.
+    pub hedging: Hedging,
     /// What outlives the configuration.
     pub state: Arc<PoolState>,
     turns: RoundRobin,
@@ -130,6 +136,7 @@ impl Pool {
             api_key,
             unusable,
             method: pool.balance,
+            hedging: pool.hedging.clone(),
             state: registry.pool(&pool.name),
         })
     }

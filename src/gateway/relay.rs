@@ -26,6 +26,8 @@ use departure::Departure;
 /// A write this large is cut, so that progress is seen within it.
 const WRITE_BYTES_MAX: usize = 128 * 1024;
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
+/// What tells a waiting client, and what stands between, that work goes on.
+const COMMENT: Bytes = Bytes::from_static(b": working\n\n");
 
 /// How an answer reached its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,6 +214,14 @@ pub async fn events(
         }
         match next {
             Ok(Next::Slices) => {}
+            Ok(Next::Quiet) => {
+                let comment = stream.at_boundary().then_some(COMMENT);
+                if let Some(comment) = comment
+                    && delivered.write(session, comment, false).await.is_err()
+                {
+                    return delivered;
+                }
+            }
             Ok(Next::End { add_done }) => {
                 delivered.done_added = add_done;
                 let last = if add_done { DONE } else { Bytes::new() };
@@ -273,8 +283,7 @@ pub async fn comment(session: &mut ServerSession, head: Option<ResponseHeader>) 
     {
         return false;
     }
-    let comment = Bytes::from_static(b": working\n\n");
-    session.write_response_body(comment, false).await.is_ok()
+    session.write_response_body(COMMENT, false).await.is_ok()
 }
 
 /// Ends a broken stream: an event of its own and an orderly end without `[DONE]`, or,

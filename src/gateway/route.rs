@@ -21,8 +21,30 @@ pub struct Plan {
     pub modality: Modality,
     /// Who may answer, in order of preference; at least one.
     pub legs: Vec<Leg>,
+    /// Who answers in its place.
+    pub fallbacks: Fallbacks,
     /// Where what happens to its requests is counted.
     pub metrics: Arc<ModelMetrics>,
+}
+
+/// Models that answer in another's place, in order. Theirs in turn are not followed.
+#[derive(Debug, Default)]
+pub struct Fallbacks {
+    /// Where none of its pools can.
+    pub unavailable: Vec<Fallback>,
+    /// Where the request is too long for it.
+    pub context: Vec<Fallback>,
+    /// Where an upstream's policy refuses what was asked.
+    pub policy: Vec<Fallback>,
+}
+
+/// A model that answers in another's place.
+#[derive(Debug)]
+pub struct Fallback {
+    /// What it is called by, as the configuration names it.
+    pub name: Box<str>,
+    /// Who may answer for it.
+    pub plan: Arc<Plan>,
 }
 
 /// One pool of a plan.
@@ -50,6 +72,18 @@ impl Router {
     /// Compiles the configuration's models over its pools, which stand in the same order.
     #[must_use]
     pub fn new(config: &Config, pools: &[Arc<Pool>], metrics: &Metrics) -> Self {
+        let without = Self::compile(config, pools, metrics, |_| Fallbacks::default());
+        Self::compile(config, pools, metrics, |model| {
+            Fallbacks::of(model, &without)
+        })
+    }
+
+    fn compile(
+        config: &Config,
+        pools: &[Arc<Pool>],
+        metrics: &Metrics,
+        fallbacks: impl Fn(&crate::config::Model) -> Fallbacks,
+    ) -> Self {
         let mut exact = HashMap::new();
         let mut patterns = Vec::new();
         for model in &config.models {
@@ -58,6 +92,7 @@ impl Router {
                     model: model.id.clone(),
                     modality: model.modality,
                     legs: legs(config, pools, model, rename_to_id, metrics),
+                    fallbacks: fallbacks(model),
                     metrics: metrics.model(&model.id),
                 })
             };
@@ -88,6 +123,25 @@ impl Router {
                 .find(|(prefix, _)| model.starts_with(&**prefix))
                 .map(|(_, plan)| plan)
         })
+    }
+}
+
+impl Fallbacks {
+    /// Those that the configuration names for a model, as `router` knows them.
+    fn of(model: &crate::config::Model, router: &Router) -> Self {
+        let found = |names: &[String]| {
+            let fallback = |name: &String| {
+                let plan = Arc::clone(router.route(name)?);
+                let name = name.as_str().into();
+                Some(Fallback { name, plan })
+            };
+            names.iter().filter_map(fallback).collect()
+        };
+        Self {
+            unavailable: found(&model.fallbacks),
+            context: found(&model.context_fallbacks),
+            policy: found(&model.policy_fallbacks),
+        }
     }
 }
 

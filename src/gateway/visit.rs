@@ -5,7 +5,7 @@
 //! what it says; `gateway.rs` decides in which order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::IF_NONE_MATCH;
@@ -22,6 +22,7 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::departure::Departure;
 use crate::gateway::relay::head::{Common, Provenance};
 use crate::gateway::relay::{self, Delivered, Delivery};
+use crate::gateway::route::Plan;
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -113,6 +114,14 @@ impl<'a> Visit<'a> {
         Ok(body)
     }
 
+    /// When everything must be over: what the plan allows, or less where the caller says
+    /// that it waits less long.
+    pub(super) fn deadline(&self, plan: &Plan) -> Instant {
+        let allowed = plan.request_timeout();
+        let waits = self.snapshot.rules.patience(self.session.req_header());
+        self.record.began() + waits.map_or(allowed, |waits| waits.min(allowed))
+    }
+
     pub(super) async fn models(&mut self) -> Result<(), Unanswered> {
         let list = self.snapshot.models.list().clone();
         self.own_json(list).await
@@ -183,12 +192,18 @@ impl<'a> Visit<'a> {
 
     /// Sends an answer and gives its upstream's connection back.
     pub(super) async fn deliver(&mut self, answer: Answer, metrics: &Metrics) {
-        let Some(plan) = self.record.plan.clone() else {
-            return;
-        };
+        let plan = answer.plan;
         let Some(leg) = plan.legs.get(answer.leg) else {
             return;
         };
+        if let Some(asked) = self
+            .record
+            .plan
+            .as_ref()
+            .filter(|asked| asked.model != plan.model)
+        {
+            asked.metrics.fallbacks.inc();
+        }
         self.record.leg = Some(Arc::clone(&leg.metrics));
         self.record.status = 200;
         let provenance = Provenance {

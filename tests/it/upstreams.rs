@@ -8,6 +8,10 @@
 mod routing;
 /// What a failed attempt means, alone and with another pool behind it.
 mod faults;
+/// How often anyone is asked, and who answers in another's place.
+mod attempts;
+/// A second target beside a slow one.
+mod hedging;
 /// Connections: reused, stale, poisoned, not trusted.
 mod connections;
 /// What each side never sees of the other.

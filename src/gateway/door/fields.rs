@@ -3,6 +3,8 @@
 //! Whether a body is framed once, whether it is plain JSON, what `Connection` and
 //! `Expect` may say: each a question to the fields alone.
 
+use std::time::Duration;
+
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
@@ -41,6 +43,20 @@ pub(super) fn connection_is_harmless(headers: &HeaderMap) -> Result<(), Refusal>
         }
     }
     Ok(())
+}
+
+/// How long the caller waits, as SDKs of OpenAI's say it, in seconds: for the next bytes
+/// where they tell that apart, else for everything. A twentieth of it, at most half a
+/// second, is kept for the way back.
+pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
+    const NAMES: [&str; 2] = ["x-stainless-read-timeout", "x-stainless-timeout"];
+    const SPARE_MAX: Duration = Duration::from_millis(500);
+    let said = NAMES.iter().find_map(|name| headers.get(*name))?;
+    let seconds: f64 = said.to_str().ok()?.trim().parse().ok()?;
+    let waits = Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|waits| !waits.is_zero())?;
+    Some(waits.saturating_sub((waits / 20).min(SPARE_MAX)))
 }
 
 /// One framing, of which no reader could see another.

@@ -3,19 +3,22 @@
 //! It commits with a whole answer, or with the first valid event of a stream; up
 //! to there nothing has reached the client, and another attempt may replace it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Dialect;
 use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
-use crate::gateway::exchange::events::EventStream;
+use crate::gateway::exchange::events::{EventStream, Times};
+use crate::gateway::exchange::failure::wait::spent;
 use crate::gateway::exchange::failure::{AttemptError, from_answer};
 use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream, until};
-use crate::gateway::exchange::{Body, Question, image, whole};
+use crate::gateway::exchange::{Body, Question, Source, image, learn, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::wire::Varying;
+use crate::gateway::pools::{Change, Lesson};
 use crate::gateway::route::Leg;
 use crate::gateway::splice::{self, Spliced};
 use crate::sys;
@@ -31,7 +34,9 @@ pub(super) struct Attempt<'a> {
     pub question: &'a Question,
     pub images: &'a ImageStore,
     pub leg: &'a Leg,
-    pub endpoint: &'a Endpoint,
+    /// What the model is called by.
+    pub name: &'a str,
+    pub endpoint: &'a Arc<Endpoint>,
     pub began: Instant,
 }
 
@@ -52,6 +57,9 @@ impl Attempt<'_> {
         if !upstream.status().is_success() {
             return Err(self.error_answer(upstream).await);
         }
+        if let Some(wait) = spent(upstream.headers()) {
+            self.learn(Lesson::Busy(Some(wait)), None);
+        }
         if wants_events {
             if !upstream.has_type("text/event-stream") {
                 return Err(AttemptError::Invalid(
@@ -60,15 +68,20 @@ impl Attempt<'_> {
             }
             let n = self.question.ask.n.unwrap_or(1);
             let ends = self.began + timeouts.stream;
-            let stream = EventStream::open(upstream, timeouts.event_gap, ends, n);
+            let times = Times {
+                gap: timeouts.event_gap,
+                quiet: self.question.attempts.comment_after,
+                ends,
+            };
+            let stream = EventStream::open(upstream, self.source(), times, n);
             return Ok(Body::Events(Box::new(
-                stream.with_first_event(deadline, &self.leg.pool).await?,
+                stream.with_first_event(deadline).await?,
             )));
         }
         if !upstream.has_type("application/json") {
             return Err(AttemptError::Invalid("no JSON"));
         }
-        let answer = whole::read(upstream, deadline, &self.leg.pool).await?;
+        let answer = whole::read(upstream, deadline, self.source()).await?;
         match (&self.question.image, answer) {
             (Some(asked), Body::Whole { bytes, .. }) => {
                 let now = sys::now().wall;
@@ -90,14 +103,37 @@ impl Attempt<'_> {
     fn body(&self) -> Spliced {
         let question = self.question;
         if let Some(asked) = &question.image {
-            let name = self.leg.name.as_deref().unwrap_or(&question.ask.model);
+            let name = self.leg.name.as_deref().unwrap_or(self.name);
             return splice::whole(&dialect::images::request(&asked.ask, name));
         }
-        match &self.leg.name {
-            Some(name) if **name != *question.ask.model => {
-                splice::model_name(&question.body, &question.ask.model_span, name)
-            }
-            _ => splice::whole(&question.body),
+        let name = self.leg.name.as_deref().unwrap_or(self.name);
+        if name == &*question.ask.model {
+            splice::whole(&question.body)
+        } else {
+            splice::model_name(&question.body, &question.ask.model_span, name)
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source {
+            pool: Arc::clone(&self.leg.pool),
+            endpoint: Arc::clone(self.endpoint),
+        }
+    }
+
+    /// Takes what the attempt taught about its endpoint.
+    pub(super) fn learn(&self, lesson: Lesson, error: Option<&AttemptError>) {
+        if let Lesson::Refused = lesson {
+            self.leg.metrics.auth_failures.inc();
+        }
+        let change = learn(
+            &self.leg.pool,
+            self.endpoint,
+            lesson,
+            error.map(|error| error as &dyn fmt::Display),
+        );
+        if let Some(Change::Ejected(_)) = change {
+            self.leg.metrics.ejections.inc();
         }
     }
 

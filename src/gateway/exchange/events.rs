@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::Sleep;
 
+use crate::gateway::exchange::Source;
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
 use crate::gateway::exchange::upstream::{Upstream, until};
-use crate::gateway::pools::Pool;
 use crate::openai::Usage;
 use crate::sse::{First, Scanner};
 use crate::sys;
@@ -27,13 +27,27 @@ const TAIL_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct EventStream {
     upstream: Upstream,
     scanner: Scanner,
+    source: Source,
     /// Read with the first event, not yet handed out.
     ready: Vec<Bytes>,
-    gap: Duration,
-    ends: Instant,
+    times: Times,
+    /// When the last slice came, or the caller was told that there is none.
+    came: Instant,
+    told: Instant,
     /// Fires at the earliest when something may be too late.
     timer: Pin<Box<Sleep>>,
     choices: u32,
+}
+
+/// How long a stream may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// Between two slices.
+    pub gap: Duration,
+    /// Until the caller is told that nothing came.
+    pub quiet: Duration,
+    /// The whole stream.
+    pub ends: Instant,
 }
 
 /// What a stream brought.
@@ -41,6 +55,8 @@ pub struct EventStream {
 pub enum Next {
     /// Slices to forward.
     Slices,
+    /// Nothing for a while, and the caller may be told so.
+    Quiet,
     /// Its end; true where `[DONE]` is missing and is to be added.
     End {
         /// Whether every choice had finished and only the terminator lacks.
@@ -65,6 +81,14 @@ pub enum StreamBreak {
     Failed,
 }
 
+/// What reading came to.
+enum Read {
+    /// A slice, the end, or a break.
+    Part(Result<Option<Bytes>, AttemptError>),
+    /// Nothing for a while.
+    Quiet,
+}
+
 impl StreamBreak {
     /// The word for metrics and logs.
     #[must_use]
@@ -82,14 +106,17 @@ impl StreamBreak {
 
 impl EventStream {
     /// A stream of which nothing has been read.
-    pub(super) fn open(upstream: Upstream, gap: Duration, ends: Instant, choices: u32) -> Self {
+    pub(super) fn open(upstream: Upstream, source: Source, times: Times, choices: u32) -> Self {
+        let now = sys::instant();
         Self {
             upstream,
+            source,
             scanner: Scanner::new(EVENT_BYTES_MAX),
             ready: Vec::new(),
-            timer: Box::pin(tokio::time::sleep(gap)),
-            gap,
-            ends,
+            timer: Box::pin(tokio::time::sleep(times.gap.min(times.quiet))),
+            times,
+            came: now,
+            told: now,
             choices,
         }
     }
@@ -98,12 +125,13 @@ impl EventStream {
     pub(super) async fn with_first_event(
         mut self,
         deadline: Instant,
-        pool: &Pool,
     ) -> Result<Self, AttemptError> {
         loop {
             match &self.scanner.facts().first_event {
                 Some(First::Chunk | First::Oversized) => return Ok(self),
-                Some(First::Error(error)) => return Err(from_error_object(error, pool)),
+                Some(First::Error(error)) => {
+                    return Err(from_error_object(error, &self.source.pool));
+                }
                 Some(First::Done) => return Err(AttemptError::Invalid("an empty stream")),
                 Some(First::NotJson) => {
                     return Err(AttemptError::Invalid("a first event that is no chunk"));
@@ -126,8 +154,21 @@ impl EventStream {
     /// # Errors
     /// Where the stream breaks. What had been appended before stays valid.
     pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
+        let next = self.read_on(out).await;
+        // How long a stream may go on is our own bound, and no fault of whoever sends it.
+        if let Err(broken) = next
+            && broken != StreamBreak::TooLong
+        {
+            self.source.broke(&broken.as_str());
+        }
+        next
+    }
+
+    async fn read_on(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
         if !self.ready.is_empty() {
             out.append(&mut self.ready);
+            self.came = sys::instant();
+            self.told = self.came;
             return Ok(Next::Slices);
         }
         loop {
@@ -135,15 +176,16 @@ impl EventStream {
                 return Ok(Next::End { add_done: false });
             }
             match self.read().await? {
-                Ok(Some(slice)) => {
+                Read::Part(Ok(Some(slice))) => {
                     self.scanner.feed(slice, out);
                     if !out.is_empty() {
                         return Ok(Next::Slices);
                     }
                 }
-                Ok(None) => return self.ended(),
-                Err(AttemptError::Invalid(_)) => return Err(StreamBreak::Malformed),
-                Err(_) => return Err(StreamBreak::Cut),
+                Read::Part(Ok(None)) => return self.ended(),
+                Read::Part(Err(AttemptError::Invalid(_))) => return Err(StreamBreak::Malformed),
+                Read::Part(Err(_)) => return Err(StreamBreak::Cut),
+                Read::Quiet => return Ok(Next::Quiet),
             }
         }
     }
@@ -152,27 +194,38 @@ impl EventStream {
     ///
     /// One timer serves the whole stream: it is set anew when it fires early, and not
     /// for every event, of which there are thousands for each time it fires.
-    async fn read(&mut self) -> Result<Result<Option<Bytes>, AttemptError>, StreamBreak> {
-        let since = sys::instant();
-        if since >= self.ends {
-            return Err(StreamBreak::TooLong);
-        }
-        let deadline = (since + self.gap).min(self.ends);
+    async fn read(&mut self) -> Result<Read, StreamBreak> {
+        let Times { gap, quiet, ends } = self.times;
         let read = self.upstream.next_part();
         tokio::pin!(read);
         loop {
             tokio::select! {
                 biased;
-                part = &mut read => return Ok(part),
+                part = &mut read => {
+                    self.came = sys::instant();
+                    self.told = self.came;
+                    if self.came >= ends {
+                        return Err(StreamBreak::TooLong);
+                    }
+                    return Ok(Read::Part(part));
+                }
                 () = &mut self.timer => {}
             }
             let now = sys::instant();
-            if now < deadline {
-                self.timer.as_mut().reset(deadline.into());
-            } else if now >= self.ends {
+            if now >= ends {
                 return Err(StreamBreak::TooLong);
-            } else {
+            }
+            if now >= self.came + gap {
                 return Err(StreamBreak::Stalled);
+            }
+            let is_quiet = now >= self.told + quiet;
+            if is_quiet {
+                self.told = now;
+            }
+            let due = (self.came + gap).min(self.told + quiet).min(ends);
+            self.timer.as_mut().reset(due.into());
+            if is_quiet {
+                return Ok(Read::Quiet);
             }
         }
     }

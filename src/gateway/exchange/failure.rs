@@ -4,21 +4,22 @@
 //! place, is the target to blame, and what is the caller told when it was the
 //! last one.
 
+/// What an upstream said.
+pub mod words;
+/// When does an upstream want to be asked again?
+pub mod wait;
+
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use pingora_core::{Error, ErrorType};
 
 use crate::gateway::pools::Pool;
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::refusal::{Refusal, UpstreamRefusal};
 use crate::openai::UpstreamError;
-
-/// The longest an upstream can tell callers to stay away, and the least it means.
-const RETRY_AFTER: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_mins(2);
-/// What of an upstream's message is passed on.
-const MESSAGE_BYTES_MAX: usize = 1024;
+use wait::WAIT;
+use words::{About, refusal};
 
 /// How an attempt failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,6 +40,8 @@ pub enum AttemptError {
         status: StatusCode,
         /// What it said about coming back.
         retry_after: Option<Duration>,
+        /// What that is about.
+        about: About,
         /// What it said.
         refusal: Option<UpstreamRefusal>,
     },
@@ -85,6 +88,10 @@ impl AttemptError {
             Self::Connect(_) => AttemptOutcome::Connect,
             Self::Broken(_) => AttemptOutcome::Broken,
             Self::Timeout(_) => AttemptOutcome::Timeout,
+            Self::Status {
+                about: About::Context | About::Policy,
+                ..
+            } => AttemptOutcome::Refused,
             Self::Status { status, .. } => match status.as_u16() {
                 401..=403 => AttemptOutcome::Auth,
                 429 => AttemptOutcome::RateLimited,
@@ -106,14 +113,55 @@ impl AttemptError {
     }
 
     /// Whether another target may be asked instead. A request that was refused for
-    /// what it says would be refused again; so would our credential, and asking
-    /// around with it only spreads the fault.
+    /// what it says, with one of the `final_statuses`, would be refused again; so would
+    /// our credential, and asking around with it only spreads the fault.
     #[must_use]
-    pub fn may_be_replaced(&self) -> bool {
-        !matches!(
+    pub fn may_be_replaced(&self, final_statuses: &[u16]) -> bool {
+        match self {
+            Self::Internal(_) => false,
+            Self::Status { status, about, .. } => {
+                *about == About::Other
+                    && !final_statuses.contains(&status.as_u16())
+                    && !matches!(status.as_u16(), 401..=403)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the same target may be asked once more: it failed at once, and may do
+    /// better. One that was slow, has too much to do, or speaks another language would not.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
             self.outcome(),
-            AttemptOutcome::Refused | AttemptOutcome::Auth
-        ) && !matches!(self, Self::Internal(_))
+            AttemptOutcome::Connect | AttemptOutcome::Broken | AttemptOutcome::ServerError
+        ) && self.busy().is_none()
+    }
+
+    /// What a refusal is about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        match self {
+            Self::Status { about, .. } => *about,
+            _ => About::Other,
+        }
+    }
+
+    /// How long the upstream wants not to be asked, where it says that it is asked too much.
+    #[must_use]
+    pub fn busy(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Status {
+                status,
+                retry_after,
+                ..
+            } => match status.as_u16() {
+                429 => Some(*retry_after),
+                503 | 529 => retry_after.map(Some),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// Whether the target is the worse for it.
@@ -140,12 +188,20 @@ impl AttemptError {
             Self::Status {
                 status,
                 retry_after,
+                about,
                 refusal,
             } => {
-                let retry_after = retry_after.unwrap_or(*RETRY_AFTER.start());
+                let retry_after = retry_after.unwrap_or(*WAIT.start());
                 match (status.as_u16(), refusal) {
                     (400 | 404 | 409 | 413 | 415 | 422, Some(refusal)) => {
                         Refusal::UpstreamRefused(refusal)
+                    }
+                    // Some say 403 of what the caller asked; our own credential is good.
+                    (_, Some(refusal)) if about != About::Other => {
+                        Refusal::UpstreamRefused(UpstreamRefusal {
+                            status: StatusCode::BAD_REQUEST,
+                            ..refusal
+                        })
                     }
                     (401..=403, _) => Refusal::UpstreamAuth,
                     (429, _) => Refusal::UpstreamRateLimited { retry_after },
@@ -168,10 +224,12 @@ pub fn from_answer(
     pool: &Pool,
     now: SystemTime,
 ) -> AttemptError {
+    let error = UpstreamError::read(body);
     AttemptError::Status {
         status,
-        retry_after: retry_after(headers, now),
-        refusal: Some(refusal(status, UpstreamError::read(body).as_ref(), pool)),
+        retry_after: wait::retry_after(headers, now),
+        about: words::about(status, error.as_ref()),
+        refusal: Some(refusal(status, error.as_ref(), pool)),
     }
 }
 
@@ -185,6 +243,7 @@ pub fn from_error_object(body: &[u8], pool: &Pool) -> AttemptError {
     AttemptError::Status {
         status,
         retry_after: None,
+        about: words::about(status, error.as_ref()),
         refusal: Some(refusal(status, error.as_ref(), pool)),
     }
 }
@@ -210,96 +269,11 @@ fn implied_status(error: &UpstreamError) -> StatusCode {
         StatusCode::GATEWAY_TIMEOUT
     } else if says("authentication") || says("permission") {
         StatusCode::UNAUTHORIZED
-    } else if says("invalid_request") {
+    } else if says("invalid_request") || says("content_") || says("context_") {
         StatusCode::BAD_REQUEST
     } else {
         StatusCode::BAD_GATEWAY
     }
-}
-
-fn refusal(status: StatusCode, error: Option<&UpstreamError>, pool: &Pool) -> UpstreamRefusal {
-    let word = |text: Option<&str>| {
-        text.filter(|text| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic()))
-            .map(|text| cleaned(text, pool))
-    };
-    let message = error.and_then(|error| error.message.as_deref());
-    UpstreamRefusal {
-        status,
-        message: message.map_or_else(
-            || "The upstream of this model refused the request and did not say why. Check the request's fields against the model's documentation.".to_owned(),
-            |message| cleaned(message, pool),
-        ),
-        param: word(error.and_then(|error| error.param.as_deref())),
-        code: word(error.and_then(|error| error.code.as_deref())),
-    }
-}
-
-/// An upstream's words without what is ours: credential, hosts, organisation ids.
-fn cleaned(text: &str, pool: &Pool) -> String {
-    const REMOVED: &str = "[removed]";
-    let mut text = text.to_owned();
-    let key = pool.api_key.as_ref().map(crate::names::Secret::expose);
-    let hosts = pool.targets.iter().flat_map(|target| {
-        let name = target
-            .label
-            .rsplit_once(':')
-            .map_or(&*target.label, |(name, _)| name);
-        [&*target.label, name]
-    });
-    for ours in key.into_iter().chain(hosts).filter(|ours| !ours.is_empty()) {
-        if text.contains(ours) {
-            text = text.replace(ours, REMOVED);
-        }
-    }
-    let words = text.split_inclusive(char::is_whitespace).map(|word| {
-        let bare = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        if ["org-", "proj_", "sk-"]
-            .iter()
-            .any(|prefix| bare.starts_with(prefix))
-        {
-            format!(
-                "{REMOVED}{}",
-                if word.ends_with(char::is_whitespace) {
-                    " "
-                } else {
-                    ""
-                }
-            )
-        } else {
-            word.to_owned()
-        }
-    });
-    let mut clean: String = words.collect();
-    let mut end = clean.len().min(MESSAGE_BYTES_MAX);
-    while !clean.is_char_boundary(end) {
-        end -= 1;
-    }
-    clean.truncate(end);
-    clean
-}
-
-/// `retry-after-ms`, or `Retry-After` in seconds or as a date; bounded.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let seconds = |text: &str| {
-        text.trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|number| *number >= 0.0)
-    };
-    let wait = if let Some(ms) = text("retry-after-ms").and_then(seconds) {
-        Duration::try_from_secs_f64(ms / 1000.0).ok()?
-    } else {
-        let value = text(header::RETRY_AFTER.as_str())?;
-        match seconds(value) {
-            Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-            None => httpdate::parse_http_date(value)
-                .ok()?
-                .duration_since(now)
-                .unwrap_or_default(),
-        }
-    };
-    Some(wait.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end()))
 }
 
 /// The error's own words, without what it says about the peer.
@@ -322,34 +296,12 @@ fn cause(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
-
-    fn wait(name: &'static str, value: &str) -> Option<u128> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, HeaderValue::from_str(value).unwrap());
-        let now = httpdate::parse_http_date("Sun, 22 Nov 2026 10:00:00 GMT").unwrap();
-        retry_after(&headers, now).map(|wait| wait.as_millis())
-    }
-
-    #[test]
-    fn every_way_to_say_when_to_come_back_is_understood_and_bounded() {
-        assert_eq!(wait("retry-after", "7"), Some(7000));
-        assert_eq!(wait("retry-after", "7.5"), Some(7500));
-        assert_eq!(wait("retry-after", "99999"), Some(120_000));
-        assert_eq!(wait("retry-after", "0"), Some(1000));
-        assert_eq!(
-            wait("retry-after", "Sun, 22 Nov 2026 10:00:09 GMT"),
-            Some(9000)
-        );
-        assert_eq!(wait("retry-after", "soon"), None);
-        assert_eq!(wait("retry-after", "-1"), None);
-        assert_eq!(wait("retry-after-ms", "1500"), Some(1500));
-    }
 
     fn told(status: u16) -> (bool, u16) {
         let error = AttemptError::Status {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: None,
+            about: About::Other,
             refusal: Some(UpstreamRefusal {
                 status: StatusCode::from_u16(status).unwrap(),
                 message: "no".to_owned(),
@@ -358,7 +310,7 @@ mod tests {
             }),
         };
         (
-            error.may_be_replaced(),
+            error.may_be_replaced(&[400, 404, 409, 413, 415, 422]),
             error.refusal().envelope().status.as_u16(),
         )
     }

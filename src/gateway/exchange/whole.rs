@@ -12,8 +12,7 @@ use serde::de::IgnoredAny;
 
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
 use crate::gateway::exchange::upstream::Upstream;
-use crate::gateway::exchange::{Body, Through};
-use crate::gateway::pools::Pool;
+use crate::gateway::exchange::{Body, Source, Through};
 use crate::openai::Usage;
 
 /// What is held of one answer; more passes through.
@@ -32,7 +31,7 @@ struct Glance {
 pub(super) async fn read(
     mut upstream: Upstream,
     deadline: Instant,
-    pool: &Pool,
+    source: Source,
 ) -> Result<Body, AttemptError> {
     let mut parts: Vec<Bytes> = Vec::new();
     let mut held_bytes = 0;
@@ -44,6 +43,7 @@ pub(super) async fn read(
                 begin: parts,
                 length: upstream.length(),
                 upstream,
+                source,
                 deadline,
             })));
         }
@@ -60,7 +60,7 @@ pub(super) async fn read(
     upstream.release().await;
     let bytes = joined(parts, held_bytes);
     match serde_json::from_slice::<Glance>(&bytes) {
-        Ok(Glance { error: Some(_), .. }) => Err(from_error_object(&bytes, pool)),
+        Ok(Glance { error: Some(_), .. }) => Err(from_error_object(&bytes, &source.pool)),
         Ok(Glance { usage, error: None }) => Ok(Body::Whole { bytes, usage }),
         Err(_) => Err(AttemptError::Invalid("its body is no JSON object")),
     }

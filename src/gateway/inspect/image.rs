@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Ask, Field, InspectError};
+use super::field::Field;
+use super::{Ask, InspectError};
 
 /// What an image model is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use super::{Field, InspectError};
+use super::InspectError;
+use super::field::Field;
 
 /// Up to so many keys are compared pairwise, which is cheaper than a table.
 const PAIRWISE_MAX: usize = 16;
@@ -79,6 +80,7 @@ pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, Inspe
         "max_tokens" => Field::MaxTokens,
         "max_completion_tokens" => Field::MaxCompletionTokens,
         "user" => Field::User,
+        "prompt_cache_key" => Field::PromptCacheKey,
         "stream_options" => Field::StreamOptions,
         other => {
             return match folds_to(other) {

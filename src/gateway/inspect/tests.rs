@@ -91,7 +91,7 @@ fn ask(body: &str) -> Ask {
 fn every_routed_field_is_read() {
     let body = r#" {"messages":[{"role":"user","content":"Hi"}], "stream":true,"model":"gpt-4o",
         "n":2,"max_tokens":16,"max_completion_tokens":17,"user":"u","temperature":0.5,
-        "stream_options":{"include_usage":true,"other":[1]}} "#;
+        "prompt_cache_key":"k","stream_options":{"include_usage":true,"other":[1]}} "#;
     let found = ask(body);
     assert_eq!(&body[found.model_span.clone()], r#""gpt-4o""#);
     assert_eq!(
@@ -105,6 +105,7 @@ fn every_routed_field_is_read() {
         max_tokens: Some(16),
         max_completion_tokens: Some(17),
         user: Some("u".into()),
+        prompt_cache_key: Some("k".into()),
         include_usage: true,
         model_span: found.model_span.clone(),
         messages_span: found.messages_span.clone(),

@@ -3,7 +3,8 @@
 //! Constant texts, one a fault, each saying what to send instead. They never quote
 //! the body: a text that is always the same can be searched for, and leaks nothing.
 
-use super::{Fault, Field, InspectError};
+use super::field::Field;
+use super::{Fault, InspectError};
 
 impl InspectError {
     /// The `message` of the error the client sees: constant, and says what to do.
@@ -86,6 +87,7 @@ impl Field {
                 "`max_completion_tokens` must be a whole number, written without sign, fraction or exponent."
             }
             Self::User => "`user` must be a string.",
+            Self::PromptCacheKey => "`prompt_cache_key` must be a string.",
             Self::StreamOptions => {
                 "`stream_options` must be an object whose `include_usage` is true or false."
             }

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::gateway::pools::budget::Budget;
+use crate::gateway::pools::pace::Pace;
 use crate::gateway::pools::target::EndpointState;
 use crate::names::PoolName;
 
@@ -20,7 +22,16 @@ pub struct Registry {
 
 /// What a pool has lived through.
 #[derive(Debug, Default)]
-pub struct PoolState {}
+pub struct PoolState {
+    /// What pays for attempts beyond a request's first.
+    pub retries: Budget,
+    /// What pays for second attempts beside a first.
+    pub hedges: Budget,
+    /// How soon whole answers come.
+    pub answers: Pace,
+    /// How soon first events come.
+    pub first_events: Pace,
+}
 
 impl Registry {
     /// The state of a pool.

@@ -46,6 +46,9 @@ pub struct Metrics {
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
     ejections: IntCounterVec,
+    retries_unpaid: IntCounterVec,
+    hedges: IntCounterVec,
+    fallbacks: IntCounterVec,
     bytes: IntCounterVec,
     tokens: IntCounterVec,
     errors: IntCounterVec,
@@ -81,6 +84,8 @@ pub struct ModelMetrics {
     pub tokens_in: IntCounter,
     /// Tokens of answers.
     pub tokens_out: IntCounter,
+    /// Requests that another model answered in its place.
+    pub fallbacks: IntCounter,
     unpooled: [IntCounter; 4],
 }
 
@@ -88,7 +93,7 @@ pub struct ModelMetrics {
 #[derive(Debug)]
 pub struct LegMetrics {
     requests: [IntCounter; 4],
-    attempts: [IntCounter; 10],
+    attempts: [IntCounter; 11],
     /// Connections taken from the pool of idle ones.
     pub reused: IntCounter,
     /// Connections made.
@@ -97,6 +102,12 @@ pub struct LegMetrics {
     pub auth_failures: IntCounter,
     /// A target was ejected.
     pub ejections: IntCounter,
+    /// Another attempt was not made, because the pool's budget was spent.
+    pub retries_unpaid: IntCounter,
+    /// A second target was asked beside a slow one.
+    pub hedges: IntCounter,
+    /// And was sooner.
+    pub hedges_sooner: IntCounter,
 }
 
 impl Default for Metrics {
@@ -155,6 +166,21 @@ impl Metrics {
                 "spafe_target_ejections_total",
                 "Targets taken out after failures in a row.",
                 &["pool"],
+            ),
+            retries_unpaid: new.counters(
+                "spafe_retries_unpaid_total",
+                "Attempts that were not made because a pool's budget was spent.",
+                &["pool"],
+            ),
+            hedges: new.counters(
+                "spafe_hedges_total",
+                "Second targets asked beside a slow one, and those that were sooner.",
+                &["pool", "event"],
+            ),
+            fallbacks: new.counters(
+                "spafe_fallbacks_total",
+                "Requests that another model answered.",
+                &["model"],
             ),
             bytes: new.counters(
                 "spafe_bytes_total",
@@ -226,6 +252,7 @@ impl Metrics {
             bytes_out: self.bytes.with_label_values(&[name, "out"]),
             tokens_in: self.tokens.with_label_values(&[name, "in"]),
             tokens_out: self.tokens.with_label_values(&[name, "out"]),
+            fallbacks: self.fallbacks.with_label_values(&[name]),
             unpooled: Class::ALL
                 .map(|(_, class)| self.requests.with_label_values(&[name, NO_POOL, class])),
         })
@@ -244,6 +271,9 @@ impl Metrics {
             connected: self.connections.with_label_values(&[pool, "false"]),
             auth_failures: self.auth_failures.with_label_values(&[pool]),
             ejections: self.ejections.with_label_values(&[pool]),
+            retries_unpaid: self.retries_unpaid.with_label_values(&[pool]),
+            hedges: self.hedges.with_label_values(&[pool, "asked"]),
+            hedges_sooner: self.hedges.with_label_values(&[pool, "sooner"]),
         })
     }
 

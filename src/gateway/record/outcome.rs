@@ -38,6 +38,8 @@ pub enum AttemptOutcome {
     Invalid,
     /// The caller left while it ran.
     Abandoned,
+    /// Another attempt beside it was sooner.
+    Outrun,
 }
 
 impl Class {
@@ -63,7 +65,7 @@ impl Class {
 
 impl AttemptOutcome {
     /// Every outcome, in the order of the enum.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Answered,
         Self::Connect,
         Self::Broken,
@@ -74,6 +76,7 @@ impl AttemptOutcome {
         Self::Refused,
         Self::Invalid,
         Self::Abandoned,
+        Self::Outrun,
     ];
 
     /// The word for the label and the log.
@@ -90,6 +93,7 @@ impl AttemptOutcome {
             Self::Refused => "refused",
             Self::Invalid => "invalid_answer",
             Self::Abandoned => "abandoned",
+            Self::Outrun => "outrun",
         }
     }
 }

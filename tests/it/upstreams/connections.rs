@@ -126,7 +126,8 @@ async fn a_request_whose_answer_had_begun_is_not_sent_again() {
         (Wire::Http2, Script::reset()),
     ];
     for (wire, script) in begun {
-        let pair = Pair::start(wire).await;
+        let once = Setup::new().tables("[attempts]\nper_pool_max = 1");
+        let pair = Pair::with(wire, once).await;
         let upstream = &pair.first.simulator;
         upstream.default(completion("alive"));
         upstream.push_when(When::Reused, script.clone());
@@ -196,7 +197,7 @@ fn malformed() -> Vec<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_answer_is_a_502_and_its_connection_is_not_used_again() {
     let setup =
-        Setup::new().tables("[timeouts]\nconnect = \"1s\"\nanswer = \"1s\"\nfirst_event = \"1s\"");
+        Setup::new().tables("[attempts]\nper_pool_max = 1\n[timeouts]\nconnect = \"1s\"\nanswer = \"1s\"\nfirst_event = \"1s\"");
     let pair = Pair::with(Wire::Http1, setup).await;
     let upstream = &pair.first.simulator;
     for (number, bytes) in malformed().into_iter().enumerate() {

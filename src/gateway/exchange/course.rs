@@ -1,0 +1,323 @@
+//! Who is asked next?
+//!
+//! The order in which a request goes through its pools, decided one attempt at a time by
+//! what the attempts so far have come to. For the model that was asked for: its pools in
+//! order, in each whom the balancer names; then, where an attempt failed at once, the
+//! same target once more. After it the models that answer in its place, and only where
+//! no one else is left a target that rests: no answer is worse than a doubtful one.
+//!
+//! Two bounds hold against a storm of attempts. A request has a number of them, the last
+//! of which is kept for the models in its place where there are any; and a pool that was
+//! asked already is asked again only as far as its budget goes.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::policy::{Balance, HashBy};
+use crate::gateway::exchange::Question;
+use crate::gateway::exchange::failure::AttemptError;
+use crate::gateway::exchange::failure::words::About;
+use crate::gateway::pools::health::Verdict;
+use crate::gateway::pools::target::Endpoint;
+use crate::gateway::pools::{Choice, Pool};
+use crate::gateway::refusal::Refusal;
+use crate::gateway::route::{Fallback, Leg, Plan};
+
+/// How much of a conversation names it: enough to hold a system prompt's beginning, and
+/// little enough to be the same when the conversation has gone on.
+const CONVERSATION_BYTES: usize = 512;
+
+/// A request's way through its pools.
+pub(super) struct Course<'a> {
+    question: &'a Question,
+    tried: Vec<Tried>,
+    /// Models in place of the one that was asked for.
+    fallbacks: &'a [Fallback],
+    /// How far those have refused the request.
+    fallbacks_refused: usize,
+    /// The model that was asked for is out of question: it refused the request.
+    own_refused: bool,
+    /// What the caller is told where nobody answers: how the model it asked for failed, or
+    /// else how the last one did.
+    failure: Option<AttemptError>,
+    own_failed: bool,
+}
+
+/// Who is asked.
+#[derive(Clone)]
+pub(super) struct Next<'a> {
+    /// The model.
+    pub plan: &'a Arc<Plan>,
+    /// What the model is called by.
+    pub name: &'a str,
+    /// The place of the leg in the plan.
+    pub number: usize,
+    /// Its pool, name and deadlines.
+    pub leg: &'a Leg,
+    /// Where.
+    pub endpoint: Arc<Endpoint>,
+    /// How long to wait before.
+    pub wait: Duration,
+}
+
+/// An attempt that was begun.
+struct Tried {
+    /// The pool, which several legs may share.
+    pool: Arc<Pool>,
+    endpoint: Arc<Endpoint>,
+    /// It failed in a way that may pass.
+    may_pass: bool,
+}
+
+impl<'a> Course<'a> {
+    /// A request that nobody was asked yet.
+    pub(super) fn new(question: &'a Question) -> Self {
+        Self {
+            question,
+            tried: Vec::new(),
+            fallbacks: &question.plan.fallbacks.unavailable,
+            fallbacks_refused: 0,
+            own_refused: false,
+            failure: None,
+            own_failed: false,
+        }
+    }
+
+    /// Who is next, if anyone is. It counts as tried from here on.
+    pub(super) fn next(&mut self, now: Instant, chance: u64) -> Option<Next<'a>> {
+        let next = self.find(now, chance)?;
+        self.take(&next);
+        Some(next)
+    }
+
+    /// Who may be asked beside `first`, which is slow. It counts as tried from here on.
+    pub(super) fn beside(
+        &mut self,
+        first: &Next<'a>,
+        now: Instant,
+        chance: u64,
+    ) -> Option<Next<'a>> {
+        if self.tried.len() >= self.question.attempts.max {
+            return None;
+        }
+        let mut next = first.clone();
+        next.endpoint = self.untried(first.leg, Verdict::Fit, now, chance)?;
+        next.wait = Duration::ZERO;
+        let pool = &first.leg.pool;
+        // It has no free ones: all of them are more than callers asked for.
+        if !pool.state.hedges.spend(0, now) {
+            return None;
+        }
+        self.take(&next);
+        Some(next)
+    }
+
+    /// Takes down how an attempt failed. False where that is the end of the request.
+    pub(super) fn failed(&mut self, next: &Next<'a>, error: AttemptError) -> bool {
+        let replaceable = error.may_be_replaced(&self.question.attempts.final_statuses);
+        let own = Arc::ptr_eq(next.plan, &self.question.plan);
+        if let Some(tried) = self
+            .tried
+            .iter_mut()
+            .rfind(|tried| tried.endpoint.is(&next.endpoint))
+        {
+            tried.may_pass = error.may_pass();
+        }
+        let fallbacks = &self.question.plan.fallbacks;
+        let mut goes_on = replaceable;
+        if own && !replaceable {
+            self.own_refused = true;
+            self.fallbacks = match error.about() {
+                About::Context => &fallbacks.context,
+                About::Policy => &fallbacks.policy,
+                About::Other => &[],
+            };
+            goes_on = !self.fallbacks.is_empty();
+        } else if !own && !replaceable {
+            // It speaks of that model and not of the one that was asked for.
+            let refused = self
+                .fallbacks
+                .iter()
+                .position(|fallback| Arc::ptr_eq(&fallback.plan, next.plan));
+            self.fallbacks_refused = refused.map_or(self.fallbacks.len(), |place| place + 1);
+            goes_on = true;
+        }
+        if own || !self.own_failed {
+            self.own_failed = own;
+            self.failure = Some(error);
+        }
+        goes_on
+    }
+
+    /// What the caller is told when nobody is left.
+    pub(super) fn refusal(self) -> Option<Refusal> {
+        self.failure.map(AttemptError::refusal)
+    }
+
+    fn take(&mut self, next: &Next<'_>) {
+        self.tried.push(Tried {
+            pool: Arc::clone(&next.leg.pool),
+            endpoint: Arc::clone(&next.endpoint),
+            may_pass: false,
+        });
+    }
+
+    fn find(&self, now: Instant, chance: u64) -> Option<Next<'a>> {
+        let left = self.question.attempts.max.saturating_sub(self.tried.len());
+        if left == 0 {
+            return None;
+        }
+        let fallbacks = self
+            .fallbacks
+            .get(self.fallbacks_refused..)
+            .unwrap_or_default();
+        let others = || {
+            fallbacks
+                .iter()
+                .map(|fallback| (&fallback.plan, &*fallback.name))
+        };
+        let fit = |model| self.in_order(model, Verdict::Fit, now, chance);
+        let own = (!self.own_refused).then_some((&self.question.plan, &*self.question.ask.model));
+        // The last attempt is kept for the models in its place, if one was made already.
+        let kept = left == 1 && !self.tried.is_empty();
+        let kept = if kept { others().find_map(fit) } else { None };
+        kept.or_else(|| own.and_then(fit))
+            .or_else(|| own.and_then(|model| self.once_more(model, now, chance)))
+            .or_else(|| others().find_map(fit))
+            .or_else(|| {
+                let resting = |model| self.in_order(model, Verdict::Ejected, now, chance);
+                own.into_iter().chain(others()).find_map(resting)
+            })
+    }
+
+    /// The first pool of a model that has someone in this state whom nobody asked yet.
+    fn in_order(
+        &self,
+        (plan, name): (&'a Arc<Plan>, &'a str),
+        wanted: Verdict,
+        now: Instant,
+        chance: u64,
+    ) -> Option<Next<'a>> {
+        plan.legs.iter().enumerate().find_map(|(number, leg)| {
+            let asked = self.asked(&leg.pool);
+            if asked >= self.question.attempts.per_pool_max {
+                return None;
+            }
+            let endpoint = self.untried(leg, wanted, now, chance)?;
+            self.is_paid_for(leg, now).then(|| Next {
+                plan,
+                name,
+                number,
+                leg,
+                endpoint,
+                wait: self.backoff(asked, chance),
+            })
+        })
+    }
+
+    /// A target that failed at once, which may do better a moment later.
+    fn once_more(
+        &self,
+        (plan, name): (&'a Arc<Plan>, &'a str),
+        now: Instant,
+        chance: u64,
+    ) -> Option<Next<'a>> {
+        plan.legs.iter().enumerate().find_map(|(number, leg)| {
+            let asked = self.asked(&leg.pool);
+            let here = |tried: &&Tried| Arc::ptr_eq(&tried.pool, &leg.pool);
+            let last = self.tried.iter().rev().find(here)?;
+            let fit = last.endpoint.state.health.verdict(now) == Verdict::Fit;
+            let again = fit && last.may_pass && asked < self.question.attempts.per_pool_max;
+            (again && self.is_paid_for(leg, now)).then(|| Next {
+                plan,
+                name,
+                number,
+                leg,
+                endpoint: Arc::clone(&last.endpoint),
+                wait: self.backoff(asked, chance),
+            })
+        })
+    }
+
+    fn untried(
+        &self,
+        leg: &Leg,
+        wanted: Verdict,
+        now: Instant,
+        chance: u64,
+    ) -> Option<Arc<Endpoint>> {
+        let key = key(self.question, leg.pool.method);
+        let tried: Vec<Arc<Endpoint>> = self
+            .tried
+            .iter()
+            .map(|tried| Arc::clone(&tried.endpoint))
+            .collect();
+        leg.pool.pick(&tried, wanted, Choice { key, chance }, now)
+    }
+
+    /// How often this request has asked a pool.
+    fn asked(&self, pool: &Arc<Pool>) -> usize {
+        let here = |tried: &&Tried| Arc::ptr_eq(&tried.pool, pool);
+        self.tried.iter().filter(here).count()
+    }
+
+    /// The first attempt at a pool is what callers ask for, and earns; others are paid for.
+    fn is_paid_for(&self, leg: &Leg, now: Instant) -> bool {
+        let attempts = &self.question.attempts;
+        let pool = &leg.pool;
+        if self.asked(pool) == 0 {
+            pool.state.retries.earn(attempts.budget_percent);
+            if pool.hedging.enabled {
+                pool.state.hedges.earn(pool.hedging.percent);
+            }
+            return true;
+        }
+        let paid = pool.state.retries.spend(attempts.budget_per_second, now);
+        if !paid {
+            leg.metrics.retries_unpaid.inc();
+        }
+        paid
+    }
+
+    /// How long to wait before asking a pool again that was asked so often: by chance
+    /// anything up to a bound that doubles, so that those who failed together do not come
+    /// back together.
+    fn backoff(&self, asked: usize, chance: u64) -> Duration {
+        let attempts = &self.question.attempts;
+        let Some(doublings) = asked.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let factor = 1_u32 << doublings.min(16);
+        let most = attempts
+            .backoff
+            .saturating_mul(factor)
+            .min(attempts.backoff_max);
+        #[expect(clippy::cast_precision_loss, reason = "chance needs no last digit")]
+        let part = (chance >> 11) as f64 / (1_u64 << 53) as f64;
+        most.mul_f64(part)
+    }
+}
+
+/// What names the target of a request where the balancer hashes.
+fn key(question: &Question, method: Balance) -> u64 {
+    let Balance::Hash(by) = method else {
+        return 0;
+    };
+    let ask = &question.ask;
+    let mut hasher = DefaultHasher::new();
+    let mut named = |what: &[u8]| {
+        what.hash(&mut hasher);
+        hasher.finish()
+    };
+    match (by, &ask.user, &ask.prompt_cache_key) {
+        (HashBy::User, Some(user), _) => named(user.as_bytes()),
+        (HashBy::PromptCacheKey, _, Some(cache_key)) => named(cache_key.as_bytes()),
+        (HashBy::Client | HashBy::User, ..) => question.client,
+        (HashBy::PromptCacheKey | HashBy::Conversation, ..) => {
+            let messages = question.body.get(ask.messages_span.clone());
+            let messages = messages.unwrap_or_default();
+            named(messages.get(..CONVERSATION_BYTES).unwrap_or(messages))
+        }
+    }
+}

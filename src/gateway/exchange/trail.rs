@@ -1,0 +1,121 @@
+//! What was tried?
+//!
+//! Every attempt in order, for the record. The trail outlives a dropped exchange, and
+//! attempts run side by side where one is hedged, so each notes its own end: answered,
+//! failed, or given up in the middle because the client left or another was sooner.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::gateway::exchange::attempt::Attempt;
+use crate::gateway::exchange::failure::AttemptError;
+use crate::gateway::record::outcome::AttemptOutcome;
+use crate::gateway::record::{AttemptRecord, millis};
+use crate::gateway::route::Leg;
+use crate::sys;
+
+/// What was tried, so far.
+#[derive(Debug, Default)]
+pub struct Trail(Mutex<Tried>);
+
+#[derive(Debug, Default)]
+struct Tried {
+    attempts: Vec<AttemptRecord>,
+    /// Time during which at least one attempt ran.
+    upstream: Duration,
+    /// Until when that is counted.
+    counted_until: Option<Instant>,
+    answered: bool,
+}
+
+/// An attempt that is noted whatever becomes of it: dropped in the middle, it was given up.
+pub(super) struct Noted<'a> {
+    trail: &'a Trail,
+    leg: &'a Leg,
+    /// Its place in the trail.
+    number: usize,
+    began: Instant,
+    ended: bool,
+}
+
+impl Trail {
+    /// Notes that an attempt begins.
+    pub(super) fn begin<'a>(&'a self, attempt: &Attempt<'a>) -> Noted<'a> {
+        let mut tried = self.tried();
+        tried.attempts.push(AttemptRecord {
+            pool: attempt.leg.pool.name.clone(),
+            target: attempt.endpoint.label.to_string(),
+            outcome: AttemptOutcome::Abandoned.as_str(),
+            status: None,
+            duration_ms: 0.0,
+            cause: None,
+        });
+        Noted {
+            trail: self,
+            leg: attempt.leg,
+            number: tried.attempts.len() - 1,
+            began: attempt.began,
+            ended: false,
+        }
+    }
+
+    /// Every attempt in order, and the time during which at least one ran.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<AttemptRecord>, Duration) {
+        let tried = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (tried.attempts, tried.upstream)
+    }
+
+    fn tried(&self) -> MutexGuard<'_, Tried> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted<'_> {
+    /// Notes how the attempt ended.
+    pub(super) fn end<T>(mut self, result: &Result<T, AttemptError>, now: Instant) {
+        self.ended = true;
+        let (outcome, status, cause) = match result {
+            Ok(_) => (AttemptOutcome::Answered, Some(200), None),
+            Err(error) => (error.outcome(), error.status(), Some(error.to_string())),
+        };
+        let mut tried = self.trail.tried();
+        tried.answered |= result.is_ok();
+        self.note(&mut tried, outcome, now);
+        if let Some(record) = tried.attempts.get_mut(self.number) {
+            record.status = status;
+            record.cause = cause;
+        }
+    }
+
+    fn note(&self, tried: &mut Tried, outcome: AttemptOutcome, now: Instant) {
+        let since = tried
+            .counted_until
+            .map_or(self.began, |until| until.max(self.began));
+        tried.upstream += now.saturating_duration_since(since);
+        tried.counted_until = Some(now);
+        self.leg.metrics.attempts(outcome).inc();
+        if let Some(record) = tried.attempts.get_mut(self.number) {
+            record.outcome = outcome.as_str();
+            record.duration_ms = millis(now.saturating_duration_since(self.began));
+        }
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut tried = self.trail.tried();
+        let (outcome, cause) = if tried.answered {
+            (AttemptOutcome::Outrun, "another was sooner")
+        } else {
+            (AttemptOutcome::Abandoned, "the client left")
+        };
+        self.note(&mut tried, outcome, sys::instant());
+        if let Some(record) = tried.attempts.get_mut(self.number) {
+            record.cause = Some(cause.to_owned());
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! How often is anyone asked, and who answers in another's place?
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spafe::simulator::Simulator;
+use spafe::simulator::script::Script;
+
+use crate::kit::client::{Answer, Connection, ask, chat, post};
+use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::now;
+use crate::kit::pair::{chunk, completion, stop};
+use crate::kit::upstream::{always, base, upstream};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn error(status: u16, code: &str, message: &str) -> Script {
+    let error = json!({"error": {"message": message, "type": "t", "param": null, "code": code}});
+    Script::json(status, error.to_string())
+}
+
+/// The model's name in the last request that arrived.
+fn asked_for(upstream: &Simulator) -> Value {
+    let request = upstream.requests().pop().unwrap();
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    body["model"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_without_another_beside_it_is_asked_once_more_after_a_moment() {
+    for fault in [Script::json(500, "{}"), Script::reset(), Script::close()] {
+        let up = upstream().await;
+        let gateway = Setup::new()
+            .pool("p", &[&base(&up)])
+            .model("m", &["p"])
+            .start();
+        up.push(fault);
+        let answer = chat(gateway.address, "m", false).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.field("x-spafe-attempts"), Some("2"));
+        // What is slow, too busy or not understood is not asked again.
+        for fault in [
+            error(429, "slow", "Slow down."),
+            Script::json(200, "nonsense"),
+        ] {
+            let before = up.requests().len();
+            up.push(fault);
+            assert!(chat(gateway.address, "m", false).await.status > 400);
+            assert_eq!(up.requests().len(), before + 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_fails_wholly_is_asked_little_more_than_its_callers_ask() {
+    let first = always(error(503, "busy", "Too busy.")).await;
+    let second = always(Script::close()).await;
+    let gateway = Setup::new()
+        .tables("[limits]\nin_flight_per_client_max = 64")
+        .pool("p", &[&base(&first), &base(&second)])
+        .model("m", &["p"])
+        .start();
+    let began = now();
+    let (callers, each) = (4, 100);
+    let asking = (0..callers).map(|_| async {
+        let mut client = Connection::open(gateway.address).await;
+        for _ in 0..each {
+            let answer = client.post(CHAT, ask("m", false)).await;
+            assert!(matches!(answer.status, 502 | 503), "{}", answer.text());
+            assert_eq!(answer.field("x-should-retry"), Some("false"));
+        }
+    });
+    futures_util::future::join_all(asking).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let asked = u32::try_from(first.requests().len() + second.requests().len()).unwrap();
+    let allowed = 1.2 * f64::from(callers * each) + 3.0 * (seconds + 1.0);
+    assert!(
+        f64::from(asked) <= allowed,
+        "{asked} of {allowed} in {seconds} s"
+    );
+    assert!(
+        gateway
+            .metric("spafe_retries_unpaid_total{pool=\"p\"}")
+            .await
+            > 0.0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pool_is_asked_whatever_the_first_has_left_to_spend() {
+    let first = always(error(500, "broken", "Broken.")).await;
+    let second = always(completion("second")).await;
+    let gateway = Setup::new()
+        .tables("[attempts]\nbudget_percent = 0\nbudget_per_second = 0")
+        .pool("first", &[&base(&first), &base(&upstream().await)])
+        .pool("second", &[&base(&second)])
+        .model("m", &["first", "second"])
+        .start();
+    first.default(error(500, "broken", "Broken."));
+    for _ in 0..20 {
+        let answer = chat(gateway.address, "m", false).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+/// A model `m` at one upstream, and `other` and `third` each at one of its own.
+struct Family {
+    gateway: Gateway,
+    own: Simulator,
+    other: Simulator,
+    third: Simulator,
+}
+
+impl Family {
+    async fn with(keys: &str) -> Self {
+        let (own, other, third) = (upstream().await, upstream().await, upstream().await);
+        let gateway = Setup::new()
+            .pool("own", &[&base(&own)])
+            .pool("other", &[&base(&other)])
+            .pool("third", &[&base(&third)])
+            .model_with("m", &["own"], keys)
+            .model_with("other", &["other"], "aliases = [\"alias\"]")
+            .model("third", &["third"])
+            .start();
+        Self {
+            gateway,
+            own,
+            other,
+            third,
+        }
+    }
+
+    async fn ask(&self, stream: bool) -> Answer {
+        chat(self.gateway.address, "m", stream).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_model_answers_where_no_pool_of_the_first_can_and_says_so() {
+    let family = Family::with("fallbacks = [\"alias\"]").await;
+    family.own.default(error(503, "busy", "Too busy."));
+    for stream in [false, true] {
+        let answer = family.ask(stream).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.field("x-spafe-model"), Some("other"));
+        assert_eq!(answer.field("x-spafe-upstream"), Some("other"));
+        assert_eq!(asked_for(&family.other), "other");
+        assert_eq!(answer.text().contains("data: [DONE]"), stream);
+    }
+    let series = "spafe_fallbacks_total{model=\"m\"}";
+    family.gateway.counts(series, 2).await;
+    // And the first again as soon as it can.
+    family.own.default(completion("well again"));
+    let answer = family.ask(false).await;
+    assert_eq!(
+        answer.field("x-spafe-model"),
+        Some("m"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_attempt_is_kept_for_the_model_in_its_place() {
+    let (a, b) = (always(Script::close()).await, always(Script::close()).await);
+    let (c, other) = (always(Script::close()).await, upstream().await);
+    let gateway = Setup::new()
+        .pool("first", &[&base(&a), &base(&b)])
+        .pool("second", &[&base(&c)])
+        .pool("other", &[&base(&other)])
+        .model_with("m", &["first", "second"], "fallbacks = [\"other\"]")
+        .model("other", &["other"])
+        .start();
+    let answer = chat(gateway.address, "m", false).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.field("x-spafe-model"), Some("other"));
+    assert_eq!(answer.field("x-spafe-attempts"), Some("3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_long_and_forbidden_have_models_of_their_own() {
+    let keys = "context_fallbacks = [\"other\"]\npolicy_fallbacks = [\"third\"]";
+    let family = Family::with(keys).await;
+    let long = || error(400, "context_length_exceeded", "Too long.");
+    let forbidden = || error(400, "content_policy_violation", "Forbidden.");
+    let flagged = || {
+        error(
+            403,
+            "403",
+            "This model requires moderation. Your input was flagged.",
+        )
+    };
+    for stream in [false, true] {
+        for (script, model) in [
+            (long(), "other"),
+            (forbidden(), "third"),
+            (flagged(), "third"),
+        ] {
+            family.own.push(script);
+            let answer = family.ask(stream).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(answer.field("x-spafe-model"), Some(model));
+            assert_eq!(answer.field("x-spafe-attempts"), Some("2"));
+        }
+    }
+    // Anything else the request is refused for is nobody's to answer.
+    family.own.push(error(400, "odd", "That is odd."));
+    let answer = family.ask(false).await;
+    assert_eq!(
+        (answer.status, answer.field("x-spafe-attempts")),
+        (400, Some("1"))
+    );
+    // And neither refusal is held against the target or its credential.
+    family.own.default(completion("here"));
+    assert_eq!(family.ask(false).await.field("x-spafe-model"), Some("m"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_for_it_a_refusal_is_told_as_the_upstream_said_it() {
+    let family = Family::with("fallbacks = [\"other\"]").await;
+    for (status, code, told) in [
+        (400, "context_length_exceeded", 400),
+        (413, "context_length_exceeded", 413),
+        (403, "content_policy_violation", 400),
+    ] {
+        family.own.push(error(status, code, "No."));
+        let answer = family.ask(false).await;
+        assert_eq!(answer.status, told);
+        assert_eq!(answer.json()["error"]["code"], code);
+        assert_eq!(family.other.requests().len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_in_its_place_refuses_is_not_told_of_the_one_that_was_asked() {
+    let family = Family::with("fallbacks = [\"other\", \"third\"]").await;
+    family
+        .own
+        .default(error(429, "slow", "Slow down.").header("Retry-After", "2"));
+    family
+        .other
+        .default(error(400, "no_such_field", "What is this?"));
+    let answer = family.ask(false).await;
+    assert_eq!(
+        answer.status,
+        200,
+        "the next one is asked: {}",
+        answer.text()
+    );
+    assert_eq!(answer.field("x-spafe-model"), Some("third"));
+    assert_eq!(asked_for(&family.third), "third");
+    let family = Family::with("fallbacks = [\"other\"]").await;
+    family.own.default(error(500, "broken", "Broken."));
+    family
+        .other
+        .default(error(400, "no_such_field", "What is this?"));
+    let answer = family.ask(false).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "upstream_unavailable");
+    assert_eq!(answer.field("x-should-retry"), Some("false"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_waits_less_long_is_answered_in_its_time() {
+    let up = always(Script::stall()).await;
+    let gateway = Setup::new()
+        .pool("p", &[&base(&up)])
+        .model("m", &["p"])
+        .start();
+    for (field, stream) in [
+        ("X-Stainless-Read-Timeout: 0.4", false),
+        ("X-Stainless-Timeout: 0.4", true),
+    ] {
+        let began = now();
+        let mut client = Connection::open(gateway.address).await;
+        client
+            .send(post(CHAT, &[field], ask("m", stream).as_bytes()))
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 504, "{}", answer.text());
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(300), "{took:?}");
+        assert!(took < Duration::from_secs(3), "{took:?}");
+    }
+    // What is no time says nothing: the request waits on, and its client may leave.
+    let mut client = Connection::open(gateway.address).await;
+    let head = ["X-Stainless-Timeout: soon"];
+    client
+        .send(post(CHAT, &head, ask("m", false).as_bytes()))
+        .await;
+    let waited = tokio::time::timeout(Duration::from_secs(1), client.head()).await;
+    assert!(waited.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_are_final_where_the_operator_says_so() {
+    let first = always(error(500, "broken", "Broken.")).await;
+    let second = upstream().await;
+    let gateway = Setup::new()
+        .tables("[attempts]\nfinal_statuses = [500]")
+        .pool("first", &[&base(&first)])
+        .pool("second", &[&base(&second)])
+        .model("m", &["first", "second"])
+        .start();
+    let answer = chat(gateway.address, "m", false).await;
+    assert_eq!(
+        (answer.status, answer.field("x-spafe-attempts")),
+        (502, Some("1"))
+    );
+    first.default(error(422, "odd", "That is odd."));
+    let answer = chat(gateway.address, "m", false).await;
+    assert_eq!(
+        (answer.status, answer.field("x-spafe-attempts")),
+        (200, Some("2"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_whose_streams_break_is_not_asked_for_more() {
+    let broken = Script::sse(&[&chunk("Hello"), &stop(0)]);
+    let cut = broken.body_bytes() - 60;
+    let first = always(broken.cut_after(cut)).await;
+    let second = upstream().await;
+    let gateway = Setup::new()
+        .pool("first", &[&base(&first)])
+        .pool("second", &[&base(&second)])
+        .model("m", &["first", "second"])
+        .start();
+    let mut breaks = 0;
+    for _ in 0..12 {
+        let answer = chat(gateway.address, "m", true).await;
+        assert_eq!(answer.status, 200);
+        breaks += usize::from(!answer.text().ends_with("data: [DONE]\n\n"));
+    }
+    // It commits each time, and so is never three in a row wrong by what one counts who
+    // looks at the first event only.
+    assert!(
+        breaks < 12,
+        "the target is asked although all its streams break"
+    );
+    assert!(!second.requests().is_empty());
+}
