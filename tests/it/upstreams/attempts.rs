@@ -114,7 +114,9 @@ struct Family {
 impl Family {
     async fn with(keys: &str) -> Self {
         let (own, other, third) = (upstream().await, upstream().await, upstream().await);
+        // That a target rests after failures is looked at elsewhere.
         let gateway = Setup::new()
+            .tables("[ejection]\nfailures = 1000\nrequests_min = 1000")
             .pool("own", &[&base(&own)])
             .pool("other", &[&base(&other)])
             .pool("third", &[&base(&third)])
