@@ -38,6 +38,8 @@ pub(crate) enum Subject {
     Spafe,
     /// This gateway, with a log line for every request, in a file.
     SpafeLogging,
+    /// Another build of this gateway, named by `SPAFE_BASELINE`: what has a change cost?
+    Baseline,
     /// A bare pass-through on pingora's `HttpProxy`: what all others are divided by.
     Reference,
     /// nginx, one worker, nothing buffered.
@@ -53,13 +55,14 @@ impl Subject {
 
     /// Whether the targets of the gateway are meant for it.
     pub(crate) fn is_spafe(self) -> bool {
-        matches!(self, Self::Spafe | Self::SpafeLogging)
+        matches!(self, Self::Spafe | Self::SpafeLogging | Self::Baseline)
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Spafe => "spafe",
             Self::SpafeLogging => "spafe-logging",
+            Self::Baseline => "baseline",
             Self::Reference => "reference",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
@@ -70,6 +73,9 @@ impl Subject {
     pub(crate) fn program(self) -> io::Result<PathBuf> {
         match self {
             Self::Spafe | Self::SpafeLogging => Ok(env!("CARGO_BIN_EXE_spafe").into()),
+            Self::Baseline => std::env::var_os("SPAFE_BASELINE")
+                .map(PathBuf::from)
+                .ok_or_else(|| io::Error::other("set SPAFE_BASELINE to the path of another spafe")),
             Self::Reference => std::env::current_exe(),
             Self::Nginx | Self::Haproxy => {
                 let places = PROGRAM_FOLDERS
@@ -92,7 +98,7 @@ impl Subject {
     fn command(self, ways: &Ways, file: &Path) -> io::Result<Command> {
         let mut command = Command::new(self.program()?);
         let configuration = match self {
-            Self::Spafe => spafe_configuration(ways, "\"off\""),
+            Self::Spafe | Self::Baseline => spafe_configuration(ways, "\"off\""),
             Self::SpafeLogging => {
                 let log = file.with_extension("requests");
                 spafe_configuration(ways, &format!("{{ file = \"{}\" }}", log.display()))
@@ -103,7 +109,9 @@ impl Subject {
         };
         fs::write(file, configuration)?;
         match self {
-            Self::Spafe | Self::SpafeLogging => command.arg("serve").arg("--config").arg(file),
+            Self::Spafe | Self::SpafeLogging | Self::Baseline => {
+                command.arg("serve").arg("--config").arg(file)
+            }
             Self::Reference => command
                 .arg(reference::ARGUMENT)
                 .arg(ways.listen.to_string())
