@@ -151,6 +151,9 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
     let stderr_is_terminal = std::io::stderr().is_terminal();
     telemetry::init(environment("RUST_LOG").as_deref(), stderr_is_terminal)
         .map_err(|error| format!("spafe: {error}"))?;
+    if let Some(phase) = environment("SPAFE_PANIC_AT") {
+        crate::fail_point::panic_at(&phase);
+    }
     let mut config = load(&serve.file.config)?;
     apply_arguments(serve, &mut config)?;
     let demo = match serve.demo {

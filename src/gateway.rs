@@ -44,6 +44,7 @@ use arc_swap::ArcSwap;
 use pingora_core::protocols::http::ServerSession;
 
 use crate::config::Modality;
+use crate::fail_point::{Phase, reach};
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
@@ -109,6 +110,7 @@ impl Gateway {
     ) -> bool {
         let _in_flight = self.count_in_flight();
         let mut visit = self.begin(session, peer);
+        let _witness = self.witness(&visit);
         let served = match visit.enter() {
             Ok(Endpoint::ChatCompletions) => self.chat(&mut visit, tls).await,
             Ok(Endpoint::Models) => visit.models().await,
@@ -120,6 +122,7 @@ impl Gateway {
         if let Err(unanswered) = served {
             visit.unanswered(unanswered).await;
         }
+        reach(Phase::Record, visit.record.id.as_str());
         visit
             .record
             .finish(sys::instant(), &self.metrics, &self.log);
@@ -151,12 +154,15 @@ impl Gateway {
     /// A chat completion: read, understood, routed, answered, delivered.
     async fn chat(&self, visit: &mut Visit<'_>, tls: bool) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
+        reach(Phase::Door, visit.record.id.as_str());
         let body = visit.body().await?;
+        reach(Phase::Body, visit.record.id.as_str());
         let ask = inspect::inspect(&body, &snapshot.bounds).map_err(Refusal::Body)?;
         let plan = snapshot.router.route(&ask.model);
         let plan = plan.ok_or_else(|| Refusal::unknown_model(&ask.model))?;
         visit.record.plan = Some(Arc::clone(plan));
         visit.record.stream = ask.stream;
+        reach(Phase::Route, visit.record.id.as_str());
         let image = match plan.modality {
             Modality::Text => None,
             Modality::Image => Some(ImageQuestion {
@@ -177,6 +183,7 @@ impl Gateway {
         let answer = self.answer(visit, &question).await?;
         // A stream may last; what it was asked with need not.
         drop(question);
+        reach(Phase::Deliver, visit.record.id.as_str());
         visit.deliver(answer, &self.metrics).await;
         Ok(())
     }
@@ -228,6 +235,20 @@ impl Gateway {
             self.process_id,
             self.requests.fetch_add(1, Ordering::Relaxed),
         )
+    }
+
+    /// Counts and tells of a panic while this request was served: it leaves no record.
+    fn witness(&self, visit: &Visit<'_>) -> impl Drop + use<> {
+        struct Witness(RequestId, Arc<Metrics>);
+        impl Drop for Witness {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.1.panics.inc();
+                    tracing::error!(request_id = self.0.as_str(), "a request ended in a panic");
+                }
+            }
+        }
+        Witness(visit.record.id.clone(), Arc::clone(&self.metrics))
     }
 
     fn count_in_flight(&self) -> impl Drop + use<> {

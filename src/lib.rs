@@ -31,3 +31,5 @@ pub mod simulator;
 pub mod telemetry;
 /// Clocks and chance.
 pub mod sys;
+/// Panics on purpose, for tests.
+pub mod fail_point;

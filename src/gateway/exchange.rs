@@ -36,6 +36,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::config::bounds::Attempts;
+use crate::fail_point::{Phase, reach};
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
@@ -220,6 +221,7 @@ impl Asking<'_> {
             began: sys::instant(),
         };
         let noted = self.trail.begin(&attempt);
+        reach(Phase::Attempt, self.question.id.as_str());
         let result = attempt.run().await;
         let now = sys::instant();
         match &result {

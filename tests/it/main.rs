@@ -23,6 +23,9 @@ mod protocol;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;
+/// What a panic takes along.
+#[cfg(test)]
+mod panics;
 /// What is asked, byte for byte.
 #[cfg(test)]
 mod bodies;

@@ -42,6 +42,8 @@ pub struct Metrics {
     pub overhead: Histogram,
     /// `spafe_requests_in_flight`
     pub in_flight: IntGauge,
+    /// `spafe_panics_total`
+    pub panics: IntCounter,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -147,6 +149,10 @@ impl Metrics {
                 OVERHEAD_BUCKETS,
             ),
             in_flight: new.gauge("spafe_requests_in_flight", "Requests being served."),
+            panics: new.counter(
+                "spafe_panics_total",
+                "Requests that ended in a panic of ours: someone must act.",
+            ),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",

@@ -15,8 +15,17 @@ const STEPS: [&str; 9] = [
 
 /// What any step may import: what lies under all of them, and the two that
 /// collect what steps give back, errors (`refusal`) and facts (`record`).
-const UNDER_STEPS: [&str; 9] = [
-    "config", "names", "openai", "snapshot", "sse", "pools", "sys", "refusal", "record",
+const UNDER_STEPS: [&str; 10] = [
+    "fail_point",
+    "config",
+    "names",
+    "openai",
+    "snapshot",
+    "sse",
+    "pools",
+    "sys",
+    "refusal",
+    "record",
 ];
 
 /// What one step may import beside that.
@@ -78,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("openai", &["names"]),
     ("config", &["names"]),
     ("names", &[]),
+    ("fail_point", &[]),
     ("sys", &[]),
 ];
 
