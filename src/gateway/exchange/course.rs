@@ -321,3 +321,6 @@ fn key(question: &Question, method: Balance) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
