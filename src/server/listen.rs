@@ -13,10 +13,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::bounds::Limits;
 use crate::server::ServeError;
 
 /// Connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
+
+/// Descriptors for all that is no client's and no upstream's: listeners, the admin
+/// listener's connections, logs, images, the runtime's own.
+const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// A bound socket.
 pub struct Bound {
@@ -80,8 +85,8 @@ fn bind(address: SocketAddr, stall: Duration) -> std::io::Result<Bound> {
     })
 }
 
-/// Takes as many descriptors as the system allows: each stream needs two.
-pub(super) fn raise_descriptor_limit() {
+/// Takes as many descriptors as the system allows, and tells how many that are.
+pub(super) fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -89,6 +94,31 @@ pub(super) fn raise_descriptor_limit() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    // None is no limit.
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Keeps connections and requests within the descriptors there are.
+///
+/// A request needs one toward its client and one toward its upstream. Where they run out
+/// nobody can be accepted, and whoever was accepted cannot be answered; so it is the
+/// caps that are met first. Whatever configuration is used is to be fitted.
+pub(super) fn fit(limits: &mut Limits, descriptors: u64) {
+    let each = descriptors.saturating_sub(RESERVED_DESCRIPTORS) / 2;
+    let each = usize::try_from(each).unwrap_or(usize::MAX).max(1);
+    for (name, max) in [
+        ("connections_max", &mut limits.connections_max),
+        ("in_flight_max", &mut limits.in_flight_max),
+    ] {
+        if *max > each {
+            tracing::warn!(
+                descriptors,
+                "limits.{name} is {each} and not {max}: there are too few descriptors; raise the limit of open files to {}",
+                RESERVED_DESCRIPTORS + 2 * (*max as u64)
+            );
+            *max = each;
+        }
     }
 }
 
@@ -105,4 +135,31 @@ pub(super) fn check_certificate(cert: &Path, key: &Path) -> Result<(), String> {
         .with_single_cert(chain, key)
         .map_err(|error| error.to_string())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_and_requests_leave_descriptors_for_each_other() {
+        let mut limits = crate::config::load(
+            crate::config::Source { name: "x", text: "[[pools]]\nname = \"p\"\ntargets = [{ url = \"http://127.0.0.1:1/v1\" }]\n[[models]]\nid = \"m\"\npools = [\"p\"]" },
+            &|_| None,
+            &|_| Err(std::io::ErrorKind::NotFound.into()),
+        )
+        .unwrap()
+        .limits;
+        for (descriptors, connections, in_flight) in [
+            (u64::MAX, 4_096, 2_048),
+            (8_256, 4_096, 2_048),
+            (8_254, 4_095, 2_048),
+            (256, 96, 96),
+            (10, 1, 1),
+        ] {
+            fit(&mut limits, descriptors);
+            let fitted = (limits.connections_max, limits.in_flight_max);
+            assert_eq!(fitted, (connections, in_flight), "{descriptors}");
+        }
+    }
 }

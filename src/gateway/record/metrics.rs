@@ -6,6 +6,8 @@
 
 /// How is a metric made?
 mod make;
+/// How much is asked of the process at once, and what is turned away?
+mod load;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use prometheus::{
 
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
+pub use load::LoadMetrics;
 use make::Make;
 
 /// Buckets of whole requests and first bytes, in seconds.
@@ -44,6 +47,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// `spafe_panics_total`
     pub panics: IntCounter,
+    /// What is held against the bounds of the process.
+    pub load: LoadMetrics,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -153,6 +158,7 @@ impl Metrics {
                 "spafe_panics_total",
                 "Requests that ended in a panic of ours: someone must act.",
             ),
+            load: LoadMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",

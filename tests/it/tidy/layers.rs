@@ -39,7 +39,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["*"]),
     // The gateway's other half: it asks the steps, too.
     ("visit", &["*"]),
-    ("ingress", &["gateway", "refusal", "config", "names", "sys"]),
+    // `record` for what it counts of connections, `client` for what is one client.
+    (
+        "ingress",
+        &[
+            "gateway", "refusal", "record", "client", "config", "names", "sys",
+        ],
+    ),
     (
         "admin",
         &[
