@@ -141,6 +141,11 @@ impl Admin {
                     .set(in_flight);
             }
         }
+        let held = self.gateway.bodies.held_bytes();
+        metrics
+            .load
+            .bodies_bytes
+            .set(i64::try_from(held).unwrap_or(i64::MAX));
         let stats = self.gateway.images.stats();
         metrics
             .images_bytes

@@ -37,6 +37,7 @@ use bytes::Bytes;
 
 use crate::config::bounds::Attempts;
 use crate::fail_point::{Phase, reach};
+use crate::gateway::body::Held;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
@@ -68,8 +69,8 @@ pub struct Question {
     pub plan: Arc<Plan>,
     /// What was read in the body.
     pub ask: Ask,
-    /// The body as it came.
-    pub body: Bytes,
+    /// The body as it came; it counts as held until this is dropped.
+    pub body: Held,
     /// The id it carries upstream.
     pub id: RequestId,
     /// Who asks, as a number that is the same for the same client.
