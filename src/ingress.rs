@@ -8,6 +8,8 @@
 pub mod arrivals;
 /// How many connections may be open, and how many of one network?
 mod connections;
+/// How long may a client keep silent that has agreed on HTTP/2?
+mod preface;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,8 +19,8 @@ use pingora_core::protocols::{GetSocketDigest, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::upstreams::peer::{Tracer, Tracing};
 
-use super::Ingress;
 use super::connections::{Caps, Open};
+use super::{Ingress, preface};
 use crate::gateway::Gateway;
 
 /// Counts connections and turns away those above their caps.
@@ -118,6 +118,7 @@ impl ServerApp for Counted {
     ) -> Option<Stream> {
         let is_tls = stream.get_ssl_digest().is_some();
         let _place = (!is_tls).then(|| self.arrivals.place(&*stream));
+        let stream = preface::awaited(stream, self.ingress.limits.head_timeout);
         self.ingress.process_new(stream, shutdown).await
     }
 }

@@ -20,6 +20,9 @@ mod browser;
 /// Where others could see two requests, or none.
 #[cfg(test)]
 mod protocol;
+/// More than can be served: connections, requests, bodies, descriptors.
+#[cfg(test)]
+mod overload;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;

@@ -29,6 +29,7 @@ pub(crate) struct Setup {
     tables: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    descriptors: Option<u32>,
     shipped: bool,
     tls: bool,
 }
@@ -56,6 +57,7 @@ impl Setup {
             tables: String::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            descriptors: None,
             shipped: false,
             tls: false,
         }
@@ -77,6 +79,12 @@ impl Setup {
     /// One more variable of the program's environment, which has no others.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How many descriptors the program may have, and no more.
+    pub(crate) fn descriptors(mut self, count: u32) -> Self {
+        self.descriptors = Some(count);
         self
     }
 
@@ -139,7 +147,8 @@ impl Setup {
             std::fs::write(&path, self.text()).unwrap();
             path
         };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_spafe"))
+        let mut child = self
+            .program()
             .arg("serve")
             .arg("--config")
             .arg(config)
@@ -177,6 +186,17 @@ impl Setup {
             output,
             folder,
         }
+    }
+
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_spafe");
+        let Some(count) = self.descriptors else {
+            return Command::new(program);
+        };
+        let mut shell = Command::new("/bin/sh");
+        let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, program]);
+        shell
     }
 
     fn text(&self) -> String {
