@@ -45,9 +45,12 @@ impl Connection {
         Self::over(soon("a connection", socket.connect(address)).await)
     }
 
-    /// Connects with as little room for what comes as the system gives.
-    pub(crate) async fn open_narrow(address: SocketAddr) -> Self {
+    /// As [`Connection::open_from`], with as little room for what comes as there can be.
+    pub(crate) async fn open_narrow(n: u8, address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
+        socket
+            .bind((Ipv4Addr::new(127, 0, 0, n), 0).into())
+            .unwrap();
         socket.set_recv_buffer_size(1).unwrap();
         Self::over(soon("a connection", socket.connect(address)).await)
     }
