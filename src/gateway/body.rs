@@ -143,6 +143,17 @@ impl Deref for Held {
     }
 }
 
+#[cfg(test)]
+impl From<Bytes> for Held {
+    /// A body that came from nobody and counts as nobody's.
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            _share: Arc::new(Budget::default()).share(0),
+        }
+    }
+}
+
 /// A span of time in which a number of bytes must come.
 struct Window {
     ends: Instant,

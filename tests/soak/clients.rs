@@ -14,28 +14,16 @@ use crate::kit::gateway::Setup;
 use crate::kit::http2::{Http2, secure};
 use crate::kit::now;
 use crate::kit::pair::chunk;
-use crate::siege::{CHAT, MODEL, Siege};
+use crate::siege::{CHAT, MODEL, PER_ADDRESS, Siege, crowd};
 
 /// Clients of one kind.
 const CLIENTS: usize = 2_000;
-/// Connections of one address, within its cap.
-const PER_ADDRESS: usize = 40;
 /// Requests of one address, within its bound.
 const REQUESTS_PER_ADDRESS: usize = 16;
 /// How often a slow client says something.
 const PAUSE: Duration = Duration::from_secs(5);
 /// A request that costs nothing.
 const LIST: &str = "GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n";
-
-/// Connections from so many to an address, addresses counted from `127.0.0.1`.
-async fn crowd(siege: &Siege, clients: usize, per_address: usize) -> Vec<Connection> {
-    let mut crowd = Vec::new();
-    for number in 0..clients {
-        let n = u8::try_from(number / per_address + 1).unwrap();
-        crowd.push(Connection::open_from(n, siege.gateway.address).await);
-    }
-    crowd
-}
 
 /// Says these bytes at once, then one more now and then until the peer has closed; how
 /// long that took, and what it said.
@@ -61,7 +49,7 @@ fn assert_within(took: &[Duration], max: Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_that_trickle() {
     let siege = Siege::begin(Setup::new()).await;
-    let clients = crowd(&siege, CLIENTS, PER_ADDRESS).await;
+    let clients = crowd(&siege.gateway, CLIENTS, PER_ADDRESS).await;
     let head = b"GET /v1/models HTTP/1.1\r\nX: ".to_vec();
     let all = clients
         .into_iter()
@@ -78,7 +66,7 @@ async fn heads_that_trickle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_trickle_or_do_not_come() {
     let siege = Siege::begin(Setup::new()).await;
-    let clients = crowd(&siege, CLIENTS, REQUESTS_PER_ADDRESS).await;
+    let clients = crowd(&siege.gateway, CLIENTS, REQUESTS_PER_ADDRESS).await;
     let head = format!(
         "POST {CHAT} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
     );
@@ -122,8 +110,10 @@ async fn bodies_of_http2_that_trickle_or_do_not_come() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_taken_slowly() {
-    // The system holds megabytes for each of them.
-    const SLOW: usize = 200;
+    // The system takes megabytes for each of them before it is slow, and to write those
+    // is work; so they are few and come one after the other.
+    const SLOW: usize = 32;
+    let mut arrival = tokio::time::interval(Duration::from_millis(200));
     let siege = Siege::begin(Setup::new()).await;
     let event = chunk(&"a".repeat(16 << 10));
     let events = Script::sse(&vec![event.as_str(); 2_000]);
@@ -131,6 +121,7 @@ async fn answers_that_are_taken_slowly() {
     siege.upstream.default(events.stall_after(most));
     let mut clients = Vec::new();
     for number in 0..SLOW {
+        arrival.tick().await;
         let n = u8::try_from(number / REQUESTS_PER_ADDRESS + 1).unwrap();
         let mut client = Connection::open_narrow(n, siege.gateway.address).await;
         client
@@ -174,7 +165,7 @@ async fn answers_that_are_taken_slowly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_idle_or_half_a_head_further() {
     let siege = Siege::begin(Setup::new()).await;
-    let clients = crowd(&siege, CLIENTS, PER_ADDRESS).await;
+    let clients = crowd(&siege.gateway, CLIENTS, PER_ADDRESS).await;
     let all = clients
         .into_iter()
         .enumerate()
@@ -241,9 +232,12 @@ async fn more_idle_connections_than_there_are_places() {
     const BYTES_MAX: u64 = 56 << 10;
     let setup = Setup::new().tables("[limits]\nconnections_max = 4096\nhead_timeout = \"60s\"");
     let siege = Siege::begin(setup).await;
-    let before = siege.gateway.resident_bytes();
-    let clients = crowd(&siege, PLACES, PER_ADDRESS).await;
-    let each = siege.gateway.resident_bytes().saturating_sub(before) / PLACES as u64;
+    let clients = crowd(&siege.gateway, PLACES, PER_ADDRESS).await;
+    let grown = siege
+        .gateway
+        .resident_bytes()
+        .saturating_sub(siege.fresh_bytes);
+    let each = grown / PLACES as u64;
     println!("{each} bytes a connection");
     assert!(each <= BYTES_MAX, "{each} bytes a connection");
     // One address has its share already: what it opens beyond it is closed at once.

@@ -32,12 +32,22 @@ const P99_MAX: Duration = Duration::from_millis(250);
 /// What may take this long to be as it was.
 const CALM: Duration = Duration::from_mins(1);
 
+/// Connections of one attacker's address, within its cap.
+pub(crate) const PER_ADDRESS: usize = 40;
+/// Connections that are there once before anything is measured: the allocator keeps what
+/// so many took, which is no growth.
+const ONCE: usize = 4_000;
+/// Time between two attackers, so that it is not their coming at once that is measured.
+const ARRIVAL: Duration = Duration::from_millis(2);
+
 /// A gateway under attack.
 pub(crate) struct Siege {
     pub(crate) gateway: Gateway,
     pub(crate) upstream: Simulator,
     caller: JoinHandle<Vec<Option<Duration>>>,
     stop: watch::Sender<bool>,
+    /// What the gateway held before anybody had come.
+    pub(crate) fresh_bytes: u64,
     resident_bytes: u64,
     descriptors: f64,
     _others: Simulator,
@@ -54,14 +64,28 @@ impl Siege {
             .pool("others", &[&base(&others)])
             .model(OTHERS, &["others"]);
         let gateway = setup.start();
+        let fresh_bytes = gateway.resident_bytes();
         // What is made with the first requests is no growth.
         for _ in 0..20 {
-            asked(&gateway, CALLER).await.unwrap();
+            one(gateway.address, CALLER).await.unwrap();
         }
+        let mut once = Vec::new();
+        for number in 0..ONCE {
+            let n = u8::try_from(number / PER_ADDRESS + 1).unwrap();
+            let mut client = Connection::open_from(n, gateway.address).await;
+            client
+                .send("GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
+                .await;
+            client.answer().await;
+            once.push(client);
+        }
+        drop(once);
+        gateway.counts("spafe_connections", 0).await;
         let (stop, stopped) = watch::channel(false);
         Self {
             caller: tokio::spawn(call(gateway.address, stopped)),
             stop,
+            fresh_bytes,
             resident_bytes: gateway.resident_bytes(),
             descriptors: gateway.metric(DESCRIPTORS).await,
             gateway,
@@ -131,8 +155,20 @@ async fn call(
     took
 }
 
-async fn asked(gateway: &Gateway, n: u8) -> Option<Duration> {
-    one(gateway.address, n).await
+/// So many connections, so many to an address, addresses counted from `127.0.0.1`.
+pub(crate) async fn crowd(
+    gateway: &Gateway,
+    clients: usize,
+    per_address: usize,
+) -> Vec<Connection> {
+    let mut crowd = Vec::new();
+    let mut arrival = tokio::time::interval(ARRIVAL);
+    for number in 0..clients {
+        arrival.tick().await;
+        let n = u8::try_from(number / per_address + 1).unwrap();
+        crowd.push(Connection::open_from(n, gateway.address).await);
+    }
+    crowd
 }
 
 /// One question on a connection of its own; how long it took, if it was answered.
