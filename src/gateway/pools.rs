@@ -13,6 +13,8 @@ pub mod registry;
 pub mod balance;
 /// May a target be asked?
 pub mod health;
+/// How many requests may be in flight at a pool, and who waits for the next place?
+pub mod slots;
 /// How are names looked up?
 pub mod resolve;
 /// How many more attempts may a pool be asked for?
