@@ -169,7 +169,7 @@ impl Pool {
     /// `pool_max`. So that whoever has a place finds a target with room, and waits in the
     /// one queue where none has any. Where nobody may be asked there is nothing to wait
     /// for, and it is for the choice of a target to say so.
-    fn places(&self, now: Instant) -> usize {
+    pub fn places(&self, now: Instant) -> usize {
         let Concurrency { pool_max, .. } = self.concurrency;
         let room = |wanted: Verdict| -> usize {
             let endpoints = self.targets.iter().map(Target::endpoints);
@@ -187,8 +187,9 @@ impl Pool {
         room.map_or(pool_max, |room| room.min(pool_max))
     }
 
-    /// The endpoint to ask next: by the pool's balance, in the state that is `wanted`, with
-    /// room, and none that was tried.
+    /// The endpoint to ask next: by the pool's balance, in the state that is `wanted`, and
+    /// none that was tried. One without room is named only where no other is there, which
+    /// says whom to wait for; whoever has a place at the pool asks it for room once more.
     pub fn pick(
         &self,
         tried: &[Arc<Endpoint>],
@@ -200,17 +201,20 @@ impl Pool {
             return None;
         }
         let first = self.turns.next();
-        let targets = self.turns.order(first);
-        let mut targets = targets.filter_map(|index| self.targets.get(index));
-        targets.find_map(|target| {
-            let endpoints = target.endpoints();
-            let fits = |endpoint: &&Arc<Endpoint>| {
-                endpoint.state.health.verdict(now) == wanted
-                    && !tried.iter().any(|tried| tried.is(endpoint))
-                    && endpoint.has_room(&self.concurrency)
-            };
-            endpoints.iter().find(fits).map(Arc::clone)
-        })
+        let find = |room: bool| {
+            let targets = self.turns.order(first);
+            let mut targets = targets.filter_map(|index| self.targets.get(index));
+            targets.find_map(|target| {
+                let endpoints = target.endpoints();
+                let fits = |endpoint: &&Arc<Endpoint>| {
+                    endpoint.state.health.verdict(now) == wanted
+                        && !tried.iter().any(|tried| tried.is(endpoint))
+                        && (!room || endpoint.has_room(&self.concurrency))
+                };
+                endpoints.iter().find(fits).map(Arc::clone)
+            })
+        };
+        find(true).or_else(|| find(false))
     }
 
     /// Whether any target could be asked now.

@@ -193,6 +193,12 @@ impl Slots {
 }
 
 impl Slot {
+    /// Whether it is a place here.
+    #[must_use]
+    pub fn is_at(&self, slots: &Arc<Slots>) -> bool {
+        Arc::ptr_eq(&self.slots, slots)
+    }
+
     /// How long it was waited for; `None` where it was there.
     #[must_use]
     pub fn waited(&self) -> Option<Duration> {

@@ -165,7 +165,8 @@ impl Endpoint {
 
     /// Whether it takes one more. Counted when it is connected to, so several who choose
     /// at the same instant may each have the last place.
-    pub(super) fn has_room(&self, bounds: &Concurrency) -> bool {
+    #[must_use]
+    pub fn has_room(&self, bounds: &Concurrency) -> bool {
         self.state.room.has_room(self.state.in_flight(), bounds)
     }
 }

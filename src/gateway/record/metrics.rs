@@ -6,6 +6,8 @@
 
 /// How is a metric made?
 mod make;
+/// How full are pools, and who waits?
+pub mod places;
 
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use prometheus::{
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
 use make::Make;
+use places::{PlaceMetrics, Places};
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -61,6 +64,8 @@ pub struct Metrics {
     pub target_fit: IntGaugeVec,
     /// `spafe_target_in_flight`
     pub target_in_flight: IntGaugeVec,
+    /// Of pools.
+    pub places: Places,
     /// `spafe_images_stored_bytes`
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
@@ -110,6 +115,8 @@ pub struct LegMetrics {
     pub hedges: IntCounter,
     /// And was sooner.
     pub hedges_sooner: IntCounter,
+    /// Of the pool's places.
+    pub places: PlaceMetrics,
 }
 
 impl Default for Metrics {
@@ -222,6 +229,7 @@ impl Metrics {
                 "Requests in flight at a target.",
                 &["pool", "target"],
             ),
+            places: Places::new(&new),
             images_bytes: new.gauge(
                 "spafe_images_stored_bytes",
                 "Bytes of generated images kept.",
@@ -280,6 +288,7 @@ impl Metrics {
             retries_unpaid: self.retries_unpaid.with_label_values(&[pool]),
             hedges: self.hedges.with_label_values(&[pool, "asked"]),
             hedges_sooner: self.hedges.with_label_values(&[pool, "sooner"]),
+            places: self.places.pool(pool),
         })
     }
 
