@@ -191,49 +191,60 @@ impl Chance {
     }
 }
 
+/// The most that may be inside.
+const MOST: usize = 7;
+
+async fn come_often(slots: Arc<Slots>, client: u64, inside: Arc<AtomicUsize>, mut chance: Chance) {
+    for _ in 0..150 {
+        come(&slots, client, &inside, &mut chance).await;
+    }
+}
+
+/// One coming: looks a few times, may then leave, granted or not, or waits and is inside.
+async fn come(slots: &Arc<Slots>, client: u64, inside: &AtomicUsize, chance: &mut Chance) {
+    let bound = places(MOST - usize::from(chance.below(9) == 0), 64);
+    let mut entering: Entering<'_> = Box::pin(slots.enter(client, bound, later()));
+    let mut entered = None;
+    for _ in 0..chance.below(6) {
+        entered = look(&mut entering);
+        if entered.is_some() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    if entered.is_none() && chance.below(2) == 0 {
+        return;
+    }
+    let entered = match entered {
+        Some(entered) => entered,
+        None => entering.await,
+    };
+    let slot = entered.expect("64 callers, and 64 may wait");
+    let now_inside = inside.fetch_add(1, Ordering::SeqCst) + 1;
+    assert!(now_inside <= MOST, "{now_inside} at a time");
+    for _ in 0..chance.below(4) {
+        tokio::task::yield_now().await;
+    }
+    inside.fetch_sub(1, Ordering::SeqCst);
+    drop(slot);
+}
+
 /// Callers on several threads who come, wait, give up at any moment and change the bound.
 /// Whoever is patient must get a place, there are never too many, and none is left over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_place_is_lost_whenever_somebody_leaves() {
-    const MOST: usize = 7;
     for seed in 1..=6_u64 {
         let slots = Arc::new(Slots::default());
         let inside = Arc::new(AtomicUsize::new(0));
         let mut callers = tokio::task::JoinSet::new();
         for caller in 0..64_u64 {
-            let (slots, inside) = (Arc::clone(&slots), Arc::clone(&inside));
-            let mut chance = Chance(seed * 0x9E37_79B9 + caller + 1);
-            callers.spawn(async move {
-                for _ in 0..150 {
-                    let bound = places(MOST - usize::from(chance.below(9) == 0), 64);
-                    let mut entering: Entering<'_> =
-                        Box::pin(slots.enter(caller % 5, bound, later()));
-                    // Some look a few times and then leave, granted or not.
-                    let looks = chance.below(6);
-                    let mut entered = None;
-                    for _ in 0..looks {
-                        entered = look(&mut entering);
-                        if entered.is_some() {
-                            break;
-                        }
-                        tokio::task::yield_now().await;
-                    }
-                    if entered.is_none() {
-                        if chance.below(2) == 0 {
-                            continue;
-                        }
-                        entered = Some(entering.await);
-                    }
-                    let slot = entered.unwrap().expect("64 callers, and 64 may wait");
-                    let now_inside = inside.fetch_add(1, Ordering::SeqCst) + 1;
-                    assert!(now_inside <= MOST, "{now_inside} at a time");
-                    for _ in 0..chance.below(4) {
-                        tokio::task::yield_now().await;
-                    }
-                    inside.fetch_sub(1, Ordering::SeqCst);
-                    drop(slot);
-                }
-            });
+            let chance = Chance(seed * 0x9E37_79B9 + caller + 1);
+            callers.spawn(come_often(
+                Arc::clone(&slots),
+                caller % 5,
+                Arc::clone(&inside),
+                chance,
+            ));
         }
         let all = async { while callers.join_next().await.transpose().unwrap().is_some() {} };
         let ended = tokio::time::timeout(PATIENCE, all).await;
