@@ -157,7 +157,7 @@ impl Pool {
     /// Where there is none and the queue is full, or none became free.
     pub async fn enter(&self, client: u64, deadline: Instant, now: Instant) -> Result<Slot, Full> {
         let places = Places {
-            in_flight_max: self.places(now),
+            in_flight_max: self.capacity(now),
             queue_max: self.concurrency.queue_max,
         };
         let patience = now.checked_add(self.concurrency.queue_wait);
@@ -169,7 +169,7 @@ impl Pool {
     /// `pool_max`. So that whoever has a place finds a target with room, and waits in the
     /// one queue where none has any. Where nobody may be asked there is nothing to wait
     /// for, and it is for the choice of a target to say so.
-    pub fn places(&self, now: Instant) -> usize {
+    pub fn capacity(&self, now: Instant) -> usize {
         let Concurrency { pool_max, .. } = self.concurrency;
         let room = |wanted: Verdict| -> usize {
             let endpoints = self.targets.iter().map(Target::endpoints);
@@ -237,7 +237,7 @@ impl Pool {
     ) -> Option<Change> {
         let EndpointState { health, room, .. } = &*endpoint.state;
         if room.learn(lesson, endpoint.state.in_flight(), &self.concurrency, now) {
-            self.state.slots.allow(self.places(now));
+            self.state.slots.allow(self.capacity(now));
         }
         match lesson {
             Lesson::Answered(_) => health.succeeded(),

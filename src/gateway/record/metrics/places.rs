@@ -83,7 +83,7 @@ impl Places {
         let slots = &pool.state.slots;
         for (gauges, count) in [
             (&self.in_flight, slots.in_flight()),
-            (&self.in_flight_limit, pool.places(now)),
+            (&self.in_flight_limit, pool.capacity(now)),
             (&self.queue, slots.waiting()),
             (&self.queue_limit, pool.concurrency.queue_max),
         ] {
