@@ -119,6 +119,7 @@ impl Admin {
         let snapshot = self.gateway.snapshot.load_full();
         let now = sys::instant();
         for pool in &snapshot.pools {
+            metrics.places.measure(pool, now);
             for target in &pool.targets {
                 let labels = [pool.name.as_str(), &*target.label];
                 let endpoints = target.endpoints();

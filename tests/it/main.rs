@@ -3,7 +3,7 @@
 //! One binary for all integration tests: it links once, and its kit is written
 //! once. A test starts the program as an operator would, on ports the system
 //! picks, and talks to it as a client or stands behind it as an upstream.
-//! `make test` runs it; so does `cargo test`.
+//! `make test` runs it; so does `cargo test --test it`.
 
 #![expect(
     clippy::disallowed_methods,

@@ -8,6 +8,8 @@
 mod make;
 /// How much is asked of the process at once, and what is turned away?
 mod load;
+/// How full are pools, and who waits?
+pub mod places;
 
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
 pub use load::LoadMetrics;
 use make::Make;
+use places::{PlaceMetrics, Places};
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -66,6 +69,8 @@ pub struct Metrics {
     pub target_fit: IntGaugeVec,
     /// `spafe_target_in_flight`
     pub target_in_flight: IntGaugeVec,
+    /// Of pools.
+    pub places: Places,
     /// `spafe_images_stored_bytes`
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
@@ -115,6 +120,8 @@ pub struct LegMetrics {
     pub hedges: IntCounter,
     /// And was sooner.
     pub hedges_sooner: IntCounter,
+    /// Of the pool's places.
+    pub places: PlaceMetrics,
 }
 
 impl Default for Metrics {
@@ -228,6 +235,7 @@ impl Metrics {
                 "Requests in flight at a target.",
                 &["pool", "target"],
             ),
+            places: Places::new(&new),
             images_bytes: new.gauge(
                 "spafe_images_stored_bytes",
                 "Bytes of generated images kept.",
@@ -286,6 +294,7 @@ impl Metrics {
             retries_unpaid: self.retries_unpaid.with_label_values(&[pool]),
             hedges: self.hedges.with_label_values(&[pool, "asked"]),
             hedges_sooner: self.hedges.with_label_values(&[pool, "sooner"]),
+            places: self.places.pool(pool),
         })
     }
 
