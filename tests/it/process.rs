@@ -11,6 +11,8 @@ mod upgrade;
 mod health;
 /// The beginning, and what can be in its way.
 mod start;
+/// What stands in `deploy/`.
+mod deploy;
 /// What a service manager gives and hears.
 mod supervisor;
 
