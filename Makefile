@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz
+.PHONY: help run test lint soak bench fuzz
 
 # How long `make fuzz` gives each target.
 FUZZ_SECONDS ?= 60
@@ -25,6 +25,11 @@ lint: ## Checks the format and every lint, warnings denied.
 	@.ci/setup-build
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test soak -- -D warnings
+
+soak: ## Runs what takes minutes: full deadlines, thousands of connections.
+	@.ci/setup-test
+	cargo nextest run --locked --test soak --success-output final
 
 bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 	@.ci/setup-build
