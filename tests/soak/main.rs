@@ -17,3 +17,6 @@ use it::kit;
 /// Process after process, and nobody notices.
 #[cfg(test)]
 mod upgrade;
+/// A stop at full load.
+#[cfg(test)]
+mod drain;
