@@ -47,6 +47,7 @@ use pingora_core::protocols::http::ServerSession;
 
 use crate::config::Modality;
 use crate::fail_point::{Phase, reach};
+use crate::phase::Outlook;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
@@ -60,6 +61,7 @@ use limit::Gate;
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
+use relay::departure::Departure;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
 
@@ -74,6 +76,8 @@ pub struct Gateway {
     /// Bytes of bodies held.
     pub bodies: Arc<Budget>,
     gate: Gate,
+    /// Whether the process goes on.
+    pub outlook: Outlook,
     exchange: Exchange,
     log: RequestLog,
     process_id: u64,
@@ -95,6 +99,7 @@ impl Gateway {
             metrics,
             bodies: Arc::default(),
             gate: Gate::default(),
+            outlook: Outlook::default(),
             exchange: Exchange::new(),
             log,
             process_id: sys::random(),
@@ -153,7 +158,7 @@ impl Gateway {
             origin: snapshot.rules.allow_unknown_origin(),
             chunks: true,
         };
-        let mut visit = Visit::new(session, snapshot, common, record);
+        let mut visit = Visit::new(session, snapshot, common, record, self.departure());
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit
             .record
@@ -213,7 +218,7 @@ impl Gateway {
                 tokio::select! {
                     biased;
                     answer = &mut asked => break answer.map_err(Unanswered::Refused),
-                    () = visit.departure.watch(visit.session) => break Err(Unanswered::Gone),
+                    parting = visit.departure.watch(visit.session) => break Err(parting.into()),
                     () = tokio::time::sleep(comment_after), if question.ask.stream => {
                         if !visit.comment().await {
                             break Err(Unanswered::Gone);
@@ -237,7 +242,11 @@ impl Gateway {
             chunks: head.version != http::Version::HTTP_10,
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
-        Visit::new(session, snapshot, common, record)
+        Visit::new(session, snapshot, common, record, self.departure())
+    }
+
+    fn departure(&self) -> Departure {
+        Departure::new(self.outlook.clone())
     }
 
     fn next_id(&self) -> RequestId {

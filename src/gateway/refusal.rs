@@ -59,6 +59,8 @@ pub enum Refusal {
     TooManyAtOnce,
     /// A fault of our own.
     Internal,
+    /// The process ends before the answer could be whole.
+    Stopping,
     /// No target of the model's pools can be used.
     NoHealthyUpstream,
     /// The upstream refused this very request; its words are passed on.
@@ -189,6 +191,7 @@ impl Refusal {
             Self::Internal
             | Self::Overloaded
             | Self::TooManyAtOnce
+            | Self::Stopping
             | Self::NoHealthyUpstream
             | Self::UpstreamRefused(_)
             | Self::UpstreamRateLimited { .. }
@@ -305,6 +308,12 @@ impl Refusal {
                 "concurrency_limit_exceeded",
                 "Too many of your requests are in progress. Wait until one of them has ended.",
             ),
+            Self::Stopping => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                OVERLOADED,
+                "overloaded",
+                "This server is being stopped and cannot finish the answer. Send the request again; another server will take it.",
+            ),
             Self::NoHealthyUpstream => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 OVERLOADED,
@@ -362,7 +371,7 @@ impl Refusal {
         match self {
             Self::UpstreamRateLimited { retry_after }
             | Self::UpstreamOverloaded { retry_after } => Some(*retry_after),
-            Self::Overloaded | Self::TooManyAtOnce | Self::NoHealthyUpstream => {
+            Self::Overloaded | Self::TooManyAtOnce | Self::NoHealthyUpstream | Self::Stopping => {
                 Some(Duration::from_secs(1))
             }
             _ => None,
@@ -373,7 +382,8 @@ impl Refusal {
     #[must_use]
     pub fn was_retried_here(&self) -> bool {
         let status = self.envelope().status;
-        !matches!(self, Self::Internal)
+        // Another process has not tried.
+        !matches!(self, Self::Internal | Self::Stopping)
             && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
     }
 }

@@ -26,6 +26,12 @@ mod siege;
 /// Clients that say little, or take little, by the thousand.
 #[cfg(test)]
 mod clients;
+/// Process after process, and nobody notices.
+#[cfg(test)]
+mod upgrade;
+/// A stop at full load.
+#[cfg(test)]
+mod drain;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;

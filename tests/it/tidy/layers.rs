@@ -15,7 +15,7 @@ const STEPS: [&str; 9] = [
 
 /// What any step may import: what lies under all of them, and the two that
 /// collect what steps give back, errors (`refusal`) and facts (`record`).
-const UNDER_STEPS: [&str; 10] = [
+const UNDER_STEPS: [&str; 11] = [
     "fail_point",
     "config",
     "names",
@@ -23,6 +23,7 @@ const UNDER_STEPS: [&str; 10] = [
     "snapshot",
     "sse",
     "pools",
+    "phase",
     "sys",
     "refusal",
     "record",
@@ -43,13 +44,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "ingress",
         &[
-            "gateway", "refusal", "record", "client", "config", "names", "sys",
+            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys",
         ],
     ),
     (
         "admin",
         &[
-            "gateway", "server", "pools", "snapshot", "record", "config", "names", "sys",
+            "gateway", "server", "pools", "snapshot", "record", "config", "names", "phase", "sys",
         ],
     ),
     ("pages", &["config", "names", "refusal"]),
@@ -94,6 +95,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["names"]),
     ("names", &[]),
     ("fail_point", &[]),
+    ("phase", &[]),
     ("sys", &[]),
 ];
 
