@@ -20,6 +20,7 @@ use spafe::simulator::script::{Gate, Script};
 
 use crate::kit::client::{Connection, ask, post};
 use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::load::MANY;
 use crate::kit::soon;
 use crate::kit::upstream::{always, base, upstream};
 
@@ -148,6 +149,7 @@ async fn asked_to_end_it_answers_first_and_ends_well() {
 
 fn before(upstream: &str) -> Setup {
     Setup::new()
+        .tables(MANY)
         .pool("main", &[upstream])
         .model("gpt-4o", &["main"])
 }

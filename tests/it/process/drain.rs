@@ -9,7 +9,7 @@ use spafe::simulator::script::{Gate, Script};
 use crate::kit::client::{Connection, ask, post};
 use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::http2::Http2;
-use crate::kit::load::{Load, OpenStream, held_stream};
+use crate::kit::load::{Load, MANY, OpenStream, held_stream};
 use crate::kit::now;
 use crate::kit::upstream::{always, base, upstream};
 
@@ -94,7 +94,10 @@ async fn while_it_is_still_sent_requests_it_answers_each_as_the_last_of_its_conn
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_no_request_that_was_sent_is_lost() {
     let upstreams = upstreams().await;
-    let mut gateway = before(&upstreams).server("drain_delay = \"500ms\"").start();
+    let mut gateway = before(&upstreams)
+        .server("drain_delay = \"500ms\"")
+        .tables(MANY)
+        .start();
     let streams = OpenStream::open_many(gateway.address, "streams", 20).await;
     let load = Load::start(gateway.address, "quick", 16, Duration::from_millis(5));
     load.goes_on(200).await;

@@ -11,7 +11,7 @@ use spafe::simulator::script::Gate;
 use crate::kit::client::{Connection, ask};
 use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::http2::Http2;
-use crate::kit::load::{Load, OpenStream, held_stream};
+use crate::kit::load::{Load, MANY, OpenStream, held_stream};
 use crate::kit::program::spafe;
 use crate::kit::upstream::{always, base, upstream};
 use crate::kit::{now, repository, soon};
@@ -44,7 +44,8 @@ async fn scene(setup: Setup) -> Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_nobody_is_refused_and_streams_finish_on_the_old_process() {
-    let mut scene = scene(Setup::new().server("drain_delay = \"500ms\"")).await;
+    let setup = Setup::new().server("drain_delay = \"500ms\"").tables(MANY);
+    let mut scene = scene(setup).await;
     let address = scene.gateway.address;
     let streams = OpenStream::open_many(address, "streams", 20).await;
     let load = Load::start(address, "quick", 16, Duration::from_millis(5));
