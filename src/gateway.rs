@@ -42,6 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::Modality;
 use crate::fail_point::{Phase, reach};
@@ -99,6 +100,11 @@ impl Gateway {
         self.log.dropped()
     }
 
+    /// Closes the upstream connections to a peer that no request is on.
+    pub async fn close_idle(&self, peer: &HttpPeer) {
+        self.exchange.close_idle(peer).await;
+    }
+
     /// Serves one request whose head has been read.
     ///
     /// True where the answer is complete and the connection can go on.
@@ -143,6 +149,7 @@ impl Gateway {
             id: record.id.clone(),
             origin: snapshot.rules.allow_unknown_origin(),
             chunks: true,
+            version: snapshot.version_header.clone(),
         };
         let mut visit = Visit::new(session, snapshot, common, record);
         visit.unanswered(Unanswered::Refused(refusal)).await;
@@ -225,6 +232,7 @@ impl Gateway {
             id: id.clone(),
             origin: snapshot.rules.allow_origin(head),
             chunks: head.version != http::Version::HTTP_10,
+            version: snapshot.version_header.clone(),
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
         Visit::new(session, snapshot, common, record)

@@ -4,9 +4,14 @@
 //! configuration alone. A request finds its counters already looked up in its
 //! plan: counting is an atomic addition, not a search by label.
 
+/// Which configuration is in force?
+mod configuration;
+/// Which series end with the configuration that named them?
+mod forget;
 /// How is a metric made?
 mod make;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use prometheus::{
@@ -14,8 +19,11 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::config::{self, Config, Target};
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
+use configuration::ConfigMetrics;
+use forget::Labelled;
 use make::Make;
 
 /// Buckets of whole requests and first bytes, in seconds.
@@ -44,6 +52,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// `spafe_panics_total`
     pub panics: IntCounter,
+    /// The configuration in force.
+    pub config: ConfigMetrics,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -65,10 +75,13 @@ pub struct Metrics {
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
     pub images_count: IntGauge,
+    /// `spafe_tasks`
+    pub tasks: IntGauge,
     /// `spafe_request_log_lines_dropped_total`
     pub log_lines_dropped: IntCounter,
     limits: IntGaugeVec,
     unrouted: [IntCounter; 4],
+    labelled: Vec<Labelled>,
 }
 
 /// The counters of one model.
@@ -124,13 +137,13 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
-        let new = Make(&registry);
+        let new = Make::new(&registry);
         let requests = new.counters(
             "spafe_requests_total",
             "Requests by model, pool that answered and class of status.",
             &["model", "pool", "class"],
         );
-        let metrics = Self {
+        let mut metrics = Self {
             duration: new.histograms(
                 "spafe_request_duration_seconds",
                 "Whole requests, first byte in to last byte out.",
@@ -153,6 +166,7 @@ impl Metrics {
                 "spafe_panics_total",
                 "Requests that ended in a panic of ours: someone must act.",
             ),
+            config: ConfigMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",
@@ -227,6 +241,7 @@ impl Metrics {
                 "Bytes of generated images kept.",
             ),
             images_count: new.gauge("spafe_images_stored", "Generated images kept."),
+            tasks: new.gauge("spafe_tasks", "Tasks of the runtime that have not ended."),
             log_lines_dropped: new.counter(
                 "spafe_request_log_lines_dropped_total",
                 "Request log lines dropped since start because the sink was slow.",
@@ -236,6 +251,7 @@ impl Metrics {
                 .map(|(_, class)| requests.with_label_values(&[NO_MODEL, NO_POOL, class])),
             requests,
             registry: registry.clone(),
+            labelled: Vec::new(),
         };
         let build = new.gauges(
             "spafe_build_info",
@@ -244,6 +260,7 @@ impl Metrics {
         );
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         new.keep(prometheus::process_collector::ProcessCollector::for_self());
+        metrics.labelled = new.labelled();
         metrics
     }
 
@@ -303,6 +320,32 @@ impl Metrics {
     pub fn limit(&self, name: &str, value: usize) {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         self.limits.with_label_values(&[name]).set(value);
+    }
+
+    /// Forgets the series of models, pools and targets that this configuration does not name.
+    pub fn keep_only(&self, config: &Config) {
+        let models = config.models.iter().map(|model| model.id.as_str());
+        let models: HashSet<&str> = models.chain([NO_MODEL]).collect();
+        let targets_of = |pool: &config::Pool| pool.targets.iter().map(Target::label).collect();
+        let mut pools: HashMap<&str, HashSet<String>> = config
+            .pools
+            .iter()
+            .map(|pool| (pool.name.as_str(), targets_of(pool)))
+            .collect();
+        pools.insert(NO_POOL, HashSet::new());
+        let is_gone = |labels: &HashMap<&str, &str>| {
+            let model = labels.get("model");
+            let pool = labels.get("pool").map(|pool| pools.get(pool));
+            model.is_some_and(|model| !models.contains(model))
+                || pool.is_some_and(|targets| match (targets, labels.get("target")) {
+                    (None, _) => true,
+                    (Some(targets), Some(target)) => !targets.contains(*target),
+                    (Some(_), None) => false,
+                })
+        };
+        for metric in &self.labelled {
+            metric.forget(&is_gone);
+        }
     }
 
     /// Everything in Prometheus' text format.
