@@ -1,8 +1,11 @@
 //! What do operators see?
 //!
 //! A listener of its own, on loopback unless the configuration says otherwise:
-//! metrics, liveness, readiness and the configuration in force. Nothing of it is
-//! reachable from the public listeners.
+//! metrics, liveness, readiness, the configuration in force, and a way to have it
+//! read again. Nothing of it is reachable from the public listeners.
+
+/// What was asked of the configuration.
+mod reload;
 
 use std::sync::Arc;
 
@@ -10,32 +13,43 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
-use axum::routing::get;
+use axum::routing::{get, post};
 use pingora_core::server::ShutdownWatch;
 use serde_json::json;
 
-use crate::config;
 use crate::gateway::Gateway;
 use crate::gateway::pools::health::Verdict;
 use crate::server::Bound;
+use crate::server::reload::Reloader;
 use crate::sys;
 
 #[derive(Clone)]
 struct Admin {
     gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
     shutdown: ShutdownWatch,
 }
 
 /// Serves the admin listener until the process stops.
-pub async fn serve(bound: Bound, gateway: Arc<Gateway>, shutdown: ShutdownWatch) {
+pub async fn serve(
+    bound: Bound,
+    gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
+    shutdown: ShutdownWatch,
+) {
     let mut stopped = shutdown.clone();
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/config", get(configuration))
+        .route("/config", get(reload::configuration))
+        .route("/reload", post(reload::reload))
         .fallback(nothing)
-        .with_state(Admin { gateway, shutdown });
+        .with_state(Admin {
+            gateway,
+            reloader,
+            shutdown,
+        });
     let listener = match tokio::net::TcpListener::from_std(bound.into_std()) {
         Ok(listener) => listener,
         Err(error) => {
@@ -93,19 +107,18 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     };
     (
         status,
-        Json(
-            json!({"ready": !draining, "draining": draining, "config": snapshot.config.version, "pools": pools}),
-        ),
+        Json(json!({
+            "ready": !draining,
+            "draining": draining,
+            "config": snapshot.config.version,
+            "reload": reload::last(&admin.reloader.status()),
+            "pools": pools,
+        })),
     )
 }
 
-async fn configuration(State(admin): State<Admin>) -> impl IntoResponse {
-    let snapshot = admin.gateway.snapshot.load_full();
-    Json(json!({"version": snapshot.config.version, "config": config::redacted(&snapshot.config)}))
-}
-
 async fn nothing() -> impl IntoResponse {
-    let paths = ["/metrics", "/livez", "/readyz", "/config"];
+    let paths = ["/metrics", "/livez", "/readyz", "/config", "/reload"];
     (
         StatusCode::NOT_FOUND,
         Json(json!({"error": "nothing here", "paths": paths})),
@@ -148,6 +161,10 @@ impl Admin {
         metrics
             .images_count
             .set(i64::try_from(stats.count).unwrap_or(i64::MAX));
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         let told = metrics.log_lines_dropped.get();
         let dropped = self.gateway.log_lines_dropped().saturating_sub(told);
         metrics.log_lines_dropped.inc_by(dropped);

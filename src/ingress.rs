@@ -38,7 +38,6 @@ const H2_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The application behind the listeners.
 pub struct Ingress {
     gateway: Arc<Gateway>,
-    limits: Limits,
     options: HttpServerOptions,
 }
 
@@ -46,16 +45,19 @@ impl Ingress {
     /// An ingress in front of `gateway`.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        let limits = gateway.snapshot.load().config.limits.clone();
+        let snapshot = gateway.snapshot.load_full();
+        let limits = &snapshot.config.limits;
+        // These pingora takes once; all else is read anew for each request.
         let mut options = HttpServerOptions::default();
         // Counted are the requests that may follow the first.
         options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
         options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
-        Self {
-            gateway,
-            limits,
-            options,
-        }
+        Self { gateway, options }
+    }
+
+    /// A limit as it is in force.
+    fn limit<T>(&self, of: impl FnOnce(&Limits) -> T) -> T {
+        of(&self.gateway.snapshot.load().config.limits)
     }
 
     /// Reads a head under its deadline.
@@ -63,9 +65,9 @@ impl Ingress {
         let first =
             session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
         let allowed = if first {
-            self.limits.head_timeout
+            self.limit(|limits| limits.head_timeout)
         } else {
-            self.limits.next_head_timeout
+            self.limit(|limits| limits.next_head_timeout)
         };
         let mut shutdown = shutdown.clone();
         let read = tokio::select! {
@@ -106,7 +108,7 @@ impl HttpServerApp for Ingress {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        session.set_write_timeout(Some(self.limits.write_stall));
+        session.set_write_timeout(Some(self.limit(|limits| limits.write_stall)));
         match self.read_head(&mut session, shutdown).await {
             Head::Read => {}
             Head::None => return None,
@@ -120,7 +122,8 @@ impl HttpServerApp for Ingress {
             || session.get_keepalive().is_none()
             || session.req_header().version == Version::HTTP_10;
         // pingora keeps a connection for ever unless it is told, and on every request.
-        session.set_keepalive((!ends).then_some(self.limits.keep_alive.as_secs().max(1)));
+        let keep_alive = self.limit(|limits| limits.keep_alive);
+        session.set_keepalive((!ends).then_some(keep_alive.as_secs().max(1)));
         session.set_pipelining_enabled(true);
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let tls = session

@@ -5,21 +5,35 @@
 //! runtime, the shutdown watch and the end of the process are ours: pingora's own
 //! server would wait a fixed time for requests that are not there.
 
+/// Where the configuration comes from.
+pub mod origin;
 /// The built-in upstream in place of real ones.
 pub mod demo;
 /// Sockets.
 mod listen;
+/// The certificate that TLS listeners show.
+pub mod certificate;
+/// A configuration, made ready.
+pub mod compile;
+/// The configuration, read again.
+pub mod reload;
+/// What cannot be changed by that.
+mod restart;
+/// What is no longer in force.
+mod retire;
+/// When the configuration is read again.
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::{Fds, ListenFds};
 use pingora_core::services::listening::Service;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch as value;
 
 use crate::admin;
 use crate::config::Config;
@@ -32,7 +46,11 @@ use crate::ingress::Ingress;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
+use certificate::{Certificate, Pair};
+use demo::Player;
 pub use listen::Bound;
+use origin::{Inputs, Origin};
+use reload::{First, Reloader};
 
 /// None: heads and bodies are read into buffers of their own, of 4 and 64 KiB, and one
 /// in between would only be a page of memory more for each connection.
@@ -56,17 +74,8 @@ pub enum ServeError {
         error: std::io::Error,
     },
     /// The certificate or key of the TLS listeners.
-    #[error(
-        "cannot use the TLS certificate {cert} with the key {key}: {reason}; both must be PEM files that belong together"
-    )]
-    Tls {
-        /// The certificate's path.
-        cert: String,
-        /// The key's path.
-        key: String,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    Tls(#[from] certificate::PairError),
     /// A pool cannot be built.
     #[error(transparent)]
     Pool(#[from] crate::gateway::pools::PoolError),
@@ -95,94 +104,87 @@ pub struct Serving<'a> {
     pub simulated: &'a [String],
 }
 
+/// What a process is to serve.
+pub struct Start {
+    /// Where the configuration comes from, at every reload.
+    pub origin: Origin,
+    /// The configuration to begin with.
+    pub config: Config,
+    /// The files that it was read from.
+    pub inputs: Inputs,
+    /// Which pools the built-in upstream plays.
+    pub demo: demo::Demo,
+    /// Whether the request log goes to a person.
+    pub log_is_terminal: bool,
+}
+
 /// Runs until a signal ends the process. `ready` is told once, when requests are served.
 ///
 /// # Errors
 /// Where the process cannot begin to serve.
-pub fn run(
-    config: Config,
-    demo: demo::Demo,
-    log_is_terminal: bool,
-    ready: impl FnOnce(&Serving<'_>),
-) -> Result<(), ServeError> {
+pub fn run(start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
     listen::raise_descriptor_limit();
-    let mut builder = match config.server.threads {
+    let threads = start.config.server.threads;
+    let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = builder
-        .worker_threads(config.server.threads.max(1))
+        .worker_threads(threads.max(1))
         .thread_name("spafe")
         .enable_all()
         .build()
         .map_err(ServeError::Start)?;
-    let result = runtime.block_on(serve(config, demo, log_is_terminal, ready));
+    let result = runtime.block_on(serve(start, ready));
     // What is still running has had its time.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(
-    mut config: Config,
-    demo: demo::Demo,
-    log_is_terminal: bool,
-    ready: impl FnOnce(&Serving<'_>),
-) -> Result<(), ServeError> {
-    let stall = config.limits.write_stall;
-    let plain = Bound::all(&config.server.listen, stall)?;
-    let tls_addresses = config
-        .server
-        .tls
-        .as_ref()
-        .map(|tls| tls.listen.clone())
-        .unwrap_or_default();
-    let tls = Bound::all(&tls_addresses, stall)?;
-    let admin = Bound::one(config.server.admin, stall)?;
-    let simulated = demo::simulate(&mut config, demo)
-        .await
-        .map_err(ServeError::Start)?;
-
-    let metrics = Arc::new(Metrics::new());
-    let registry = Arc::new(Registry::default());
-    let images = Arc::new(ImageStore::open(&config.images)?);
-    let log = RequestLog::open(&config.log, log_is_terminal).map_err(ServeError::Log)?;
-    let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
-    resolve::spawn(&snapshot.pools, &registry);
-    tell_limits(&config, &metrics);
-    let gateway = Arc::new(Gateway::new(
-        snapshot,
-        Arc::clone(&images),
-        Arc::clone(&metrics),
-        log,
-    ));
-    tokio::spawn(async move { images.sweep_forever(|| sys::now().wall).await });
-
-    let (stop, stopped) = watch::channel(false);
-    let fds = ListenFds::new(Fds::new().into());
+async fn serve(start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
+    // Before anything else: unheard, it would end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(ServeError::Start)?;
+    let sockets = Sockets::bind(&start.config)?;
+    let (stop, stopped) = value::channel(false);
+    let Running {
+        gateway,
+        reloader,
+        simulated,
+        certificate,
+    } = assemble(start, stopped.clone()).await?;
+    let in_force = gateway.snapshot.load_full();
     let serving = Serving {
-        plain: plain.iter().map(|bound| bound.address).collect(),
-        tls: tls.iter().map(|bound| bound.address).collect(),
-        admin: admin.address,
-        config: &config,
-        simulated: &simulated.names,
+        plain: sockets.plain.iter().map(|bound| bound.address).collect(),
+        tls: sockets.tls.iter().map(|bound| bound.address).collect(),
+        admin: sockets.admin.address,
+        config: &in_force.config,
+        simulated: &simulated,
     };
+    let fds = ListenFds::new(Fds::new().into());
     let mut service = Service::new("gateway".to_owned(), Ingress::new(Arc::clone(&gateway)));
-    for bound in plain {
+    for bound in sockets.plain {
         service.add_listener(listener(&bound));
         bound.hand_over(&fds);
     }
-    if let Some(settings) = &config.server.tls {
-        for bound in tls {
-            service.add_listener(listener(&bound).tls(tls_settings(settings)?));
+    if let Some(certificate) = &certificate {
+        for bound in sockets.tls {
+            service.add_listener(listener(&bound).tls(certificate.settings()?));
             bound.hand_over(&fds);
         }
     }
-    tokio::spawn(admin::serve(admin, Arc::clone(&gateway), stopped.clone()));
-    let watch = stopped.clone();
+    tokio::spawn(watch::signals(Arc::clone(&reloader), hangup));
+    tokio::spawn(watch::files(Arc::clone(&reloader)));
+    tokio::spawn(admin::serve(
+        sockets.admin,
+        Arc::clone(&gateway),
+        reloader,
+        stopped.clone(),
+    ));
     let accepting = tokio::spawn(async move {
-        pingora_core::services::Service::start_service(&mut service, Some(fds), watch, 1).await;
+        pingora_core::services::Service::start_service(&mut service, Some(fds), stopped, 1).await;
     });
     ready(&serving);
+    drop(in_force);
     until_told_to_stop().await.map_err(ServeError::Start)?;
     tracing::info!(
         "stopping: no new connections; requests in flight have {} s",
@@ -195,30 +197,82 @@ async fn serve(
     Ok(())
 }
 
+/// Where is listened.
+struct Sockets {
+    plain: Vec<Bound>,
+    tls: Vec<Bound>,
+    admin: Bound,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self, ServeError> {
+        let stall = config.limits.write_stall;
+        let tls = config.server.tls.as_ref();
+        let tls = tls.map_or(&[][..], |tls| &tls.listen);
+        Ok(Self {
+            plain: Bound::all(&config.server.listen, stall)?,
+            tls: Bound::all(tls, stall)?,
+            admin: Bound::one(config.server.admin, stall)?,
+        })
+    }
+}
+
+/// What serves, before anybody is let in.
+struct Running {
+    gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
+    /// Names of the pools that the built-in upstream plays.
+    simulated: Vec<String>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+/// Makes what serves, and starts what it does beside.
+async fn assemble(start: Start, stopped: value::Receiver<bool>) -> Result<Running, ServeError> {
+    let Start {
+        origin,
+        mut config,
+        inputs,
+        demo,
+        log_is_terminal,
+    } = start;
+    let mut player = Player::new(demo);
+    let simulated = player.play(&mut config).await.map_err(ServeError::Start)?;
+    let certificate = match &config.server.tls {
+        Some(tls) => Some(Certificate::new(Pair::read(tls)?)),
+        None => None,
+    };
+    let metrics = Arc::new(Metrics::new());
+    let registry = Arc::new(Registry::default());
+    let images = Arc::new(ImageStore::open(&config.images)?);
+    let log = RequestLog::open(&config.log, log_is_terminal).map_err(ServeError::Log)?;
+    let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
+    resolve::spawn(&snapshot.pools, &registry);
+    tell_limits(&config, &metrics);
+    let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
+    let gateway = Arc::new(gateway);
+    tokio::spawn(async move { images.sweep_forever(|| sys::now().wall).await });
+    let first = First {
+        origin,
+        config,
+        inputs,
+        certificate: certificate.clone(),
+        player,
+    };
+    Ok(Running {
+        reloader: Reloader::new(Arc::clone(&gateway), registry, first, stopped),
+        gateway,
+        simulated,
+        certificate,
+    })
+}
+
 fn listener(bound: &Bound) -> ListenerConfig {
     let buffers = L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES);
     ListenerConfig::tcp(bound.address.to_string()).l4_buffer(buffers)
 }
 
-fn tls_settings(tls: &crate::config::Tls) -> Result<TlsSettings, ServeError> {
-    let cert = tls.cert.display().to_string();
-    let key = tls.key.display().to_string();
-    let fail = |reason: String| ServeError::Tls {
-        cert: cert.clone(),
-        key: key.clone(),
-        reason,
-    };
-    // pingora panics on a pair that does not fit, so it is tried first.
-    listen::check_certificate(&tls.cert, &tls.key).map_err(fail)?;
-    let mut settings =
-        TlsSettings::intermediate(&cert, &key).map_err(|error| fail(error.to_string()))?;
-    settings.enable_h2();
-    Ok(settings)
-}
-
 /// Waits for SIGTERM or SIGINT; a second one ends the process at once.
 async fn until_told_to_stop() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     tokio::select! {

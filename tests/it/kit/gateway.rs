@@ -24,6 +24,7 @@ use super::{PATIENCE, now, repository, soon};
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The configuration and the arguments of a gateway that a test wants.
+#[derive(Clone)]
 pub(crate) struct Setup {
     server: String,
     tables: String,
@@ -31,6 +32,7 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     shipped: bool,
     tls: bool,
+    file: Option<PathBuf>,
 }
 
 /// A running gateway. It is killed when the test lets go of it.
@@ -44,6 +46,8 @@ pub(crate) struct Gateway {
     /// The certificate to trust, PEM, if the test wanted TLS.
     pub(crate) certificate: Option<PathBuf>,
     pub(super) child: Child,
+    /// The configuration that it was started with.
+    pub(crate) config: PathBuf,
     output: Arc<Mutex<String>>,
     folder: TempDir,
 }
@@ -58,6 +62,7 @@ impl Setup {
             environment: Vec::new(),
             shipped: false,
             tls: false,
+            file: None,
         }
     }
 
@@ -83,6 +88,12 @@ impl Setup {
     /// One more line of `[server]`.
     pub(crate) fn server(mut self, line: &str) -> Self {
         writeln!(self.server, "{line}").unwrap();
+        self
+    }
+
+    /// The configuration is here already, and is not written.
+    pub(crate) fn file(mut self, path: &Path) -> Self {
+        self.file = Some(path.to_owned());
         self
     }
 
@@ -132,17 +143,19 @@ impl Setup {
     pub(crate) fn start(self) -> Gateway {
         let folder = TempDir::with_prefix("spafe-test-").unwrap();
         let certificate = self.tls.then(|| Certificate::new().write(folder.path()));
-        let config = if self.shipped {
-            repository("conf/spafe.toml")
-        } else {
-            let path = folder.path().join("spafe.toml");
-            std::fs::write(&path, self.text()).unwrap();
-            path
+        let config = match self.file.clone() {
+            Some(path) => path,
+            None if self.shipped => repository("conf/spafe.toml"),
+            None => {
+                let path = folder.path().join("spafe.toml");
+                std::fs::write(&path, self.text()).unwrap();
+                path
+            }
         };
         let mut child = Command::new(env!("CARGO_BIN_EXE_spafe"))
             .arg("serve")
             .arg("--config")
-            .arg(config)
+            .arg(&config)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(&self.arguments)
             .current_dir(folder.path())
@@ -176,10 +189,12 @@ impl Setup {
             child,
             output,
             folder,
+            config,
         }
     }
 
-    fn text(&self) -> String {
+    /// What is written for the program.
+    pub(crate) fn text(&self) -> String {
         let Self { server, tables, .. } = self;
         let tls = if self.tls {
             "[server.tls]\nlisten = [\"127.0.0.1:0\"]\ncert = { file = \"certificate.pem\" }\nkey = { file = \"key.pem\" }\n"
