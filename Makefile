@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz
+.PHONY: help run test soak lint bench fuzz
 
 # How long `make fuzz` gives each target.
 FUZZ_SECONDS ?= 60
@@ -20,6 +20,10 @@ test: ## Runs every test: unit, integration, real SDKs, a real browser.
 	@.ci/setup-test
 	cargo nextest run --locked
 	cargo test --locked --doc --quiet
+
+soak: ## Runs what takes too long for every change: reloads by the thousand.
+	@.ci/setup-test
+	cargo nextest run --locked --cargo-profile quick --test soak --no-capture
 
 lint: ## Checks the format and every lint, warnings denied.
 	@.ci/setup-build
