@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint bench fuzz
+.PHONY: help run test lint soak bench fuzz
 
 # How long `make fuzz` gives each target.
 FUZZ_SECONDS ?= 60
@@ -21,14 +21,15 @@ test: ## Runs every test: unit, integration, real SDKs, a real browser.
 	cargo nextest run --locked
 	cargo test --locked --doc --quiet
 
-soak: ## Runs what takes too long for every change: reloads by the thousand.
-	@.ci/setup-test
-	cargo nextest run --locked --cargo-profile quick --test soak --no-capture
-
 lint: ## Checks the format and every lint, warnings denied.
 	@.ci/setup-build
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test soak -- -D warnings
+
+soak: ## Runs what takes minutes: full deadlines, thousands of connections and reloads.
+	@.ci/setup-test
+	cargo nextest run --locked --test soak --success-output final
 
 bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 	@.ci/setup-build

@@ -46,6 +46,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::Modality;
 use crate::fail_point::{Phase, reach};
+use crate::phase::Outlook;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
@@ -57,6 +58,7 @@ use images::ImageStore;
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
+use relay::departure::Departure;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
 
@@ -68,6 +70,8 @@ pub struct Gateway {
     pub images: Arc<ImageStore>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether the process goes on.
+    pub outlook: Outlook,
     exchange: Exchange,
     log: RequestLog,
     process_id: u64,
@@ -87,6 +91,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,
+            outlook: Outlook::default(),
             exchange: Exchange::new(),
             log,
             process_id: sys::random(),
@@ -151,7 +156,7 @@ impl Gateway {
             chunks: true,
             version: snapshot.version_header.clone(),
         };
-        let mut visit = Visit::new(session, snapshot, common, record);
+        let mut visit = Visit::new(session, snapshot, common, record, self.departure());
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit
             .record
@@ -210,7 +215,7 @@ impl Gateway {
                 tokio::select! {
                     biased;
                     answer = &mut asked => break answer.map_err(Unanswered::Refused),
-                    () = visit.departure.watch(visit.session) => break Err(Unanswered::Gone),
+                    parting = visit.departure.watch(visit.session) => break Err(parting.into()),
                     () = tokio::time::sleep(comment_after), if question.ask.stream => {
                         if !visit.comment().await {
                             break Err(Unanswered::Gone);
@@ -235,7 +240,11 @@ impl Gateway {
             version: snapshot.version_header.clone(),
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
-        Visit::new(session, snapshot, common, record)
+        Visit::new(session, snapshot, common, record, self.departure())
+    }
+
+    fn departure(&self) -> Departure {
+        Departure::new(self.outlook.clone())
     }
 
     fn next_id(&self) -> RequestId {

@@ -21,9 +21,13 @@ use tokio::io::AsyncWriteExt;
 use crate::config::bounds::Limits;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
+use crate::phase::Phase;
 
 /// How long a connection that ends is still read and flushed, so that its client reads our answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a process that ends waits for the first request of a connection it accepted. What was
+/// sent is read in no time; this is for the way.
+const LAST_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 64;
 /// Bytes of an HTTP/2 request's header list.
@@ -61,20 +65,17 @@ impl Ingress {
     }
 
     /// Reads a head under its deadline.
-    async fn read_head(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> Head {
-        let first =
-            session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
+    async fn read_head(&self, session: &mut ServerSession, first: bool) -> Head {
         let allowed = if first {
             self.limit(|limits| limits.head_timeout)
         } else {
             self.limit(|limits| limits.next_head_timeout)
         };
-        let mut shutdown = shutdown.clone();
         let read = tokio::select! {
             biased;
             read = tokio::time::timeout(allowed, session.read_request()) => read,
-            // An idle connection ends with the process; one that has begun to speak is heard.
-            () = shut_down(&mut shutdown), if !first => return Head::None,
+            // An idle connection ends with the process; what a new one has sent is heard.
+            () = self.no_longer_awaited(first) => return Head::None,
         };
         let refusal = match read {
             Ok(Ok(true)) => return Head::Read,
@@ -88,6 +89,14 @@ impl Ingress {
         let peer = peer(session);
         self.gateway.refuse_head(session, peer, refusal).await;
         Head::Refused
+    }
+
+    /// Waits until the process ends without a head that is not here yet.
+    async fn no_longer_awaited(&self, first: bool) {
+        self.gateway.outlook.reached(Phase::Draining).await;
+        if first {
+            tokio::time::sleep(LAST_HEAD_TIMEOUT).await;
+        }
     }
 }
 
@@ -106,10 +115,18 @@ impl HttpServerApp for Ingress {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
+        // It tells when to stop accepting; requests go by the gateway's outlook.
+        _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         session.set_write_timeout(Some(self.limit(|limits| limits.write_stall)));
-        match self.read_head(&mut session, shutdown).await {
+        let first =
+            session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
+        let outlook = &self.gateway.outlook;
+        // Whoever connects has a request; an idle connection may never have another.
+        let mut busy = first.then(|| outlook.busy());
+        let head = self.read_head(&mut session, first).await;
+        let _busy = busy.get_or_insert_with(|| outlook.busy());
+        match head {
             Head::Read => {}
             Head::None => return None,
             Head::Refused => {
@@ -118,7 +135,7 @@ impl HttpServerApp for Ingress {
             }
         }
         // What HTTP/1.0 calls keep-alive cannot frame a stream; pingora would promise it.
-        let ends = *shutdown.borrow()
+        let ends = outlook.is_leaving()
             || session.get_keepalive().is_none()
             || session.req_header().version == Version::HTTP_10;
         // pingora keeps a connection for ever unless it is told, and on every request.
@@ -190,13 +207,6 @@ async fn part(mut session: ServerSession) {
 
 fn peer(session: &ServerSession) -> Option<std::net::IpAddr> {
     Some(session.client_addr()?.as_inet()?.ip())
-}
-
-async fn shut_down(shutdown: &mut ShutdownWatch) {
-    // An error means that nobody is left to shut us down.
-    if shutdown.wait_for(|down| *down).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// What a head that could not be read is told; `None` where nobody is there to be told.

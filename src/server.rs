@@ -5,12 +5,16 @@
 //! runtime, the shutdown watch and the end of the process are ours: pingora's own
 //! server would wait a fixed time for requests that are not there.
 
+/// What a service manager gives and is told.
+pub mod supervisor;
+/// Open files.
+mod descriptors;
+/// Sockets.
+mod listen;
 /// Where the configuration comes from.
 pub mod origin;
 /// The built-in upstream in place of real ones.
 pub mod demo;
-/// Sockets.
-mod listen;
 /// The certificate that TLS listeners show.
 pub mod certificate;
 /// A configuration, made ready.
@@ -23,6 +27,12 @@ mod restart;
 mod retire;
 /// When the configuration is read again.
 mod watch;
+/// Whether the runtime turns.
+pub mod pulse;
+/// In the place of another process.
+pub mod upgrade;
+/// The end.
+mod stop;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +44,7 @@ use pingora_core::services::listening::Service;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as value;
+use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::config::Config;
@@ -43,33 +54,35 @@ use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::resolve;
 use crate::gateway::record::metrics::Metrics;
 use crate::ingress::Ingress;
+use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
 use certificate::{Certificate, Pair};
 use demo::Player;
 pub use listen::Bound;
+use listen::{Given, Sockets};
 use origin::{Inputs, Origin};
+use pulse::Pulse;
 use reload::{First, Reloader};
+use supervisor::Supervisor;
 
 /// None: heads and bodies are read into buffers of their own, of 4 and 64 KiB, and one
 /// in between would only be a page of memory more for each connection.
 const READ_BUFFER_BYTES: usize = 0;
 /// Head and body of a small answer leave in one packet.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
-/// How long requests in flight may take to end after the signal to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why the process does not run.
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// An address cannot be bound.
-    #[error(
-        "cannot listen on {address}: {error}; is another process listening there? Choose another address with --listen or --admin"
-    )]
+    #[error("cannot listen on {address}: {error}; {hint}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What to do about it.
+        hint: &'static str,
         /// The system's word.
         error: std::io::Error,
     },
@@ -79,6 +92,9 @@ pub enum ServeError {
     /// A pool cannot be built.
     #[error(transparent)]
     Pool(#[from] crate::gateway::pools::PoolError),
+    /// The other process was not replaced.
+    #[error("cannot take the place of the running process: {0}")]
+    Upgrade(#[from] upgrade::UpgradeError),
     /// The image store cannot be opened.
     #[error("cannot open the image store: {0}")]
     Images(#[from] crate::gateway::images::OpenError),
@@ -104,7 +120,7 @@ pub struct Serving<'a> {
     pub simulated: &'a [String],
 }
 
-/// What a process is to serve.
+/// What a process is started with.
 pub struct Start {
     /// Where the configuration comes from, at every reload.
     pub origin: Origin,
@@ -114,16 +130,23 @@ pub struct Start {
     pub inputs: Inputs,
     /// Which pools the built-in upstream plays.
     pub demo: demo::Demo,
-    /// Whether the request log goes to a person.
+    /// Whether somebody reads standard output.
     pub log_is_terminal: bool,
+    /// Whether another process is to be replaced.
+    pub upgrade: bool,
+    /// What a service manager left for us.
+    pub supervisor: Supervisor,
 }
 
-/// Runs until a signal ends the process. `ready` is told once, when requests are served.
+/// Runs until a signal or another process ends this one. `ready` is told once, when
+/// requests are served.
 ///
 /// # Errors
 /// Where the process cannot begin to serve.
-pub fn run(start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
-    listen::raise_descriptor_limit();
+pub fn run(mut start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
+    // Before any descriptor of our own is opened: they come by number.
+    let given = start.supervisor.given();
+    descriptors::fit(&mut start.config.limits, descriptors::take_all());
     let threads = start.config.server.threads;
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -135,90 +158,90 @@ pub fn run(start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeEr
         .enable_all()
         .build()
         .map_err(ServeError::Start)?;
-    let result = runtime.block_on(serve(start, ready));
+    let result = runtime.block_on(serve(start, given, ready));
     // What is still running has had its time.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
-    // Before anything else: unheard, it would end the process.
+async fn serve(
+    start: Start,
+    mut given: Given,
+    ready: impl FnOnce(&Serving<'_>),
+) -> Result<(), ServeError> {
+    let mut signals = stop::Signals::catch().map_err(ServeError::Start)?;
+    // Unheard, it would end the process.
     let hangup = signal(SignalKind::hangup()).map_err(ServeError::Start)?;
-    let sockets = Sockets::bind(&start.config)?;
-    let (stop, stopped) = value::channel(false);
-    let Running {
+    let mut predecessor = None;
+    if start.upgrade {
+        let run_dir = &start.config.server.run_dir;
+        let taken = upgrade::take(run_dir, upgrade::MEETING).await?;
+        given.and(taken.0);
+        predecessor = Some(taken.1);
+    }
+    let sockets = Sockets::open(&start.config, given)?;
+    descriptors::warn_if_root();
+    let kept = sockets.keep().map_err(ServeError::Start)?;
+    let supervisor = start.supervisor.clone();
+    let Assembled {
         gateway,
         reloader,
         simulated,
         certificate,
-    } = assemble(start, stopped.clone()).await?;
+    } = assemble(start).await?;
+    let pulse = Pulse::new(sys::instant());
+    tokio::spawn(pulse.clone().beat_forever());
+    tokio::spawn(watch::signals(Arc::clone(&reloader), hangup));
+    tokio::spawn(watch::files(Arc::clone(&reloader)));
     let in_force = gateway.snapshot.load_full();
     let serving = Serving {
-        plain: sockets.plain.iter().map(|bound| bound.address).collect(),
-        tls: sockets.tls.iter().map(|bound| bound.address).collect(),
+        plain: addresses(&sockets.plain),
+        tls: addresses(&sockets.tls),
         admin: sockets.admin.address,
         config: &in_force.config,
         simulated: &simulated,
     };
-    let fds = ListenFds::new(Fds::new().into());
-    let mut service = Service::new("gateway".to_owned(), Ingress::new(Arc::clone(&gateway)));
-    for bound in sockets.plain {
-        service.add_listener(listener(&bound));
-        bound.hand_over(&fds);
-    }
-    if let Some(certificate) = &certificate {
-        for bound in sockets.tls {
-            service.add_listener(listener(&bound).tls(certificate.settings()?));
-            bound.hand_over(&fds);
-        }
-    }
-    tokio::spawn(watch::signals(Arc::clone(&reloader), hangup));
-    tokio::spawn(watch::files(Arc::clone(&reloader)));
-    tokio::spawn(admin::serve(
+    let (stop_admin, stopped) = value::channel(false);
+    admin::spawn(
         sockets.admin,
         Arc::clone(&gateway),
         reloader,
-        stopped.clone(),
-    ));
-    let accepting = tokio::spawn(async move {
-        pingora_core::services::Service::start_service(&mut service, Some(fds), stopped, 1).await;
-    });
+        pulse,
+        stopped,
+    )
+    .map_err(ServeError::Start)?;
+    let (stop_accepting, stopped) = value::channel(false);
+    let public = sockets.plain.into_iter().zip(std::iter::repeat(None));
+    let tls = sockets.tls.into_iter();
+    let public = public.chain(tls.zip(std::iter::repeat(certificate.as_ref())));
+    let mut accepting = accept(&gateway, public, stopped)?;
+    if let Some(predecessor) = predecessor {
+        // It goes on if we do not say this, and so we look twice.
+        stop::lasts(&mut accepting)
+            .await
+            .map_err(ServeError::Start)?;
+        predecessor.serving().await?;
+    }
+    gateway.outlook.enter(Phase::Serving);
+    supervisor.tell("READY=1");
+    tokio::spawn(supervisor.clone().keep_alive());
     ready(&serving);
     drop(in_force);
-    until_told_to_stop().await.map_err(ServeError::Start)?;
-    tracing::info!(
-        "stopping: no new connections; requests in flight have {} s",
-        DRAIN_TIMEOUT.as_secs()
-    );
-    // Nobody listening to this is nothing to stop.
-    let _ = stop.send(true);
-    drain(&gateway).await;
+    let running = stop::Running {
+        gateway,
+        kept,
+        accepting: stop_accepting,
+        admin: stop_admin,
+        supervisor,
+    };
+    let told = running.until_told(&mut signals).await;
+    running.end(told, signals).await;
     accepting.abort();
     Ok(())
 }
 
-/// Where is listened.
-struct Sockets {
-    plain: Vec<Bound>,
-    tls: Vec<Bound>,
-    admin: Bound,
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> Result<Self, ServeError> {
-        let stall = config.limits.write_stall;
-        let tls = config.server.tls.as_ref();
-        let tls = tls.map_or(&[][..], |tls| &tls.listen);
-        Ok(Self {
-            plain: Bound::all(&config.server.listen, stall)?,
-            tls: Bound::all(tls, stall)?,
-            admin: Bound::one(config.server.admin, stall)?,
-        })
-    }
-}
-
 /// What serves, before anybody is let in.
-struct Running {
+struct Assembled {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
     /// Names of the pools that the built-in upstream plays.
@@ -226,16 +249,10 @@ struct Running {
     certificate: Option<Arc<Certificate>>,
 }
 
-/// Makes what serves, and starts what it does beside.
-async fn assemble(start: Start, stopped: value::Receiver<bool>) -> Result<Running, ServeError> {
-    let Start {
-        origin,
-        mut config,
-        inputs,
-        demo,
-        log_is_terminal,
-    } = start;
-    let mut player = Player::new(demo);
+/// Makes what serves, and starts what looks after what it uses.
+async fn assemble(start: Start) -> Result<Assembled, ServeError> {
+    let mut config = start.config;
+    let mut player = Player::new(start.demo);
     let simulated = player.play(&mut config).await.map_err(ServeError::Start)?;
     let certificate = match &config.server.tls {
         Some(tls) => Some(Certificate::new(Pair::read(tls)?)),
@@ -244,7 +261,7 @@ async fn assemble(start: Start, stopped: value::Receiver<bool>) -> Result<Runnin
     let metrics = Arc::new(Metrics::new());
     let registry = Arc::new(Registry::default());
     let images = Arc::new(ImageStore::open(&config.images)?);
-    let log = RequestLog::open(&config.log, log_is_terminal).map_err(ServeError::Log)?;
+    let log = RequestLog::open(&config.log, start.log_is_terminal).map_err(ServeError::Log)?;
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
     resolve::spawn(&snapshot.pools, &registry);
     tell_limits(&config, &metrics);
@@ -252,50 +269,48 @@ async fn assemble(start: Start, stopped: value::Receiver<bool>) -> Result<Runnin
     let gateway = Arc::new(gateway);
     tokio::spawn(async move { images.sweep_forever(|| sys::now().wall).await });
     let first = First {
-        origin,
+        origin: start.origin,
         config,
-        inputs,
+        inputs: start.inputs,
         certificate: certificate.clone(),
         player,
     };
-    Ok(Running {
-        reloader: Reloader::new(Arc::clone(&gateway), registry, first, stopped),
+    Ok(Assembled {
+        reloader: Reloader::new(Arc::clone(&gateway), registry, first),
         gateway,
         simulated,
         certificate,
     })
 }
 
+/// Accepts on these sockets, with TLS where a certificate stands beside one.
+fn accept<'a>(
+    gateway: &Arc<Gateway>,
+    sockets: impl Iterator<Item = (Bound, Option<&'a Arc<Certificate>>)>,
+    stopped: value::Receiver<bool>,
+) -> Result<JoinHandle<()>, ServeError> {
+    let fds = ListenFds::new(Fds::new().into());
+    let mut service = Service::new("gateway".to_owned(), Ingress::new(Arc::clone(gateway)));
+    for (bound, certificate) in sockets {
+        let listener = listener(&bound);
+        service.add_listener(match certificate {
+            Some(certificate) => listener.tls(certificate.settings()?),
+            None => listener,
+        });
+        bound.hand_over(&fds);
+    }
+    Ok(tokio::spawn(async move {
+        pingora_core::services::Service::start_service(&mut service, Some(fds), stopped, 1).await;
+    }))
+}
+
+fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
+    bound.iter().map(|bound| bound.address).collect()
+}
+
 fn listener(bound: &Bound) -> ListenerConfig {
     let buffers = L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES);
     ListenerConfig::tcp(bound.address.to_string()).l4_buffer(buffers)
-}
-
-/// Waits for SIGTERM or SIGINT; a second one ends the process at once.
-async fn until_told_to_stop() -> std::io::Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        tracing::warn!("told to stop a second time: ending at once");
-        std::process::exit(1);
-    });
-    Ok(())
-}
-
-/// Waits until nothing is in flight, within the bound.
-async fn drain(gateway: &Gateway) {
-    let deadline = sys::instant() + DRAIN_TIMEOUT;
-    while gateway.metrics.in_flight.get() > 0 && sys::instant() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 fn tell_limits(config: &Config, metrics: &Metrics) {
@@ -306,6 +321,7 @@ fn tell_limits(config: &Config, metrics: &Metrics) {
     metrics.limit("request_line_bytes", limits.request_line_bytes_max);
     metrics.limit("json_depth", limits.json_depth_max);
     metrics.limit("json_keys", limits.json_keys_max);
+    metrics.limit("connections", limits.connections_max);
     metrics.limit("attempts", config.attempts.max);
     metrics.limit("image_bytes", config.images.image_bytes_max);
     let store = usize::try_from(config.images.store_bytes_max).unwrap_or(usize::MAX);

@@ -55,6 +55,8 @@ pub enum Refusal {
     HeadersTooLarge,
     /// A fault of our own.
     Internal,
+    /// The process ends before the answer could be whole.
+    Stopping,
     /// No target of the model's pools can be used.
     NoHealthyUpstream,
     /// The upstream refused this very request; its words are passed on.
@@ -182,6 +184,7 @@ impl Refusal {
             | Self::UnknownHost
             | Self::HeadersTooLarge => self.callers_fault(),
             Self::Internal
+            | Self::Stopping
             | Self::NoHealthyUpstream
             | Self::UpstreamRefused(_)
             | Self::UpstreamRateLimited { .. }
@@ -286,6 +289,12 @@ impl Refusal {
 
     fn our_fault(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
         match self {
+            Self::Stopping => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                OVERLOADED,
+                "overloaded",
+                "This server is being stopped and cannot finish the answer. Send the request again; another server will take it.",
+            ),
             Self::NoHealthyUpstream => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 OVERLOADED,
@@ -343,7 +352,7 @@ impl Refusal {
         match self {
             Self::UpstreamRateLimited { retry_after }
             | Self::UpstreamOverloaded { retry_after } => Some(*retry_after),
-            Self::NoHealthyUpstream => Some(Duration::from_secs(1)),
+            Self::NoHealthyUpstream | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -352,7 +361,8 @@ impl Refusal {
     #[must_use]
     pub fn was_retried_here(&self) -> bool {
         let status = self.envelope().status;
-        !matches!(self, Self::Internal)
+        // Another process has not tried.
+        !matches!(self, Self::Internal | Self::Stopping)
             && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
     }
 }

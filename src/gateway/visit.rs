@@ -19,10 +19,11 @@ use crate::gateway::images::ImageStore;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::{Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
-use crate::gateway::relay::departure::Departure;
+use crate::gateway::relay::departure::{Departure, Parting};
 use crate::gateway::relay::head::{Common, Provenance};
 use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::gateway::route::Plan;
+use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -43,6 +44,15 @@ impl From<Refusal> for Unanswered {
     }
 }
 
+impl From<Parting> for Unanswered {
+    fn from(parting: Parting) -> Self {
+        match parting {
+            Parting::Client => Self::Gone,
+            Parting::Process => Self::Refused(Refusal::Stopping),
+        }
+    }
+}
+
 /// One request on its way: its session, and what is learned about it.
 pub(super) struct Visit<'a> {
     pub(super) session: &'a mut ServerSession,
@@ -53,7 +63,7 @@ pub(super) struct Visit<'a> {
     pub(super) head_sent: bool,
     /// An answer was delivered to its end.
     pub(super) orderly: bool,
-    /// Whether the client is still there.
+    /// Whether there is still a reason to go on.
     pub(super) departure: Departure,
 }
 
@@ -64,6 +74,7 @@ impl<'a> Visit<'a> {
         snapshot: Arc<Snapshot>,
         common: Common,
         record: RequestRecord,
+        departure: Departure,
     ) -> Self {
         Self {
             session,
@@ -72,7 +83,7 @@ impl<'a> Visit<'a> {
             record,
             head_sent: false,
             orderly: false,
-            departure: Departure::default(),
+            departure,
         }
     }
 
@@ -102,7 +113,11 @@ impl<'a> Visit<'a> {
         }
         let limits = &self.snapshot.config.limits;
         let asked = sys::instant();
-        let body = body::read(self.session, framing, limits, sys::instant).await;
+        let body = tokio::select! {
+            biased;
+            body = body::read(self.session, framing, limits, sys::instant) => body,
+            () = self.departure.outlook.reached(Phase::Over) => return Err(Refusal::Stopping.into()),
+        };
         self.record.body = sys::instant() - asked;
         let body = body.map_err(|error| match error {
             BodyError::TooLarge { .. } => Refusal::BodyTooLarge.into(),
@@ -174,6 +189,7 @@ impl<'a> Visit<'a> {
 
     async fn whole(&mut self, head: ResponseHeader, body: Bytes) {
         self.record.status = head.status.as_u16();
+        self.no_further_request_if_leaving();
         let delivered = relay::whole(self.session, head, body).await;
         self.delivered(&delivered);
     }
@@ -187,6 +203,7 @@ impl<'a> Visit<'a> {
         };
         self.head_sent = true;
         self.record.status = 200;
+        self.no_further_request_if_leaving();
         relay::comment(self.session, head).await
     }
 
@@ -226,6 +243,7 @@ impl<'a> Visit<'a> {
             self.common.answer(length, provenance)
         };
         let unsent = (!self.head_sent).then_some(head);
+        self.no_further_request_if_leaving();
         let delivered = match (answer.body, unsent) {
             (Body::Whole { bytes, usage }, Some(head)) => {
                 self.tokens(usage);
@@ -263,6 +281,14 @@ impl<'a> Visit<'a> {
         self.delivered(&delivered);
     }
 
+    /// Tells in the head that the next request needs another connection, while there is
+    /// somebody to tell it. HTTP/2 has a frame for this, which pingora sends.
+    fn no_further_request_if_leaving(&mut self) {
+        if self.departure.outlook.is_leaving() {
+            self.session.set_keepalive(None);
+        }
+    }
+
     fn tokens(&mut self, usage: Option<crate::openai::Usage>) {
         self.record.tokens_in = usage.map(|usage| usage.prompt_tokens);
         self.record.tokens_out = usage.map(|usage| usage.completion_tokens);
@@ -282,6 +308,7 @@ impl<'a> Visit<'a> {
             _ => envelope.code.clone().unwrap_or_default().into_owned(),
         });
         self.record.outcome = match envelope.status.as_u16() {
+            _ if refusal == Refusal::Stopping => Outcome::Refused,
             429 | 500.. if !self.record.attempts.is_empty() => Outcome::UpstreamFailed,
             _ => Outcome::Refused,
         };

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::config::listeners::ListenersError;
 use crate::config::policy;
@@ -28,7 +28,7 @@ use crate::server::certificate::{Certificate, Pair};
 use crate::server::compile::{Compiled, compile};
 use crate::server::demo::Player;
 use crate::server::origin::{Inputs, Origin, OriginError, Reading};
-use crate::server::{restart, retire, tell_limits};
+use crate::server::{descriptors, restart, retire, tell_limits};
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -59,7 +59,6 @@ pub struct Reloader {
     certificate: Option<Arc<Certificate>>,
     /// What the process was started with.
     first: Config,
-    is_ending: watch::Receiver<bool>,
     /// Held by the reload that is on.
     turn: tokio::sync::Mutex<Player>,
     inputs: Mutex<Inputs>,
@@ -135,12 +134,7 @@ impl Trigger {
 impl Reloader {
     /// A reloader for a gateway that serves what `first` says.
     #[must_use]
-    pub fn new(
-        gateway: Arc<Gateway>,
-        registry: Arc<Registry>,
-        first: First,
-        is_ending: watch::Receiver<bool>,
-    ) -> Arc<Self> {
+    pub fn new(gateway: Arc<Gateway>, registry: Arc<Registry>, first: First) -> Arc<Self> {
         let status = Status {
             version: first.config.version.clone(),
             since: sys::now().wall,
@@ -158,7 +152,6 @@ impl Reloader {
             registry,
             certificate: first.certificate,
             first: first.config,
-            is_ending,
             turn: tokio::sync::Mutex::new(first.player),
             inputs: Mutex::new(first.inputs),
             status: ArcSwap::from_pointee(status),
@@ -216,7 +209,7 @@ impl Reloader {
     /// Whether the process is about to end and keeps what it has.
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        *self.is_ending.borrow()
+        self.gateway.outlook.is_leaving()
     }
 
     async fn take_turn(self: Arc<Self>, trigger: Trigger) -> Result<Arc<Status>, Arc<ReloadError>> {
@@ -238,6 +231,7 @@ impl Reloader {
         }
         let reading = self.read().await?;
         let mut config = reading.config?;
+        descriptors::fit(&mut config.limits, descriptors::allowed());
         player.play(&mut config).await.map_err(ReloadError::Demo)?;
         let reloader = Arc::clone(self);
         let compile = move || reloader.compile(config, &reading.text);

@@ -12,6 +12,8 @@ pub(crate) mod client;
 pub(crate) mod http2;
 /// The real program, started and ended.
 pub(crate) mod gateway;
+/// The program on its way to being one.
+mod launch;
 /// What a gateway tells of itself.
 mod told;
 /// Which configuration a gateway has.
@@ -22,6 +24,8 @@ pub(crate) mod traffic;
 pub(crate) mod pair;
 /// The real program, run to its end.
 pub(crate) mod program;
+/// Many clients at once.
+pub(crate) mod load;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
 /// The simulator, run at full speed behind a gateway.

@@ -1,23 +1,25 @@
-//! Does it hold for longer than a test of every change may take?
+//! Does it hold for as long as it takes?
 //!
-//! What `tests/it/` shows in seconds is done here a hundred times as often. The binary is
-//! not among those that `cargo test` runs; `make soak` runs it.
+//! Deadlines at their full length, thousands of connections, and a caller beside them
+//! that must notice nothing. `make soak` runs these, one after the other, each within
+//! minutes; the same guards are tested at a small scale in `tests/it`, on every change.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test stands outside, where time passes"
-)]
-
-/// The other tests, of which only the words are used here.
+/// What the tests of `tests/it` are written with.
 #[cfg(test)]
 #[path = "../it"]
 mod it {
-    #[expect(dead_code, reason = "the other tests use more words")]
+    #[expect(dead_code, reason = "each binary uses a part of the kit")]
     pub(crate) mod kit;
 }
 #[cfg(test)]
 use it::kit;
 
+/// Process after process, and nobody notices.
+#[cfg(test)]
+mod upgrade;
+/// A stop at full load.
+#[cfg(test)]
+mod drain;
 /// Configurations that come and go.
 #[cfg(test)]
 mod reload;

@@ -190,7 +190,7 @@ impl Answer {
         answers
     }
 
-    fn of_head(head: &[u8]) -> Self {
+    pub(super) fn of_head(head: &[u8]) -> Self {
         let head = std::str::from_utf8(head).unwrap();
         let (first, rest) = head.split_once("\r\n").unwrap();
         let status = first.split(' ').nth(1).unwrap().parse().unwrap();
@@ -228,7 +228,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    fn length(&self) -> Option<usize> {
+    pub(super) fn length(&self) -> Option<usize> {
         self.field("content-length")
             .map(|value| value.parse().unwrap())
     }

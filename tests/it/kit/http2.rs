@@ -77,6 +77,13 @@ impl Http2 {
         Upload { body, answer }
     }
 
+    /// Waits until the gateway has ended the connection.
+    pub(crate) async fn ended(mut self) {
+        soon("the end of a connection", &mut self.driving)
+            .await
+            .unwrap();
+    }
+
     /// Leaves at once, with whatever is under way.
     pub(crate) fn leave(self) {
         self.driving.abort();
