@@ -169,6 +169,7 @@ impl Admin {
         let snapshot = self.gateway.snapshot.load_full();
         let now = sys::instant();
         for pool in &snapshot.pools {
+            metrics.places.measure(pool, now);
             for target in &pool.targets {
                 let labels = [pool.name.as_str(), &*target.label];
                 let endpoints = target.endpoints();
@@ -191,6 +192,11 @@ impl Admin {
                     .set(in_flight);
             }
         }
+        let held = self.gateway.bodies.held_bytes();
+        metrics
+            .load
+            .bodies_bytes
+            .set(i64::try_from(held).unwrap_or(i64::MAX));
         let stats = self.gateway.images.stats();
         metrics
             .images_bytes

@@ -8,6 +8,8 @@
 pub mod door;
 /// Who is asking?
 pub mod client;
+/// May they ask at all now?
+pub mod limit;
 /// What did they send?
 pub mod body;
 /// What is asked?
@@ -50,11 +52,13 @@ use crate::phase::Outlook;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
+use body::Budget;
 use client::ClientId;
 use door::Endpoint;
 use exchange::trail::Trail;
 use exchange::{Answer, Exchange, ImageQuestion, Question};
 use images::ImageStore;
+use limit::Gate;
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
@@ -70,6 +74,9 @@ pub struct Gateway {
     pub images: Arc<ImageStore>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Bytes of bodies held.
+    pub bodies: Arc<Budget>,
+    gate: Gate,
     /// Whether the process goes on.
     pub outlook: Outlook,
     exchange: Exchange,
@@ -91,6 +98,8 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,
+            bodies: Arc::default(),
+            gate: Gate::default(),
             outlook: Outlook::default(),
             exchange: Exchange::new(),
             log,
@@ -167,7 +176,8 @@ impl Gateway {
     async fn chat(&self, visit: &mut Visit<'_>, tls: bool) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
-        let body = visit.body().await?;
+        let _permit = visit.permit(&self.gate)?;
+        let body = visit.body(&self.bodies).await?;
         reach(Phase::Body, visit.record.id.as_str());
         let ask = inspect::inspect(&body, &snapshot.bounds).map_err(Refusal::Body)?;
         let plan = snapshot.router.route(&ask.model);

@@ -4,6 +4,13 @@
 //! under our deadlines, handed over, and the connection brought into a state in
 //! which the next request on it can be trusted, or closed.
 
+/// Is a connection let in, and until when is it counted?
+pub mod arrivals;
+/// How many connections may be open, and how many of one network?
+mod connections;
+/// How long may a client keep silent that has agreed on HTTP/2?
+mod preface;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,16 +35,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a process that ends waits for the first request of a connection it accepted. What was
 /// sent is read in no time; this is for the way.
 const LAST_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
-/// Streams of one HTTP/2 connection.
-const H2_STREAMS_MAX: u32 = 64;
-/// Bytes of an HTTP/2 request's header list.
-const H2_HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
-/// What one HTTP/2 stream may send before it is read.
+/// What one HTTP/2 stream may send before it is read: what HTTP/2 begins with, and as
+/// much as an HTTP/1 body is read by.
 const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// What all streams of a connection may send before they are read.
+/// What all streams of a connection may send before they are read: sixteen full windows,
+/// which is what a connection can make us hold beside the bodies that are counted.
 const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How long an HTTP/2 connection without a stream is kept.
-const H2_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The application behind the listeners.
 pub struct Ingress {
@@ -55,7 +58,7 @@ impl Ingress {
         let mut options = HttpServerOptions::default();
         // Counted are the requests that may follow the first.
         options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
-        options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
+        options.h2_idle_timeout = Some(limits.h2_idle);
         Self { gateway, options }
     }
 
@@ -162,10 +165,14 @@ impl HttpServerApp for Ingress {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
+        // Asked for each connection, so that a reload is heard by the next one.
+        let limits = &self.gateway.snapshot.load().config.limits;
+        let header_list_bytes_max = u32::try_from(limits.h2_header_list_bytes_max);
+        let header_list_bytes_max = header_list_bytes_max.unwrap_or(u32::MAX);
         let mut options = default_h2_options();
         options
-            .max_concurrent_streams(H2_STREAMS_MAX)
-            .max_header_list_size(H2_HEADER_LIST_BYTES_MAX)
+            .max_concurrent_streams(limits.h2_streams_max)
+            .max_header_list_size(header_list_bytes_max)
             .initial_window_size(H2_STREAM_WINDOW_BYTES)
             .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);
         Some(options)

@@ -54,6 +54,7 @@ use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::resolve;
 use crate::gateway::record::metrics::Metrics;
 use crate::ingress::Ingress;
+use crate::ingress::arrivals::{Arrivals, BeforeTls, Counted};
 use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -290,7 +291,13 @@ fn accept<'a>(
     stopped: value::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let fds = ListenFds::new(Fds::new().into());
-    let mut service = Service::new("gateway".to_owned(), Ingress::new(Arc::clone(gateway)));
+    let arrivals = Arc::new(Arrivals::new(Arc::clone(gateway)));
+    let app = Counted::new(Ingress::new(Arc::clone(gateway)), Arc::clone(&arrivals));
+    let mut service = Service::new("gateway".to_owned(), app);
+    service.set_connection_filter(Arc::clone(&arrivals) as _);
+    service
+        .endpoints()
+        .set_pre_tls_callback(Arc::new(BeforeTls(arrivals)));
     for (bound, certificate) in sockets {
         let listener = listener(&bound);
         service.add_listener(match certificate {
@@ -315,13 +322,29 @@ fn listener(bound: &Bound) -> ListenerConfig {
 
 fn tell_limits(config: &Config, metrics: &Metrics) {
     let limits = &config.limits;
-    metrics.limit("body_bytes", limits.body_bytes_max);
-    metrics.limit("head_bytes", limits.head_bytes_max);
-    metrics.limit("head_fields", limits.head_fields_max);
-    metrics.limit("request_line_bytes", limits.request_line_bytes_max);
-    metrics.limit("json_depth", limits.json_depth_max);
-    metrics.limit("json_keys", limits.json_keys_max);
-    metrics.limit("connections", limits.connections_max);
+    for (name, limit) in [
+        ("body_bytes", limits.body_bytes_max),
+        ("bodies_bytes", limits.bodies_bytes_max),
+        ("head_bytes", limits.head_bytes_max),
+        ("head_fields", limits.head_fields_max),
+        ("request_line_bytes", limits.request_line_bytes_max),
+        ("json_depth", limits.json_depth_max),
+        ("json_keys", limits.json_keys_max),
+        ("connections", limits.connections_max),
+        (
+            "connections_per_address",
+            limits.connections_per_address_max,
+        ),
+        ("connections_per_v6_56", limits.connections_per_v6_56_max),
+        ("connections_per_v6_48", limits.connections_per_v6_48_max),
+        ("h2_header_list_bytes", limits.h2_header_list_bytes_max),
+        ("in_flight", limits.in_flight_max),
+        ("in_flight_per_client", limits.in_flight_per_client_max),
+    ] {
+        metrics.limit(name, limit);
+    }
+    let streams = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
+    metrics.limit("h2_streams", streams);
     metrics.limit("attempts", config.attempts.max);
     metrics.limit("image_bytes", config.images.image_bytes_max);
     let store = usize::try_from(config.images.store_bytes_max).unwrap_or(usize::MAX);

@@ -13,6 +13,10 @@ pub mod registry;
 pub mod balance;
 /// May a target be asked?
 pub mod health;
+/// How many requests may be in flight at a pool, and who waits for the next place?
+pub mod slots;
+/// How much does a target take at once?
+pub mod room;
 /// How are names looked up?
 pub mod resolve;
 /// How many more attempts may a pool be asked for?
@@ -30,14 +34,15 @@ use std::time::{Duration, Instant};
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use thiserror::Error;
 
-use crate::config::policy::{Balance, Hedging};
+use crate::config::policy::{Balance, Concurrency, Hedging};
 use crate::config::{self, ApiKey, Dialect};
 use crate::names::{PoolName, Secret};
 use balance::RoundRobin;
 use health::Verdict;
 use registry::{PoolState, Registry};
 use resolve::Lookups;
-use target::{Endpoint, Target};
+use slots::{Full, Places, Slot};
+use target::{Endpoint, EndpointState, Target};
 
 /// A pool as requests see it.
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub struct Pool {
     pub method: Balance,
     /// Asking a second target where the first is slow.
     pub hedging: Hedging,
+    /// How much it is asked at once.
+    pub concurrency: Concurrency,
     /// What outlives the configuration.
     pub state: Arc<PoolState>,
     turns: RoundRobin,
@@ -140,6 +147,7 @@ impl Pool {
             unusable,
             method: pool.balance,
             hedging: pool.hedging.clone(),
+            concurrency: pool.concurrency.clone(),
             state: registry.pool(&pool.name),
             lookups: Lookups::default(),
         })
@@ -167,8 +175,47 @@ impl Pool {
         })
     }
 
+    /// A place at the pool, to be held from before a target is chosen until the answer is
+    /// over; one that is taken is waited for, in turn with other clients, for as long as
+    /// the pool's `queue_wait` and the request's `deadline` allow.
+    ///
+    /// # Errors
+    /// Where there is none and the queue is full, or none became free.
+    pub async fn enter(&self, client: u64, deadline: Instant, now: Instant) -> Result<Slot, Full> {
+        let places = Places {
+            in_flight_max: self.capacity(now),
+            queue_max: self.concurrency.queue_max,
+        };
+        let patience = now.checked_add(self.concurrency.queue_wait);
+        let until = patience.map_or(deadline, |patience| patience.min(deadline));
+        self.state.slots.enter(client, places, until).await
+    }
+
+    /// How many may be in flight: what those who may be asked take together, up to
+    /// `pool_max`. So that whoever has a place finds a target with room, and waits in the
+    /// one queue where none has any. Where nobody may be asked there is nothing to wait
+    /// for, and it is for the choice of a target to say so.
+    pub fn capacity(&self, now: Instant) -> usize {
+        let Concurrency { pool_max, .. } = self.concurrency;
+        let room = |wanted: Verdict| -> usize {
+            let endpoints = self.targets.iter().map(Target::endpoints);
+            endpoints.fold(0, |sum, endpoints| {
+                let wanted =
+                    |endpoint: &&Arc<Endpoint>| endpoint.state.health.verdict(now) == wanted;
+                let bounds = endpoints.iter().filter(wanted);
+                bounds.fold(sum, |sum: usize, endpoint| {
+                    sum.saturating_add(endpoint.state.room.bound(&self.concurrency))
+                })
+            })
+        };
+        let asked = [Verdict::Fit, Verdict::Ejected].into_iter().map(room);
+        let room = asked.into_iter().find(|room| *room > 0);
+        room.map_or(pool_max, |room| room.min(pool_max))
+    }
+
     /// The endpoint to ask next: by the pool's balance, in the state that is `wanted`, and
-    /// none that was tried.
+    /// none that was tried. One without room is named only where no other is there, which
+    /// says whom to wait for; whoever has a place at the pool asks it for room once more.
     pub fn pick(
         &self,
         tried: &[Arc<Endpoint>],
@@ -180,16 +227,20 @@ impl Pool {
             return None;
         }
         let first = self.turns.next();
-        let targets = self.turns.order(first);
-        let mut targets = targets.filter_map(|index| self.targets.get(index));
-        targets.find_map(|target| {
-            let endpoints = target.endpoints();
-            let fits = |endpoint: &&Arc<Endpoint>| {
-                endpoint.state.health.verdict(now) == wanted
-                    && !tried.iter().any(|tried| tried.is(endpoint))
-            };
-            endpoints.iter().find(fits).map(Arc::clone)
-        })
+        let find = |room: bool| {
+            let targets = self.turns.order(first);
+            let mut targets = targets.filter_map(|index| self.targets.get(index));
+            targets.find_map(|target| {
+                let endpoints = target.endpoints();
+                let fits = |endpoint: &&Arc<Endpoint>| {
+                    endpoint.state.health.verdict(now) == wanted
+                        && !tried.iter().any(|tried| tried.is(endpoint))
+                        && (!room || endpoint.has_room(&self.concurrency))
+                };
+                endpoints.iter().find(fits).map(Arc::clone)
+            })
+        };
+        find(true).or_else(|| find(false))
     }
 
     /// Whether any target could be asked now.
@@ -210,7 +261,10 @@ impl Pool {
         now: Instant,
         _chance: u64,
     ) -> Option<Change> {
-        let health = &endpoint.state.health;
+        let EndpointState { health, room, .. } = &*endpoint.state;
+        if room.learn(lesson, endpoint.state.in_flight(), &self.concurrency, now) {
+            self.state.slots.allow(self.capacity(now));
+        }
         match lesson {
             Lesson::Answered(_) => health.succeeded(),
             Lesson::Failed if health.failed(now) => {

@@ -12,11 +12,13 @@ use http::header::IF_NONE_MATCH;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
-use crate::gateway::body::{self, BodyError};
+use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::Endpoint;
 use crate::gateway::exchange::{Answer, Body};
 use crate::gateway::images::ImageStore;
+use crate::gateway::limit::{Bounds, Full, Gate, Permit};
 use crate::gateway::record::metrics::Metrics;
+use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::{Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::departure::{Departure, Parting};
@@ -99,8 +101,25 @@ impl<'a> Visit<'a> {
         Ok(endpoint)
     }
 
-    /// The whole body, where it may come in.
-    pub(super) async fn body(&mut self) -> Result<Bytes, Unanswered> {
+    /// A place among the requests that are answered at once, until it is dropped.
+    pub(super) fn permit<'g>(&mut self, gate: &'g Gate) -> Result<Permit<'g>, Refusal> {
+        let limits = &self.snapshot.config.limits;
+        let bounds = Bounds {
+            all: limits.in_flight_max,
+            per_client: limits.in_flight_per_client_max,
+        };
+        gate.enter(self.record.client, bounds).map_err(|full| {
+            let (shed, refusal) = match full {
+                Full::All => (Shed::InFlight, Refusal::Overloaded),
+                Full::Client => (Shed::Client, Refusal::TooManyAtOnce),
+            };
+            self.record.shed = Some(shed);
+            refusal
+        })
+    }
+
+    /// The whole body, where it may come in and there is room for it.
+    pub(super) async fn body(&mut self, budget: &Arc<Budget>) -> Result<Held, Unanswered> {
         let raw = raw_head(self.session);
         let framing = self
             .snapshot
@@ -115,7 +134,7 @@ impl<'a> Visit<'a> {
         let asked = sys::instant();
         let body = tokio::select! {
             biased;
-            body = body::read(self.session, framing, limits, sys::instant) => body,
+            body = body::read(self.session, framing, limits, budget, sys::instant) => body,
             () = self.departure.outlook.reached(Phase::Over) => return Err(Refusal::Stopping.into()),
         };
         self.record.body = sys::instant() - asked;
@@ -123,6 +142,10 @@ impl<'a> Visit<'a> {
             BodyError::TooLarge { .. } => Refusal::BodyTooLarge.into(),
             BodyError::TooSlow { .. } => Refusal::BodyTimeout.into(),
             BodyError::Malformed(_) => Refusal::MalformedBody.into(),
+            BodyError::NoRoom { .. } => {
+                self.record.shed = Some(Shed::Bodies);
+                Refusal::Overloaded.into()
+            }
             BodyError::Gone { .. } => Unanswered::Gone,
         })?;
         self.record.bytes_in = body.len() as u64;

@@ -8,8 +8,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::bounds::Limits;
 
-/// Listeners, logs, the image store, look-ups.
-const RESERVED: u64 = 128;
+/// For all that is no client's and no upstream's: listeners, the admin listener's
+/// connections, logs, images, look-ups, the runtime's own.
+const RESERVED: u64 = 64;
 
 /// Takes as many descriptors as the system allows, and tells how many; `None`: any number.
 pub(super) fn take_all() -> Option<u64> {
@@ -32,20 +33,29 @@ pub(super) fn allowed() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Lowers what would need more descriptors than there are.
+/// Keeps connections and requests within the descriptors there are.
+///
+/// A request needs one toward its client and one toward its upstream. Where they run out
+/// nobody can be accepted, and whoever was accepted cannot be answered; so it is the
+/// caps that are met first. Whatever configuration is used is to be fitted.
 pub(super) fn fit(limits: &mut Limits, descriptors: Option<u64>) {
     let Some(descriptors) = descriptors else {
         return;
     };
-    let pairs = usize::try_from(descriptors.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX);
-    let room = pairs.max(1);
-    if limits.connections_max > room {
-        tracing::warn!(
-            "{descriptors} open files are allowed, which is enough for {room} connections and not for connections_max = {}: it is lowered; raise the limit (ulimit -n, LimitNOFILE)",
-            limits.connections_max
-        );
-        limits.connections_max = room;
-        limits.in_flight_max = limits.in_flight_max.min(room);
+    let each = descriptors.saturating_sub(RESERVED) / 2;
+    let each = usize::try_from(each).unwrap_or(usize::MAX).max(1);
+    for (name, max) in [
+        ("connections_max", &mut limits.connections_max),
+        ("in_flight_max", &mut limits.in_flight_max),
+    ] {
+        if *max > each {
+            tracing::warn!(
+                descriptors,
+                "limits.{name} is {each} and not {max}: there are too few descriptors; raise the limit of open files to {}",
+                RESERVED + 2 * (*max as u64)
+            );
+            *max = each;
+        }
     }
 }
 
@@ -53,5 +63,26 @@ pub(super) fn fit(limits: &mut Limits, descriptors: Option<u64>) {
 pub(super) fn warn_if_root() {
     if rustix::process::geteuid().is_root() {
         tracing::warn!("running as root, which is not needed: give the process a user of its own");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_and_requests_leave_descriptors_for_each_other() {
+        let mut limits = crate::config::example("").limits;
+        for (descriptors, connections, in_flight) in [
+            (None, 4_096, 2_048),
+            (Some(8_256), 4_096, 2_048),
+            (Some(8_254), 4_095, 2_048),
+            (Some(256), 96, 96),
+            (Some(10), 1, 1),
+        ] {
+            fit(&mut limits, descriptors);
+            let fitted = (limits.connections_max, limits.in_flight_max);
+            assert_eq!(fitted, (connections, in_flight), "{descriptors:?}");
+        }
     }
 }

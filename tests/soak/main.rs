@@ -1,19 +1,31 @@
-//! Does it hold for as long as it takes?
+//! Does the real program keep its promises for long, or under more than it can do?
 //!
-//! Deadlines at their full length, thousands of connections, and a caller beside them
-//! that must notice nothing. `make soak` runs these, one after the other, each within
-//! minutes; the same guards are tested at a small scale in `tests/it`, on every change.
+//! What takes minutes or wants the machine for itself stands here and not beside the
+//! integration tests, whose kit it uses: `make soak` runs it, `make test` only compiles
+//! it. One file for each theme; each run is bounded in time, says what it measured, and
+//! is shorter where `SPAFE_SOAK_SECONDS` says so.
 
-/// What the tests of `tests/it` are written with.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside, where time passes"
+)]
+
+/// The words of the integration tests, of which no theme here needs all.
 #[cfg(test)]
 #[path = "../it"]
-mod it {
-    #[expect(dead_code, reason = "each binary uses a part of the kit")]
+#[expect(dead_code, reason = "each binary uses a part of the kit")]
+mod shared {
     pub(crate) mod kit;
 }
 #[cfg(test)]
-use it::kit;
+use shared::kit;
 
+/// A caller that must notice nothing, and what must be as it was.
+#[cfg(test)]
+mod siege;
+/// Clients that say little, or take little, by the thousand.
+#[cfg(test)]
+mod clients;
 /// Process after process, and nobody notices.
 #[cfg(test)]
 mod upgrade;
@@ -23,3 +35,14 @@ mod drain;
 /// Configurations that come and go.
 #[cfg(test)]
 mod reload;
+/// More than the gateway can do.
+#[cfg(test)]
+mod overload;
+
+/// How long a theme's run lasts: `SPAFE_SOAK_SECONDS`, else its own time.
+#[cfg(test)]
+fn lasting(seconds: u64) -> std::time::Duration {
+    let wished = std::env::var("SPAFE_SOAK_SECONDS").ok();
+    let wished = wished.map(|seconds| seconds.parse().expect("SPAFE_SOAK_SECONDS is a number"));
+    std::time::Duration::from_secs(wished.unwrap_or(seconds))
+}

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::gateway::pools::budget::Budget;
 use crate::gateway::pools::pace::Pace;
+use crate::gateway::pools::slots::Slots;
 use crate::gateway::pools::target::EndpointState;
 use crate::names::PoolName;
 
@@ -31,6 +32,8 @@ pub struct PoolState {
     pub answers: Pace,
     /// How soon first events come.
     pub first_events: Pace,
+    /// Its places, and who waits for one.
+    pub slots: Arc<Slots>,
 }
 
 impl Registry {

@@ -10,8 +10,11 @@ mod configuration;
 mod forget;
 /// How is a metric made?
 mod make;
+/// How much is asked of the process at once, and what is turned away?
+mod load;
+/// How full are pools, and who waits?
+pub mod places;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use prometheus::{
@@ -19,12 +22,13 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::config::{self, Config, Target};
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
 use configuration::ConfigMetrics;
 use forget::Labelled;
+pub use load::LoadMetrics;
 use make::Make;
+use places::{PlaceMetrics, Places};
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -54,6 +58,8 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// The configuration in force.
     pub config: ConfigMetrics,
+    /// What is held against the bounds of the process.
+    pub load: LoadMetrics,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -71,6 +77,8 @@ pub struct Metrics {
     pub target_fit: IntGaugeVec,
     /// `spafe_target_in_flight`
     pub target_in_flight: IntGaugeVec,
+    /// Of pools.
+    pub places: Places,
     /// `spafe_images_stored_bytes`
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
@@ -123,6 +131,8 @@ pub struct LegMetrics {
     pub hedges: IntCounter,
     /// And was sooner.
     pub hedges_sooner: IntCounter,
+    /// Of the pool's places.
+    pub places: PlaceMetrics,
 }
 
 impl Default for Metrics {
@@ -167,6 +177,7 @@ impl Metrics {
                 "Requests that ended in a panic of ours: someone must act.",
             ),
             config: ConfigMetrics::new(&new),
+            load: LoadMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",
@@ -236,6 +247,7 @@ impl Metrics {
                 "Requests in flight at a target.",
                 &["pool", "target"],
             ),
+            places: Places::new(&new),
             images_bytes: new.gauge(
                 "spafe_images_stored_bytes",
                 "Bytes of generated images kept.",
@@ -297,6 +309,7 @@ impl Metrics {
             retries_unpaid: self.retries_unpaid.with_label_values(&[pool]),
             hedges: self.hedges.with_label_values(&[pool, "asked"]),
             hedges_sooner: self.hedges.with_label_values(&[pool, "sooner"]),
+            places: self.places.pool(pool),
         })
     }
 
@@ -320,32 +333,6 @@ impl Metrics {
     pub fn limit(&self, name: &str, value: usize) {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         self.limits.with_label_values(&[name]).set(value);
-    }
-
-    /// Forgets the series of models, pools and targets that this configuration does not name.
-    pub fn keep_only(&self, config: &Config) {
-        let models = config.models.iter().map(|model| model.id.as_str());
-        let models: HashSet<&str> = models.chain([NO_MODEL]).collect();
-        let targets_of = |pool: &config::Pool| pool.targets.iter().map(Target::label).collect();
-        let mut pools: HashMap<&str, HashSet<String>> = config
-            .pools
-            .iter()
-            .map(|pool| (pool.name.as_str(), targets_of(pool)))
-            .collect();
-        pools.insert(NO_POOL, HashSet::new());
-        let is_gone = |labels: &HashMap<&str, &str>| {
-            let model = labels.get("model");
-            let pool = labels.get("pool").map(|pool| pools.get(pool));
-            model.is_some_and(|model| !models.contains(model))
-                || pool.is_some_and(|targets| match (targets, labels.get("target")) {
-                    (None, _) => true,
-                    (Some(targets), Some(target)) => !targets.contains(*target),
-                    (Some(_), None) => false,
-                })
-        };
-        for metric in &self.labelled {
-            metric.forget(&is_gone);
-        }
     }
 
     /// Everything in Prometheus' text format.

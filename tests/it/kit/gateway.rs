@@ -86,6 +86,12 @@ impl Setup {
         self
     }
 
+    /// How many descriptors the program may have, and no more.
+    pub(crate) fn descriptors(self, count: u32) -> Self {
+        let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        self.started_by(&["/bin/sh", "-c", &script])
+    }
+
     /// Another program that starts this one: it gets its path and arguments behind its own.
     pub(crate) fn started_by(mut self, command: &[&str]) -> Self {
         self.starter = command.iter().map(|part| (*part).to_owned()).collect();

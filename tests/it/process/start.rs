@@ -39,9 +39,11 @@ async fn with_few_open_files_it_says_so_and_takes_fewer_connections() {
     let gateway = before(&base(&upstream))
         .started_by(&["/bin/sh", "-c", "ulimit -n 328; exec \"$0\" \"$@\""])
         .start();
-    gateway.says("328 open files are allowed").await;
+    gateway
+        .says("limits.connections_max is 132 and not 4096")
+        .await;
     let limit = gateway.metric("spafe_limit{name=\"connections\"}").await;
-    assert!((limit - 100.0).abs() < f64::EPSILON, "{limit}");
+    assert!((limit - 132.0).abs() < f64::EPSILON, "{limit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use crate::kit::http2::Http2;
 use crate::kit::load::{Load, OpenStream, held_stream};
 use crate::kit::program::spafe;
 use crate::kit::upstream::{always, base, upstream};
-use crate::kit::{now, soon};
+use crate::kit::{now, repository, soon};
 
 const PATH: &str = "/v1/chat/completions";
 const SOCKET: &str = "var/run/upgrade.sock";
@@ -214,6 +214,45 @@ async fn the_meeting_is_in_a_folder_of_ours_alone() {
     let _new = scene.gateway.successor().await;
     let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o700);
+}
+
+/// Only root can become somebody else; any other user has shown above that it is kept out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_another_user_gets_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scene = scene(Setup::new()).await;
+    scene.gateway.signal(Signal::QUIT);
+    let socket = scene.gateway.folder().join(SOCKET);
+    soon("the socket", async {
+        while !socket.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // The folder would keep it out, so the way is opened behind the gateway's back.
+    let mut place = socket.as_path();
+    while place.starts_with(scene.gateway.folder()) {
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o777)).unwrap();
+        place = place.parent().unwrap();
+    }
+    let output = std::process::Command::new("python3")
+        .arg(repository("tests/python/another_user.py"))
+        .arg("65534")
+        .arg(&socket)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{output:?}");
+    scene.gateway.says("a process of user 65534").await;
+    // Who is ours is waited for still.
+    std::fs::set_permissions(
+        socket.parent().unwrap(),
+        std::fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
+    let new = scene.gateway.successor().await;
+    assert_eq!(served(&new).await, 200);
 }
 
 async fn served(gateway: &Gateway) -> u16 {

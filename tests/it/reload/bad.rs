@@ -95,6 +95,19 @@ async fn is_told(gateway: &Gateway, version: &str, key: &str) {
     assert!(problem["line"].as_u64().unwrap() >= 1);
     assert!(key.starts_with(problem["key"].as_str().unwrap()), "{ready}");
     assert!(!ready.to_string().contains(SECRET));
+    // It is written before the count, and read by another thread than that.
+    soon("the log line", async {
+        let is_there = || {
+            gateway
+                .output()
+                .lines()
+                .any(|line| line.contains("not reloaded") && line.contains(key))
+        };
+        while !is_there() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let lines = lines_about(gateway, "configuration not reloaded");
     let told = lines.last().unwrap()["problems"].as_str().unwrap();
     assert!(told.contains("spafe.toml:") && told.contains(key), "{told}");

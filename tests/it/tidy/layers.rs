@@ -40,9 +40,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["*"]),
     // The gateway's other half: it asks the steps, too.
     ("visit", &["*"]),
+    // `record` for what it counts of connections, `client` for what is one client.
     (
         "ingress",
-        &["gateway", "refusal", "config", "names", "phase", "sys"],
+        &[
+            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys",
+        ],
     ),
     (
         "admin",

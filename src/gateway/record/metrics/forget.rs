@@ -4,10 +4,41 @@
 //! series whose model, pool or target no configuration names any more would be told
 //! for ever, and a process would grow with every name it has ever heard of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::{Metrics, NO_MODEL, NO_POOL};
+use crate::config::{self, Config, Target};
+
+impl Metrics {
+    /// Forgets the series of models, pools and targets that this configuration does not name.
+    pub fn keep_only(&self, config: &Config) {
+        let models = config.models.iter().map(|model| model.id.as_str());
+        let models: HashSet<&str> = models.chain([NO_MODEL]).collect();
+        let targets_of = |pool: &config::Pool| pool.targets.iter().map(Target::label).collect();
+        let mut pools: HashMap<&str, HashSet<String>> = config
+            .pools
+            .iter()
+            .map(|pool| (pool.name.as_str(), targets_of(pool)))
+            .collect();
+        pools.insert(NO_POOL, HashSet::new());
+        let is_gone = |labels: &HashMap<&str, &str>| {
+            let model = labels.get("model");
+            let pool = labels.get("pool").map(|pool| pools.get(pool));
+            model.is_some_and(|model| !models.contains(model))
+                || pool.is_some_and(|targets| match (targets, labels.get("target")) {
+                    (None, _) => true,
+                    (Some(targets), Some(target)) => !targets.contains(*target),
+                    (Some(_), None) => false,
+                })
+        };
+        for metric in &self.labelled {
+            metric.forget(&is_gone);
+        }
+    }
+}
 
 /// A metric with labels.
 #[derive(Debug)]
