@@ -1,8 +1,11 @@
 //! What do operators see?
 //!
 //! A listener of its own, on loopback unless the configuration says otherwise:
-//! metrics, liveness, readiness and the configuration in force. Nothing of it is
-//! reachable from the public listeners.
+//! metrics, liveness, readiness, the configuration in force, and a way to have it
+//! read again. Nothing of it is reachable from the public listeners.
+
+/// What was asked of the configuration.
+mod reload;
 
 use std::io;
 use std::sync::Arc;
@@ -11,22 +14,23 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::config;
 use crate::gateway::Gateway;
 use crate::gateway::pools::health::Verdict;
 use crate::gateway::record::millis;
 use crate::phase::Phase;
 use crate::server::Bound;
 use crate::server::pulse::Pulse;
+use crate::server::reload::Reloader;
 use crate::sys;
 
 #[derive(Clone)]
 struct Admin {
     gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
     pulse: Pulse,
 }
 
@@ -40,14 +44,20 @@ struct Admin {
 pub fn spawn(
     bound: Bound,
     gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
     pulse: Pulse,
     stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let admin = Admin {
+        gateway,
+        reloader,
+        pulse,
+    };
     let serve = move || {
-        let served = runtime.block_on(serve(bound, Admin { gateway, pulse }, stopped));
+        let served = runtime.block_on(serve(bound, admin, stopped));
         if let Err(error) = served {
             tracing::error!(%error, "the admin listener does not serve");
         }
@@ -61,7 +71,8 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/config", get(configuration))
+        .route("/config", get(reload::configuration))
+        .route("/reload", post(reload::reload))
         .fallback(nothing)
         .with_state(admin);
     let listener = tokio::net::TcpListener::from_std(bound.into_std())?;
@@ -124,6 +135,7 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
             "starting": phase == Phase::Starting,
             "draining": phase > Phase::Serving,
             "config": snapshot.config.version,
+            "reload": reload::last(&admin.reloader.status()),
             "pools": pools,
         })),
     )
@@ -142,13 +154,8 @@ fn status(well: bool) -> StatusCode {
     }
 }
 
-async fn configuration(State(admin): State<Admin>) -> impl IntoResponse {
-    let snapshot = admin.gateway.snapshot.load_full();
-    Json(json!({"version": snapshot.config.version, "config": config::redacted(&snapshot.config)}))
-}
-
 async fn nothing() -> impl IntoResponse {
-    let paths = ["/metrics", "/livez", "/readyz", "/config"];
+    let paths = ["/metrics", "/livez", "/readyz", "/config", "/reload"];
     (
         StatusCode::NOT_FOUND,
         Json(json!({"error": "nothing here", "paths": paths})),
@@ -197,6 +204,8 @@ impl Admin {
         metrics
             .images_count
             .set(i64::try_from(stats.count).unwrap_or(i64::MAX));
+        let tasks = self.reloader.tasks();
+        metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         let told = metrics.log_lines_dropped.get();
         let dropped = self.gateway.log_lines_dropped().saturating_sub(told);
         metrics.log_lines_dropped.inc_by(dropped);

@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::read::read_file;
 use crate::config::{self, ApiKey, Config, Source};
+use crate::gateway::pools::registry::Registry;
+use crate::gateway::record::metrics::Metrics;
+use crate::server::compile::compile;
 use crate::server::demo::Demo;
+use crate::server::origin::{Arguments, Origin};
 use crate::server::supervisor::Supervisor;
 use crate::server::{self, Serving, Start};
 use crate::simulator::{Options, Simulator};
@@ -163,8 +166,17 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
         crate::fail_point::panic_at(&phase);
     }
     let supervisor = supervisor();
-    let mut config = load(&serve.file.config)?;
-    apply_arguments(serve, &mut config)?;
+    let origin = Origin {
+        path: serve.file.config.clone(),
+        environment,
+        arguments: Arguments {
+            listen: serve.listen.clone(),
+            admin: serve.admin,
+            threads: serve.threads.map(threads_of),
+        },
+    };
+    let reading = origin.read();
+    let config = reading.config.map_err(|error| error.to_string())?;
     let demo = match serve.demo {
         None => Demo::Off,
         Some(DemoPools::All) => Demo::All,
@@ -176,7 +188,9 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
         let _ = print(&banner(&name, serving));
     };
     let start = Start {
+        origin,
         config,
+        inputs: reading.inputs,
         demo,
         log_is_terminal: std::io::stdout().is_terminal(),
         upgrade: serve.upgrade,
@@ -205,22 +219,12 @@ fn supervisor() -> Supervisor {
     }
 }
 
-/// Lets the command line have its say, which is held to the rules of the file.
-fn apply_arguments(serve: &Serve, config: &mut Config) -> Result<(), String> {
-    if !serve.listen.is_empty() {
-        config.server.listen.clone_from(&serve.listen);
+/// Threads that are meant: 0 is one per core.
+fn threads_of(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(1, Into::into),
+        threads => threads,
     }
-    if let Some(admin) = serve.admin {
-        config.server.admin = admin;
-    }
-    match serve.threads {
-        Some(0) => {
-            config.server.threads = std::thread::available_parallelism().map_or(1, Into::into);
-        }
-        Some(threads) => config.server.threads = threads,
-        None => {}
-    }
-    config::listeners::check(&config.server).map_err(|error| format!("spafe: {error}"))
 }
 
 /// As many worker threads as the file may name, too.
@@ -231,7 +235,16 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 fn check(path: &Path) -> Result<ExitCode, String> {
-    let config = load(path)?;
+    let (name, text, config) = load(path)?;
+    let source = Source {
+        name: &name,
+        text: &text,
+    };
+    let compiled = compile(source, config, &Registry::default(), &Metrics::new());
+    let config = compiled
+        .map_err(|problems| problems.to_string())?
+        .snapshot
+        .config;
     let mut text = format!(
         "{}: ok, version {}: {} models over {} pools",
         path.display(),
@@ -278,7 +291,7 @@ fn run_simulator(simulate: &Simulate) -> Result<ExitCode, String> {
 }
 
 fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
-    let config = load(&explain.file.config)?;
+    let (_, _, config) = load(&explain.file.config)?;
     let body = if explain.body == Path::new("-") {
         std::io::read_to_string(std::io::stdin().lock()).map(String::into_bytes)
     } else {
@@ -294,15 +307,16 @@ fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
     })
 }
 
-fn load(path: &Path) -> Result<Config, String> {
-    let text = read_file(path).map_err(|problem| problem.to_string())?;
-    let name = path.display().to_string();
-    let source = Source {
-        name: &name,
-        text: &text,
+/// The file's name and text, and the configuration that they are.
+fn load(path: &Path) -> Result<(String, String, Config), String> {
+    let origin = Origin {
+        path: path.to_owned(),
+        environment,
+        arguments: Arguments::default(),
     };
-    let read = |path: &Path| Ok(read_file(path)?);
-    config::load(source, &environment, &read).map_err(|problems| problems.to_string())
+    let reading = origin.read();
+    let config = reading.config.map_err(|error| error.to_string())?;
+    Ok((origin.name(), reading.text, config))
 }
 
 #[expect(

@@ -29,6 +29,9 @@ mod check;
 /// What is wrong, where.
 pub mod problem;
 
+/// Where a key stands.
+pub mod locate;
+
 /// Which listeners can stand side by side.
 pub mod listeners;
 
@@ -290,6 +293,16 @@ pub struct Target {
     pub url: url::Url,
     /// Its share of the pool's requests, ≥ 1.
     pub weight: u32,
+}
+
+impl Target {
+    /// What logs and metrics call it: `host:port`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or(443);
+        format!("{host}:{port}")
+    }
 }
 
 /// Deadlines of an attempt and of a request.

@@ -44,6 +44,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::Modality;
 use crate::fail_point::{Phase, reach};
@@ -113,6 +114,11 @@ impl Gateway {
         self.log.dropped()
     }
 
+    /// Closes the upstream connections to a peer that no request is on.
+    pub async fn close_idle(&self, peer: &HttpPeer) {
+        self.exchange.close_idle(peer).await;
+    }
+
     /// Serves one request whose head has been read.
     ///
     /// True where the answer is complete and the connection can go on.
@@ -157,6 +163,7 @@ impl Gateway {
             id: record.id.clone(),
             origin: snapshot.rules.allow_unknown_origin(),
             chunks: true,
+            version: snapshot.version_header.clone(),
         };
         let mut visit = Visit::new(session, snapshot, common, record, self.departure());
         visit.unanswered(Unanswered::Refused(refusal)).await;
@@ -240,6 +247,7 @@ impl Gateway {
             id: id.clone(),
             origin: snapshot.rules.allow_origin(head),
             chunks: head.version != http::Version::HTTP_10,
+            version: snapshot.version_header.clone(),
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
         Visit::new(session, snapshot, common, record, self.departure())

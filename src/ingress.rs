@@ -45,7 +45,6 @@ const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The application behind the listeners.
 pub struct Ingress {
     gateway: Arc<Gateway>,
-    limits: Limits,
     options: HttpServerOptions,
 }
 
@@ -53,24 +52,27 @@ impl Ingress {
     /// An ingress in front of `gateway`.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        let limits = gateway.snapshot.load().config.limits.clone();
+        let snapshot = gateway.snapshot.load_full();
+        let limits = &snapshot.config.limits;
+        // These pingora takes once; all else is read anew for each request.
         let mut options = HttpServerOptions::default();
         // Counted are the requests that may follow the first.
         options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
         options.h2_idle_timeout = Some(limits.h2_idle);
-        Self {
-            gateway,
-            limits,
-            options,
-        }
+        Self { gateway, options }
+    }
+
+    /// A limit as it is in force.
+    fn limit<T>(&self, of: impl FnOnce(&Limits) -> T) -> T {
+        of(&self.gateway.snapshot.load().config.limits)
     }
 
     /// Reads a head under its deadline.
     async fn read_head(&self, session: &mut ServerSession, first: bool) -> Head {
         let allowed = if first {
-            self.limits.head_timeout
+            self.limit(|limits| limits.head_timeout)
         } else {
-            self.limits.next_head_timeout
+            self.limit(|limits| limits.next_head_timeout)
         };
         let read = tokio::select! {
             biased;
@@ -119,7 +121,7 @@ impl HttpServerApp for Ingress {
         // It tells when to stop accepting; requests go by the gateway's outlook.
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        session.set_write_timeout(Some(self.limits.write_stall));
+        session.set_write_timeout(Some(self.limit(|limits| limits.write_stall)));
         let first =
             session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
         let outlook = &self.gateway.outlook;
@@ -140,7 +142,8 @@ impl HttpServerApp for Ingress {
             || session.get_keepalive().is_none()
             || session.req_header().version == Version::HTTP_10;
         // pingora keeps a connection for ever unless it is told, and on every request.
-        session.set_keepalive((!ends).then_some(self.limits.keep_alive.as_secs().max(1)));
+        let keep_alive = self.limit(|limits| limits.keep_alive);
+        session.set_keepalive((!ends).then_some(keep_alive.as_secs().max(1)));
         session.set_pipelining_enabled(true);
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let tls = session

@@ -11,8 +11,22 @@ pub mod supervisor;
 mod descriptors;
 /// Sockets.
 mod listen;
+/// Where the configuration comes from.
+pub mod origin;
 /// The built-in upstream in place of real ones.
 pub mod demo;
+/// The certificate that TLS listeners show.
+pub mod certificate;
+/// A configuration, made ready.
+pub mod compile;
+/// The configuration, read again.
+pub mod reload;
+/// What cannot be changed by that.
+mod restart;
+/// What is no longer in force.
+mod retire;
+/// When the configuration is read again.
+mod watch;
 /// Whether the runtime turns.
 pub mod pulse;
 /// In the place of another process.
@@ -24,16 +38,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::{Fds, ListenFds};
 use pingora_core::services::listening::Service;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch as value;
 use tokio::task::JoinHandle;
 
 use crate::admin;
-use crate::config::{Config, Tls};
+use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::registry::Registry;
@@ -45,9 +59,13 @@ use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
+use certificate::{Certificate, Pair};
+use demo::Player;
 pub use listen::Bound;
 use listen::{Given, Sockets};
+use origin::{Inputs, Origin};
 use pulse::Pulse;
+use reload::{First, Reloader};
 use supervisor::Supervisor;
 
 /// None: heads and bodies are read into buffers of their own, of 4 and 64 KiB, and one
@@ -70,17 +88,8 @@ pub enum ServeError {
         error: std::io::Error,
     },
     /// The certificate or key of the TLS listeners.
-    #[error(
-        "cannot use the TLS certificate {cert} with the key {key}: {reason}; both must be PEM files that belong together"
-    )]
-    Tls {
-        /// The certificate's path.
-        cert: String,
-        /// The key's path.
-        key: String,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    Tls(#[from] certificate::PairError),
     /// A pool cannot be built.
     #[error(transparent)]
     Pool(#[from] crate::gateway::pools::PoolError),
@@ -114,8 +123,12 @@ pub struct Serving<'a> {
 
 /// What a process is started with.
 pub struct Start {
-    /// What the operator asked for.
+    /// Where the configuration comes from, at every reload.
+    pub origin: Origin,
+    /// The configuration to begin with.
     pub config: Config,
+    /// The files that it was read from.
+    pub inputs: Inputs,
     /// Which pools the built-in upstream plays.
     pub demo: demo::Demo,
     /// Whether somebody reads standard output.
@@ -134,8 +147,7 @@ pub struct Start {
 pub fn run(mut start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
     // Before any descriptor of our own is opened: they come by number.
     let given = start.supervisor.given();
-    let descriptors = descriptors::take_all();
-    descriptors::fit(&mut start.config.limits, descriptors);
+    descriptors::fit(&mut start.config.limits, descriptors::take_all());
     let threads = start.config.server.threads;
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -158,36 +170,51 @@ async fn serve(
     mut given: Given,
     ready: impl FnOnce(&Serving<'_>),
 ) -> Result<(), ServeError> {
-    let mut config = start.config;
     let mut signals = stop::Signals::catch().map_err(ServeError::Start)?;
+    // Unheard, it would end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(ServeError::Start)?;
     let mut predecessor = None;
     if start.upgrade {
-        let taken = upgrade::take(&config.server.run_dir, upgrade::MEETING).await?;
+        let run_dir = &start.config.server.run_dir;
+        let taken = upgrade::take(run_dir, upgrade::MEETING).await?;
         given.and(taken.0);
         predecessor = Some(taken.1);
     }
-    let sockets = Sockets::open(&config, given)?;
+    let sockets = Sockets::open(&start.config, given)?;
     descriptors::warn_if_root();
     let kept = sockets.keep().map_err(ServeError::Start)?;
-    let simulated = demo::simulate(&mut config, start.demo)
-        .await
-        .map_err(ServeError::Start)?;
-    let gateway = gateway(&config, start.log_is_terminal)?;
+    let supervisor = start.supervisor.clone();
+    let Assembled {
+        gateway,
+        reloader,
+        simulated,
+        certificate,
+    } = assemble(start).await?;
     let pulse = Pulse::new(sys::instant());
     tokio::spawn(pulse.clone().beat_forever());
+    tokio::spawn(watch::signals(Arc::clone(&reloader), hangup));
+    tokio::spawn(watch::files(Arc::clone(&reloader)));
+    let in_force = gateway.snapshot.load_full();
     let serving = Serving {
         plain: addresses(&sockets.plain),
         tls: addresses(&sockets.tls),
         admin: sockets.admin.address,
-        config: &config,
-        simulated: &simulated.names,
+        config: &in_force.config,
+        simulated: &simulated,
     };
-    let (stop_admin, stopped) = watch::channel(false);
-    admin::spawn(sockets.admin, Arc::clone(&gateway), pulse, stopped).map_err(ServeError::Start)?;
-    let (stop_accepting, stopped) = watch::channel(false);
+    let (stop_admin, stopped) = value::channel(false);
+    admin::spawn(
+        sockets.admin,
+        Arc::clone(&gateway),
+        reloader,
+        pulse,
+        stopped,
+    )
+    .map_err(ServeError::Start)?;
+    let (stop_accepting, stopped) = value::channel(false);
     let public = sockets.plain.into_iter().zip(std::iter::repeat(None));
-    let tls = config.server.tls.as_ref();
-    let public = public.chain(sockets.tls.into_iter().zip(std::iter::repeat(tls)));
+    let tls = sockets.tls.into_iter();
+    let public = public.chain(tls.zip(std::iter::repeat(certificate.as_ref())));
     let mut accepting = accept(&gateway, public, stopped)?;
     if let Some(predecessor) = predecessor {
         // It goes on if we do not say this, and so we look twice.
@@ -197,15 +224,16 @@ async fn serve(
         predecessor.serving().await?;
     }
     gateway.outlook.enter(Phase::Serving);
-    start.supervisor.tell("READY=1");
-    tokio::spawn(start.supervisor.clone().keep_alive());
+    supervisor.tell("READY=1");
+    tokio::spawn(supervisor.clone().keep_alive());
     ready(&serving);
+    drop(in_force);
     let running = stop::Running {
         gateway,
         kept,
         accepting: stop_accepting,
         admin: stop_admin,
-        supervisor: start.supervisor,
+        supervisor,
     };
     let told = running.until_told(&mut signals).await;
     running.end(told, signals).await;
@@ -213,25 +241,54 @@ async fn serve(
     Ok(())
 }
 
-/// The gateway, and the tasks that look after what it uses.
-fn gateway(config: &Config, log_is_terminal: bool) -> Result<Arc<Gateway>, ServeError> {
+/// What serves, before anybody is let in.
+struct Assembled {
+    gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
+    /// Names of the pools that the built-in upstream plays.
+    simulated: Vec<String>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+/// Makes what serves, and starts what looks after what it uses.
+async fn assemble(start: Start) -> Result<Assembled, ServeError> {
+    let mut config = start.config;
+    let mut player = Player::new(start.demo);
+    let simulated = player.play(&mut config).await.map_err(ServeError::Start)?;
+    let certificate = match &config.server.tls {
+        Some(tls) => Some(Certificate::new(Pair::read(tls)?)),
+        None => None,
+    };
     let metrics = Arc::new(Metrics::new());
     let registry = Arc::new(Registry::default());
     let images = Arc::new(ImageStore::open(&config.images)?);
-    let log = RequestLog::open(&config.log, log_is_terminal).map_err(ServeError::Log)?;
+    let log = RequestLog::open(&config.log, start.log_is_terminal).map_err(ServeError::Log)?;
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
     resolve::spawn(&snapshot.pools, &registry);
-    tell_limits(config, &metrics);
+    tell_limits(&config, &metrics);
     let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
+    let gateway = Arc::new(gateway);
     tokio::spawn(async move { images.sweep_forever(|| sys::now().wall).await });
-    Ok(Arc::new(gateway))
+    let first = First {
+        origin: start.origin,
+        config,
+        inputs: start.inputs,
+        certificate: certificate.clone(),
+        player,
+    };
+    Ok(Assembled {
+        reloader: Reloader::new(Arc::clone(&gateway), registry, first),
+        gateway,
+        simulated,
+        certificate,
+    })
 }
 
-/// Accepts on these sockets, with TLS where settings stand beside one.
+/// Accepts on these sockets, with TLS where a certificate stands beside one.
 fn accept<'a>(
     gateway: &Arc<Gateway>,
-    sockets: impl Iterator<Item = (Bound, Option<&'a Tls>)>,
-    stopped: watch::Receiver<bool>,
+    sockets: impl Iterator<Item = (Bound, Option<&'a Arc<Certificate>>)>,
+    stopped: value::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let fds = ListenFds::new(Fds::new().into());
     let arrivals = Arc::new(Arrivals::new(Arc::clone(gateway)));
@@ -241,10 +298,10 @@ fn accept<'a>(
     service
         .endpoints()
         .set_pre_tls_callback(Arc::new(BeforeTls(arrivals)));
-    for (bound, tls) in sockets {
+    for (bound, certificate) in sockets {
         let listener = listener(&bound);
-        service.add_listener(match tls {
-            Some(tls) => listener.tls(tls_settings(tls)?),
+        service.add_listener(match certificate {
+            Some(certificate) => listener.tls(certificate.settings()?),
             None => listener,
         });
         bound.hand_over(&fds);
@@ -261,22 +318,6 @@ fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
 fn listener(bound: &Bound) -> ListenerConfig {
     let buffers = L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES);
     ListenerConfig::tcp(bound.address.to_string()).l4_buffer(buffers)
-}
-
-fn tls_settings(tls: &Tls) -> Result<TlsSettings, ServeError> {
-    let cert = tls.cert.display().to_string();
-    let key = tls.key.display().to_string();
-    let fail = |reason: String| ServeError::Tls {
-        cert: cert.clone(),
-        key: key.clone(),
-        reason,
-    };
-    // pingora panics on a pair that does not fit, so it is tried first.
-    listen::check_certificate(&tls.cert, &tls.key).map_err(fail)?;
-    let mut settings =
-        TlsSettings::intermediate(&cert, &key).map_err(|error| fail(error.to_string()))?;
-    settings.enable_h2();
-    Ok(settings)
 }
 
 fn tell_limits(config: &Config, metrics: &Metrics) {

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::config::Config;
 use crate::config::bounds::Attempts;
 use crate::gateway::door::Rules;
@@ -33,6 +35,8 @@ pub struct Snapshot {
     pub router: Router,
     /// The list of models.
     pub models: ModelList,
+    /// The configuration's version, where answers shall tell it.
+    pub version_header: Option<HeaderValue>,
 }
 
 impl Snapshot {
@@ -55,6 +59,11 @@ impl Snapshot {
             attempts: Arc::new(config.attempts.clone()),
             router: Router::new(&config, &pools, metrics),
             models: ModelList::new(&config),
+            version_header: config
+                .server
+                .config_header
+                .then(|| HeaderValue::from_str(&config.version).ok())
+                .flatten(),
             pools,
             config,
         })

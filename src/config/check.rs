@@ -118,18 +118,15 @@ impl Findings<'_> {
 
     /// Everything found, in the order of the file, if there is anything.
     fn none_or_all(&mut self) -> Result<(), Problems> {
-        if self.problems.is_empty() {
-            return Ok(());
+        match Problems::of(std::mem::take(&mut self.problems)) {
+            None => Ok(()),
+            Some(problems) => Err(problems),
         }
-        let mut problems = std::mem::take(&mut self.problems);
-        problems.sort_by(|a, b| (a.line, a.column, &a.key).cmp(&(b.line, b.column, &b.key)));
-        problems.dedup();
-        Err(Problems(problems))
     }
 }
 
 /// Line and column of a byte, both counted from 1, columns in characters.
-fn place(text: &str, offset: usize) -> (usize, usize) {
+pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let last_line = before.rsplit('\n').next().unwrap_or_default();

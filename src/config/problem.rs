@@ -26,9 +26,23 @@ pub struct Problem {
 }
 
 impl Problems {
+    /// What was found, in the order of the file, if there is anything.
+    #[must_use]
+    pub fn of(mut found: Vec<Problem>) -> Option<Self> {
+        found.sort_by(|a, b| (a.line, a.column, &a.key).cmp(&(b.line, b.column, &b.key)));
+        found.dedup();
+        (!found.is_empty()).then_some(Self(found))
+    }
+
     /// One by one.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(only: Problem) -> Self {
+        Self(vec![only])
     }
 }
 

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::bounds::Attempts;
 use crate::fail_point::{Phase, reach};
@@ -202,6 +203,13 @@ impl Exchange {
             }
         }
         Err(course.refusal().unwrap_or(Refusal::NoHealthyUpstream))
+    }
+}
+
+impl Exchange {
+    /// Closes the connections to a peer that no request is on.
+    pub async fn close_idle(&self, peer: &HttpPeer) {
+        self.connections.close_idle(peer).await;
     }
 }
 

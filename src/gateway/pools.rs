@@ -31,6 +31,7 @@ mod authority;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use thiserror::Error;
 
 use crate::config::policy::{Balance, Concurrency, Hedging};
@@ -39,6 +40,7 @@ use crate::names::{PoolName, Secret};
 use balance::RoundRobin;
 use health::Verdict;
 use registry::{PoolState, Registry};
+use resolve::Lookups;
 use slots::{Full, Places, Slot};
 use target::{Endpoint, EndpointState, Target};
 
@@ -64,6 +66,7 @@ pub struct Pool {
     /// What outlives the configuration.
     pub state: Arc<PoolState>,
     turns: RoundRobin,
+    lookups: Lookups,
 }
 
 /// What a choice among targets depends on besides their state.
@@ -128,7 +131,7 @@ impl Pool {
         let targets = pool
             .targets
             .iter()
-            .map(|target| Target::new(pool, target, authorities.clone(), registry))
+            .map(|target| Target::new(pool, target, authorities.as_ref(), registry))
             .collect();
         let (api_key, unusable) = match &pool.api_key {
             ApiKey::None => (None, None),
@@ -146,6 +149,29 @@ impl Pool {
             hedging: pool.hedging.clone(),
             concurrency: pool.concurrency.clone(),
             state: registry.pool(&pool.name),
+            lookups: Lookups::default(),
+        })
+    }
+
+    /// Takes the place of `old`, the pool of the same name before it. Whoever refused the
+    /// old credential has not been asked with the new one yet.
+    pub fn succeed(&self, old: &Self) {
+        if self.api_key == old.api_key {
+            return;
+        }
+        for target in &self.targets {
+            for endpoint in target.endpoints().iter() {
+                endpoint.state.health.credential_changed();
+            }
+        }
+    }
+
+    /// Where its targets are, as far as that is known.
+    pub fn peers(&self) -> impl Iterator<Item = Arc<HttpPeer>> {
+        self.targets.iter().flat_map(|target| {
+            let endpoints = target.endpoints();
+            let peers = endpoints.iter().map(|endpoint| Arc::clone(&endpoint.peer));
+            peers.collect::<Vec<_>>()
         })
     }
 
@@ -251,5 +277,40 @@ impl Pool {
             Lesson::Failed | Lesson::Busy(_) => {}
         }
         None
+    }
+}
+
+/// Whether connections to one can be used for the other.
+#[must_use]
+pub fn share_connections(a: &HttpPeer, b: &HttpPeer) -> bool {
+    a.reuse_hash() == b.reuse_hash()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::config::HttpVersion;
+
+    #[test]
+    fn a_pool_that_is_made_again_knows_where_its_targets_are() {
+        let mut config = config::example("").pools.remove(0);
+        config.targets[0].url = url::Url::parse("http://up.test:80/v1").unwrap();
+        let registry = Registry::default();
+        let first = Pool::new(&config, &registry).unwrap();
+        assert_eq!(first.peers().count(), 0);
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        first.targets[0].locate(&[address], &registry);
+        let peer = |pool: &Pool| pool.peers().next().unwrap();
+        let again = Pool::new(&config, &registry).unwrap();
+        assert!(share_connections(&peer(&first), &peer(&again)));
+        // Another trust, or another version, is another connection.
+        config.http = HttpVersion::Http1;
+        let other = Pool::new(&config, &registry).unwrap();
+        assert!(!share_connections(&peer(&first), &peer(&other)));
+        drop((first, again, other));
+        let forgetful = Pool::new(&config, &registry).unwrap();
+        assert_eq!(forgetful.peers().count(), 0);
     }
 }

@@ -118,7 +118,7 @@ impl ServerApp for Counted {
     ) -> Option<Stream> {
         let is_tls = stream.get_ssl_digest().is_some();
         let _place = (!is_tls).then(|| self.arrivals.place(&*stream));
-        let stream = preface::awaited(stream, self.ingress.limits.head_timeout);
+        let stream = preface::awaited(stream, self.ingress.limit(|limits| limits.head_timeout));
         self.ingress.process_new(stream, shutdown).await
     }
 }

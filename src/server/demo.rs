@@ -21,32 +21,60 @@ pub enum Demo {
     Missing,
 }
 
-/// The built-in upstream, for as long as this lives.
-pub struct Simulated {
-    /// Names of the pools it plays.
-    pub names: Vec<String>,
-    _simulator: Option<Simulator>,
+/// Plays pools: with the same built-in upstream for every configuration that comes.
+pub struct Player {
+    demo: Demo,
+    /// Started when there is a pool to play.
+    simulator: Option<Simulator>,
 }
 
-/// Starts the built-in upstream and points pools at it.
-///
-/// # Errors
-/// Where it cannot listen.
-pub async fn simulate(config: &mut Config, demo: Demo) -> io::Result<Simulated> {
-    let played: Vec<&mut Pool> = match demo {
-        Demo::Off => Vec::new(),
-        Demo::All => config.pools.iter_mut().collect(),
-        Demo::Missing => {
-            let missing = |pool: &&mut Pool| matches!(pool.api_key, ApiKey::Missing(_));
-            config.pools.iter_mut().filter(missing).collect()
+impl Player {
+    /// Plays these pools.
+    #[must_use]
+    pub fn new(demo: Demo) -> Self {
+        Self {
+            demo,
+            simulator: None,
         }
-    };
-    if played.is_empty() {
-        return Ok(Simulated {
-            names: Vec::new(),
-            _simulator: None,
-        });
     }
+
+    /// Points the pools that it plays at the built-in upstream; answers with their names.
+    ///
+    /// # Errors
+    /// Where that cannot listen.
+    pub async fn play(&mut self, config: &mut Config) -> io::Result<Vec<String>> {
+        let played: Vec<&mut Pool> = match self.demo {
+            Demo::Off => Vec::new(),
+            Demo::All => config.pools.iter_mut().collect(),
+            Demo::Missing => {
+                let missing = |pool: &&mut Pool| matches!(pool.api_key, ApiKey::Missing(_));
+                config.pools.iter_mut().filter(missing).collect()
+            }
+        };
+        if played.is_empty() {
+            return Ok(Vec::new());
+        }
+        let simulator = match &mut self.simulator {
+            Some(simulator) => simulator,
+            none => none.insert(start().await?),
+        };
+        let url = url::Url::parse(&format!("http://{}/v1", simulator.addr()))
+            .map_err(io::Error::other)?;
+        let point = |pool: &mut Pool| {
+            pool.targets = vec![Target {
+                url: url.clone(),
+                weight: 1,
+            }];
+            pool.api_key = ApiKey::None;
+            pool.ca = None;
+            pool.http = HttpVersion::Http1;
+            pool.name.to_string()
+        };
+        Ok(played.into_iter().map(point).collect())
+    }
+}
+
+async fn start() -> io::Result<Simulator> {
     let options = Options {
         first_token: Duration::from_millis(150),
         token_gap: Duration::from_millis(25),
@@ -56,22 +84,5 @@ pub async fn simulate(config: &mut Config, demo: Demo) -> io::Result<Simulated> 
         ..Options::instant()
     };
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let simulator = Simulator::start(anywhere, options).await?;
-    let url =
-        url::Url::parse(&format!("http://{}/v1", simulator.addr())).map_err(io::Error::other)?;
-    let mut names = Vec::with_capacity(played.len());
-    for pool in played {
-        names.push(pool.name.to_string());
-        pool.targets = vec![Target {
-            url: url.clone(),
-            weight: 1,
-        }];
-        pool.api_key = ApiKey::None;
-        pool.ca = None;
-        pool.http = HttpVersion::Http1;
-    }
-    Ok(Simulated {
-        names,
-        _simulator: Some(simulator),
-    })
+    Simulator::start(anywhere, options).await
 }

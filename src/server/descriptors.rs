@@ -28,6 +28,11 @@ pub(super) fn take_all() -> Option<u64> {
     }
 }
 
+/// How many there are; `None`: any number.
+pub(super) fn allowed() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Keeps connections and requests within the descriptors there are.
 ///
 /// A request needs one toward its client and one toward its upstream. Where they run out

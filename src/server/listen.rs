@@ -7,14 +7,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pingora_core::server::ListenFds;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use crate::config::Config;
@@ -322,21 +319,6 @@ fn hint(address: SocketAddr, error: &std::io::Error) -> &'static str {
         Some(Errno::MFILE | Errno::NFILE) => "raise the limit of open files (ulimit -n)",
         _ => "choose another address with --listen or --admin",
     }
-}
-
-/// Whether a certificate chain and a key can be read and belong together.
-pub(super) fn check_certificate(cert: &Path, key: &Path) -> Result<(), String> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
-        .map_err(|error| format!("certificate: {error}"))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("key: {error}"))?;
-    rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| error.to_string())?;
-    Ok(())
 }
 
 #[cfg(test)]

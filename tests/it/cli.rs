@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::kit::certificate::Certificate;
 use crate::kit::client::{Connection, ask};
 use crate::kit::gateway::Setup;
 use crate::kit::program::{Ended, simulate, spafe};
@@ -163,6 +164,48 @@ spafe.toml:13:10: models[0].pools[0]: names a pool that does not exist; did you 
         nowhere.stderr.starts_with("nowhere.toml cannot be read"),
         "{nowhere:?}"
     );
+}
+
+/// A certificate that does not fit its key is found without listening anywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_shows_when_it_is_made_ready_is_checked_too() {
+    let folder = TempDir::with_prefix("spafe-test-").unwrap();
+    Certificate::new().write(folder.path());
+    let tls = "[server.tls]\nlisten = [\"127.0.0.1:0\"]\ncert = { file = \"certificate.pem\" }\nkey = { file = \"key.pem\" }\n";
+    std::fs::write(folder.path().join("f.toml"), format!("{tls}{GOOD}")).unwrap();
+    let check = ["check", "--config", "f.toml"];
+    let ended = spafe(folder.path(), &check, &[], "").await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    std::fs::write(folder.path().join("key.pem"), Certificate::new().key_pem).unwrap();
+    let ended = spafe(folder.path(), &check, &[], "").await;
+    assert_eq!(ended.code, Some(1));
+    let begin = "f.toml:3:17: server.tls.cert.file: cannot use the TLS certificate";
+    assert!(ended.stderr.starts_with(begin), "{}", ended.stderr);
+}
+
+/// Whatever stands at the path of the configuration, that is said at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_configuration_ends_at_once() {
+    let folder = TempDir::with_prefix("spafe-test-").unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("empty"), "").unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+    let large = std::fs::File::create(at("large")).unwrap();
+    large.set_len(100 << 20).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), kind, mode, 0).unwrap();
+    for name in ["gone", "empty", "folder", "loop", "large", "pipe"] {
+        for command in ["check", "serve"] {
+            let began = now();
+            let ended = spafe(folder.path(), &[command, "--config", name], &[], "").await;
+            let took = began.elapsed();
+            assert_eq!(ended.code, Some(1), "{command} {name}");
+            assert!(ended.stderr.starts_with(name), "{}", ended.stderr);
+            assert!(took < Duration::from_secs(1), "{command} {name}: {took:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,10 @@ pub(crate) mod gateway;
 mod launch;
 /// What a gateway tells of itself.
 mod told;
+/// Which configuration a gateway has.
+pub(crate) mod reload;
+/// Callers while configurations come and go.
+pub(crate) mod traffic;
 /// A gateway before upstreams of both versions of HTTP, and what they say.
 pub(crate) mod pair;
 /// The real program, run to its end.

@@ -35,6 +35,9 @@ mod bodies;
 /// What an operator types, reads and signals.
 #[cfg(test)]
 mod cli;
+/// The configuration, replaced under traffic.
+#[cfg(test)]
+mod reload;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;

@@ -32,6 +32,9 @@ mod upgrade;
 /// A stop at full load.
 #[cfg(test)]
 mod drain;
+/// Configurations that come and go.
+#[cfg(test)]
+mod reload;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;

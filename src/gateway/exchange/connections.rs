@@ -20,6 +20,10 @@ use pingora_core::{Error, ErrorType};
 /// Idle upstream connections kept, all pools together.
 const IDLE_CONNECTIONS_MAX: usize = 1024;
 
+/// How often pingora may have no idle connection until there is none: it also has none
+/// where the one it found was being looked at, which it then closes.
+const MISSES_MAX: usize = 16;
+
 /// All upstream connections that no request is on.
 pub(super) struct Connections {
     tcp: TransportConnector,
@@ -91,6 +95,18 @@ impl Connections {
             self.tcp
                 .release_stream(stream, peer.reuse_hash(), Some(idle));
         }
+    }
+
+    /// Closes the connections to this peer that no request is on.
+    pub(super) async fn close_idle(&self, peer: &HttpPeer) {
+        let mut misses = 0;
+        while misses < MISSES_MAX {
+            match self.tcp.reused_stream(peer).await {
+                Some(_) => misses = 0,
+                None => misses += 1,
+            }
+        }
+        while self.http2.idle_pool().get(&peer.reuse_hash()).is_some() {}
     }
 
     /// Takes back an HTTP/2 stream, finished or not; an unfinished one is reset.

@@ -89,6 +89,11 @@ impl Health {
         self.refused_until_ms.store(until, Ordering::Relaxed);
     }
 
+    /// It is asked with another credential from now on.
+    pub fn credential_changed(&self) {
+        self.refused_until_ms.store(0, Ordering::Relaxed);
+    }
+
     fn since_began_ms(&self, now: Instant) -> u64 {
         let began = *self.began.get_or_init(|| now);
         u64::try_from(now.saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX)
@@ -135,5 +140,7 @@ mod tests {
         health.refused(start);
         assert_eq!(health.verdict(start + EJECTION), Verdict::Refused);
         assert_eq!(health.verdict(start + REFUSAL), Verdict::Fit);
+        health.credential_changed();
+        assert_eq!(health.verdict(start), Verdict::Fit);
     }
 }

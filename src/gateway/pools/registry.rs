@@ -51,6 +51,31 @@ impl Registry {
     ) -> Arc<EndpointState> {
         kept(&self.endpoints, (pool.clone(), target.to_owned(), address))
     }
+
+    /// Where a target was found last, as far as anybody still uses that.
+    pub(super) fn addresses(&self, pool: &PoolName, target: &str) -> Vec<SocketAddr> {
+        let endpoints = self.endpoints.lock();
+        let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        let mut addresses: Vec<SocketAddr> = endpoints
+            .iter()
+            .filter(|((of, name, _), state)| {
+                of == pool && name == target && state.strong_count() > 0
+            })
+            .map(|((_, _, address), _)| *address)
+            .collect();
+        addresses.sort_unstable();
+        addresses
+    }
+
+    /// Forgets the names of what is gone.
+    pub fn sweep(&self) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|_, state| state.strong_count() > 0);
+        drop(pools);
+        let endpoints = self.endpoints.lock();
+        let mut endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        endpoints.retain(|_, state| state.strong_count() > 0);
+    }
 }
 
 /// What is known by this key, or a new one. Forgets what nobody uses any more.

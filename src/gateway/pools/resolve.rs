@@ -5,8 +5,10 @@
 //! until something newer is found.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::task::AbortHandle;
 
 use crate::gateway::pools::Pool;
 use crate::gateway::pools::registry::Registry;
@@ -15,6 +17,8 @@ use crate::gateway::pools::registry::Registry;
 const INTERVAL: Duration = Duration::from_secs(30);
 /// How often a name is looked up that was never found.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(2);
+/// How often a reload that waits for names looks whether they are there.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How long one look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,22 +34,45 @@ pub fn literal(url: &url::Url) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port))
 }
 
+/// The look-ups of one pool's names. They end with it.
+#[derive(Debug, Default)]
+pub(super) struct Lookups(Mutex<Vec<AbortHandle>>);
+
+impl Drop for Lookups {
+    fn drop(&mut self) {
+        let running = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for lookup in running {
+            lookup.abort();
+        }
+    }
+}
+
 /// Looks up every named target of `pools`, again and again, for as long as they are in use.
 pub fn spawn(pools: &[Arc<Pool>], registry: &Arc<Registry>) {
     for pool in pools {
-        let named = (0..pool.targets.len()).filter(|index| {
-            pool.targets
-                .get(*index)
-                .is_some_and(|target| target.endpoints().is_empty())
-        });
-        for index in named {
-            tokio::spawn(keep_located(
-                Arc::downgrade(pool),
-                index,
-                Arc::clone(registry),
-            ));
+        let targets = pool.targets.iter().enumerate();
+        for (index, _) in targets.filter(|(_, target)| target.is_named) {
+            let lookup = keep_located(Arc::downgrade(pool), index, Arc::clone(registry));
+            let lookup = tokio::spawn(lookup).abort_handle();
+            let running = pool.lookups.0.lock();
+            running.unwrap_or_else(PoisonError::into_inner).push(lookup);
         }
     }
+}
+
+/// Waits until every name of `pools` was found, for at most so long.
+pub async fn found(pools: &[Arc<Pool>], patience: Duration) {
+    let is_missing = || {
+        let mut targets = pools.iter().flat_map(|pool| &pool.targets);
+        targets.any(|target| target.endpoints().is_empty())
+    };
+    let all = async {
+        while is_missing() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    // A name that is not found is told by its look-up.
+    let _ = tokio::time::timeout(patience, all).await;
 }
 
 async fn keep_located(pool: std::sync::Weak<Pool>, index: usize, registry: Arc<Registry>) {

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use pingora_core::protocols::ALPN;
-use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::policy::Concurrency;
 use crate::config::{self, ApiKey, HttpVersion};
+use crate::gateway::pools::authority::Authorities;
 use crate::gateway::pools::health::Health;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::resolve;
@@ -34,6 +34,8 @@ pub struct Target {
     pool: PoolName,
     /// What tells it from other targets of the pool: label and path.
     key: String,
+    /// Whether its address has to be looked up.
+    pub(super) is_named: bool,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
 }
 
@@ -71,14 +73,13 @@ impl Target {
     pub(super) fn new(
         pool: &config::Pool,
         target: &config::Target,
-        authorities: Option<Arc<CaType>>,
+        authorities: Option<&Authorities>,
         registry: &Registry,
     ) -> Self {
         let url = &target.url;
         let tls = url.scheme() == "https";
-        let port = url.port_or_known_default().unwrap_or(443);
         let host = url.host_str().unwrap_or_default();
-        let label = format!("{host}:{port}");
+        let label = target.label();
         let authority = match url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
@@ -91,7 +92,7 @@ impl Target {
             .to_owned();
         let mut template = HttpPeer::new(unresolved, tls, sni);
         // What `ca` trusts must never be reused by a pool that trusts something else.
-        template.group_key = group_key(&pool.name);
+        template.group_key = group_key(pool, authorities);
         let options = &mut template.options;
         options.alpn = match (pool.http, tls) {
             (HttpVersion::Auto, true) => ALPN::H2H1,
@@ -103,7 +104,7 @@ impl Target {
         options.total_connection_timeout = Some(pool.timeouts.connect);
         options.idle_timeout = Some(pool.timeouts.idle);
         options.write_timeout = Some(pool.timeouts.event_gap);
-        options.ca = authorities;
+        options.ca = authorities.map(|authorities| Arc::clone(&authorities.trusted));
         let key = match &pool.api_key {
             ApiKey::Known(secret) => Some(secret),
             ApiKey::None | ApiKey::Missing(_) => None,
@@ -116,11 +117,15 @@ impl Target {
             weight: target.weight,
             template,
             pool: pool.name.clone(),
+            is_named: resolve::literal(url).is_none(),
             endpoints: ArcSwap::default(),
         };
-        if let Some(address) = resolve::literal(url) {
-            built.locate(&[address], registry);
-        }
+        let addresses = match resolve::literal(url) {
+            Some(address) => vec![address],
+            // A pool that is made again need not wait for what was found before.
+            None => registry.addresses(&pool.name, &built.key),
+        };
+        built.locate(&addresses, registry);
         built
     }
 
@@ -194,8 +199,16 @@ impl EndpointState {
     }
 }
 
-fn group_key(pool: &PoolName) -> u64 {
-    let hash = blake3::hash(pool.as_str().as_bytes());
+/// Which connections a pool may use again: those that were made for a pool of its name,
+/// with the same trust and the same versions of HTTP.
+fn group_key(pool: &config::Pool, authorities: Option<&Authorities>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(pool.name.as_str().as_bytes());
+    hasher.update(format!("/{:?}/", pool.http).as_bytes());
+    if let Some(authorities) = authorities {
+        hasher.update(authorities.hash.as_bytes());
+    }
+    let hash = hasher.finalize();
     let mut first = [0; 8];
     first.copy_from_slice(hash.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
     u64::from_le_bytes(first)

@@ -4,6 +4,10 @@
 //! configuration alone. A request finds its counters already looked up in its
 //! plan: counting is an atomic addition, not a search by label.
 
+/// Which configuration is in force?
+mod configuration;
+/// Which series end with the configuration that named them?
+mod forget;
 /// How is a metric made?
 mod make;
 /// How much is asked of the process at once, and what is turned away?
@@ -20,6 +24,8 @@ use prometheus::{
 
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
+use configuration::ConfigMetrics;
+use forget::Labelled;
 pub use load::LoadMetrics;
 use make::Make;
 use places::{PlaceMetrics, Places};
@@ -50,6 +56,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// `spafe_panics_total`
     pub panics: IntCounter,
+    /// The configuration in force.
+    pub config: ConfigMetrics,
     /// What is held against the bounds of the process.
     pub load: LoadMetrics,
     attempts: IntCounterVec,
@@ -75,10 +83,13 @@ pub struct Metrics {
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
     pub images_count: IntGauge,
+    /// `spafe_tasks`
+    pub tasks: IntGauge,
     /// `spafe_request_log_lines_dropped_total`
     pub log_lines_dropped: IntCounter,
     limits: IntGaugeVec,
     unrouted: [IntCounter; 4],
+    labelled: Vec<Labelled>,
 }
 
 /// The counters of one model.
@@ -136,13 +147,13 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
-        let new = Make(&registry);
+        let new = Make::new(&registry);
         let requests = new.counters(
             "spafe_requests_total",
             "Requests by model, pool that answered and class of status.",
             &["model", "pool", "class"],
         );
-        let metrics = Self {
+        let mut metrics = Self {
             duration: new.histograms(
                 "spafe_request_duration_seconds",
                 "Whole requests, first byte in to last byte out.",
@@ -165,6 +176,7 @@ impl Metrics {
                 "spafe_panics_total",
                 "Requests that ended in a panic of ours: someone must act.",
             ),
+            config: ConfigMetrics::new(&new),
             load: LoadMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
@@ -241,6 +253,7 @@ impl Metrics {
                 "Bytes of generated images kept.",
             ),
             images_count: new.gauge("spafe_images_stored", "Generated images kept."),
+            tasks: new.gauge("spafe_tasks", "Tasks of the runtime that have not ended."),
             log_lines_dropped: new.counter(
                 "spafe_request_log_lines_dropped_total",
                 "Request log lines dropped since start because the sink was slow.",
@@ -250,6 +263,7 @@ impl Metrics {
                 .map(|(_, class)| requests.with_label_values(&[NO_MODEL, NO_POOL, class])),
             requests,
             registry: registry.clone(),
+            labelled: Vec::new(),
         };
         let build = new.gauges(
             "spafe_build_info",
@@ -258,6 +272,7 @@ impl Metrics {
         );
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         new.keep(prometheus::process_collector::ProcessCollector::for_self());
+        metrics.labelled = new.labelled();
         metrics
     }
 

@@ -26,12 +26,13 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-spafe-attempts");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const CONFIG: HeaderName = HeaderName::from_static("x-spafe-config");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a page may read of an answer's head.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, server-timing, retry-after, \
-     retry-after-ms, x-should-retry, cache-status, age, x-ratelimit-limit-requests, \
+    "x-request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, x-spafe-config, server-timing, \
+     retry-after, retry-after-ms, x-should-retry, cache-status, age, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
 );
@@ -50,6 +51,8 @@ pub struct Common {
     pub origin: AllowOrigin,
     /// Whether the client understands chunks; HTTP/1.0 gets the end of the connection instead.
     pub chunks: bool,
+    /// The version of the configuration, where answers shall tell it.
+    pub version: Option<HeaderValue>,
 }
 
 /// Where an answer came from.
@@ -204,6 +207,9 @@ impl Common {
         if let Some(allowed) = allowed {
             head.headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
             head.headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+        if let Some(version) = &self.version {
+            head.headers.insert(CONFIG, version.clone());
         }
         head
     }

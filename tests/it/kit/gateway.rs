@@ -23,6 +23,7 @@ use super::{repository, soon};
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The configuration and the arguments of a gateway that a test wants.
+#[derive(Clone)]
 pub(crate) struct Setup {
     server: String,
     tables: String,
@@ -31,6 +32,7 @@ pub(crate) struct Setup {
     starter: Vec<String>,
     shipped: bool,
     tls: bool,
+    file: Option<PathBuf>,
 }
 
 /// A running gateway. It is killed when the test lets go of it.
@@ -44,6 +46,8 @@ pub(crate) struct Gateway {
     /// The certificate to trust, PEM, if the test wanted TLS.
     pub(crate) certificate: Option<PathBuf>,
     pub(super) child: Child,
+    /// The configuration that it was started with.
+    pub(crate) config: PathBuf,
     pub(super) output: Arc<Mutex<String>>,
     pub(super) launch: Launch,
 }
@@ -59,6 +63,7 @@ impl Setup {
             starter: Vec::new(),
             shipped: false,
             tls: false,
+            file: None,
         }
     }
 
@@ -96,6 +101,12 @@ impl Setup {
     /// One more line of `[server]`.
     pub(crate) fn server(mut self, line: &str) -> Self {
         writeln!(self.server, "{line}").unwrap();
+        self
+    }
+
+    /// The configuration is here already, and is not written.
+    pub(crate) fn file(mut self, path: &Path) -> Self {
+        self.file = Some(path.to_owned());
         self
     }
 
@@ -145,12 +156,14 @@ impl Setup {
     pub(crate) fn start(self) -> Gateway {
         let folder = TempDir::with_prefix("spafe-test-").unwrap();
         let certificate = self.tls.then(|| Certificate::new().write(folder.path()));
-        let config = if self.shipped {
-            repository("conf/spafe.toml")
-        } else {
-            let path = folder.path().join("spafe.toml");
-            std::fs::write(&path, self.text()).unwrap();
-            path
+        let config = match self.file.clone() {
+            Some(path) => path,
+            None if self.shipped => repository("conf/spafe.toml"),
+            None => {
+                let path = folder.path().join("spafe.toml");
+                std::fs::write(&path, self.text()).unwrap();
+                path
+            }
         };
         let launch = Launch {
             config,
@@ -163,7 +176,8 @@ impl Setup {
         launch.anywhere(&[])
     }
 
-    fn text(&self) -> String {
+    /// What is written for the program.
+    pub(crate) fn text(&self) -> String {
         let Self { server, tables, .. } = self;
         let tls = if self.tls {
             "[server.tls]\nlisten = [\"127.0.0.1:0\"]\ncert = { file = \"certificate.pem\" }\nkey = { file = \"key.pem\" }\n"

@@ -76,6 +76,7 @@ impl Launch {
             admin: starting.admin.unwrap(),
             certificate: self.certificate.clone(),
             child,
+            config: self.config.clone(),
             output,
             launch: self,
         }

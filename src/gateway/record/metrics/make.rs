@@ -3,13 +3,34 @@
 //! Built and registered in one go. Names and labels are constants, so this fails
 //! at the first start or never.
 
+use std::cell::RefCell;
+
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
 };
 
+use super::forget::Labelled;
+
 /// Makes metrics and registers them. Names are constants, so it fails at the first start or never.
-pub(super) struct Make<'a>(pub(super) &'a Registry);
+pub(super) struct Make<'a> {
+    registry: &'a Registry,
+    labelled: RefCell<Vec<Labelled>>,
+}
+
+impl<'a> Make<'a> {
+    pub(super) fn new(registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            labelled: RefCell::default(),
+        }
+    }
+
+    /// Every metric with labels that was made.
+    pub(super) fn labelled(self) -> Vec<Labelled> {
+        self.labelled.into_inner()
+    }
+}
 
 #[expect(
     clippy::expect_used,
@@ -17,7 +38,7 @@ pub(super) struct Make<'a>(pub(super) &'a Registry);
 )]
 impl Make<'_> {
     pub(super) fn keep(&self, collector: impl prometheus::core::Collector + 'static) {
-        self.0
+        self.registry
             .register(Box::new(collector))
             .expect("each metric is registered once");
     }
@@ -25,6 +46,9 @@ impl Make<'_> {
     pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
         self.keep(made.clone());
+        self.labelled
+            .borrow_mut()
+            .push(Labelled::Counters(made.clone()));
         made
     }
 
@@ -37,6 +61,9 @@ impl Make<'_> {
     pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         let made = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid name");
         self.keep(made.clone());
+        self.labelled
+            .borrow_mut()
+            .push(Labelled::Gauges(made.clone()));
         made
     }
 
@@ -56,6 +83,9 @@ impl Make<'_> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let made = HistogramVec::new(options, labels).expect("a valid name");
         self.keep(made.clone());
+        self.labelled
+            .borrow_mut()
+            .push(Labelled::Histograms(made.clone()));
         made
     }
 

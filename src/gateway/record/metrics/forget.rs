@@ -1,0 +1,79 @@
+//! Which series end with the configuration that named them?
+//!
+//! A label's values come from the configuration, and configurations come and go: a
+//! series whose model, pool or target no configuration names any more would be told
+//! for ever, and a process would grow with every name it has ever heard of.
+
+use std::collections::{HashMap, HashSet};
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::{Metrics, NO_MODEL, NO_POOL};
+use crate::config::{self, Config, Target};
+
+impl Metrics {
+    /// Forgets the series of models, pools and targets that this configuration does not name.
+    pub fn keep_only(&self, config: &Config) {
+        let models = config.models.iter().map(|model| model.id.as_str());
+        let models: HashSet<&str> = models.chain([NO_MODEL]).collect();
+        let targets_of = |pool: &config::Pool| pool.targets.iter().map(Target::label).collect();
+        let mut pools: HashMap<&str, HashSet<String>> = config
+            .pools
+            .iter()
+            .map(|pool| (pool.name.as_str(), targets_of(pool)))
+            .collect();
+        pools.insert(NO_POOL, HashSet::new());
+        let is_gone = |labels: &HashMap<&str, &str>| {
+            let model = labels.get("model");
+            let pool = labels.get("pool").map(|pool| pools.get(pool));
+            model.is_some_and(|model| !models.contains(model))
+                || pool.is_some_and(|targets| match (targets, labels.get("target")) {
+                    (None, _) => true,
+                    (Some(targets), Some(target)) => !targets.contains(*target),
+                    (Some(_), None) => false,
+                })
+        };
+        for metric in &self.labelled {
+            metric.forget(&is_gone);
+        }
+    }
+}
+
+/// A metric with labels.
+#[derive(Debug)]
+pub(super) enum Labelled {
+    Counters(IntCounterVec),
+    Gauges(IntGaugeVec),
+    Histograms(HistogramVec),
+}
+
+impl Labelled {
+    /// Forgets every series whose labels, by name, say that it is gone.
+    pub(super) fn forget(&self, is_gone: &dyn Fn(&HashMap<&str, &str>) -> bool) {
+        match self {
+            Self::Counters(metric) => forget(metric, is_gone),
+            Self::Gauges(metric) => forget(metric, is_gone),
+            Self::Histograms(metric) => forget(metric, is_gone),
+        }
+    }
+}
+
+fn forget<T: MetricVecBuilder>(
+    metric: &MetricVec<T>,
+    is_gone: &dyn Fn(&HashMap<&str, &str>) -> bool,
+) {
+    for family in metric.collect() {
+        for series in family.get_metric() {
+            let labels: HashMap<&str, &str> = series
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            if is_gone(&labels) {
+                // It can only fail where somebody else was faster.
+                let _ = metric.remove(&labels);
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! What happens when the configuration is read again?
+//!
+//! Everything is read, checked and compiled as at the start; only what is whole comes
+//! into force, in one store. What cannot come into force changes nothing and is told
+//! with every problem. One reload is made at a time, and each reads when its turn has
+//! come: so the last one that was asked for decides, whatever came between.
+//!
+//! The work is done in a task and on threads that no request waits for, and whoever
+//! asked may leave meanwhile.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::config::listeners::ListenersError;
+use crate::config::policy;
+use crate::config::problem::{Problem, Problems};
+use crate::config::read::ReadProblem;
+use crate::config::{Config, Source, locate};
+use crate::gateway::Gateway;
+use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::resolve;
+use crate::server::certificate::{Certificate, Pair};
+use crate::server::compile::{Compiled, compile};
+use crate::server::demo::Player;
+use crate::server::origin::{Inputs, Origin, OriginError, Reading};
+use crate::server::{descriptors, restart, retire, tell_limits};
+use crate::snapshot::Snapshot;
+use crate::sys;
+
+/// How long a new configuration waits for the addresses of its targets. Most names are
+/// found in milliseconds; one that is not must not keep the rest from coming into force.
+const NAMES_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is said of a key that a running process cannot follow.
+const NEEDS_RESTART: &str =
+    "needs a restart to change; restart the process, or write what it was started with";
+
+/// Who asked for a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// A file is another one than before.
+    Files,
+    /// SIGHUP.
+    Signal,
+    /// `POST /reload`.
+    Admin,
+}
+
+/// Replaces the configuration of a gateway.
+pub struct Reloader {
+    gateway: Arc<Gateway>,
+    origin: Origin,
+    registry: Arc<Registry>,
+    certificate: Option<Arc<Certificate>>,
+    /// What the process was started with.
+    first: Config,
+    /// Held by the reload that is on.
+    turn: tokio::sync::Mutex<Player>,
+    inputs: Mutex<Inputs>,
+    status: ArcSwap<Status>,
+    attempted: Notify,
+    /// Where the work is done, whatever thread it is asked for on.
+    runtime: Handle,
+}
+
+/// What a process was started with.
+pub struct First {
+    /// Where that came from.
+    pub origin: Origin,
+    /// The configuration.
+    pub config: Config,
+    /// The files that were read.
+    pub inputs: Inputs,
+    /// The certificate that TLS listeners show.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Who plays pools.
+    pub player: Player,
+}
+
+/// Which configuration is in force, and what became of the last reload.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The hash of the file's text.
+    pub version: String,
+    /// Since when it is in force.
+    pub since: SystemTime,
+    /// Counts what came into force since the start, from 1: another secret is another
+    /// configuration with the same version.
+    pub generation: u64,
+    /// When the last reload was tried; `None`: there was none.
+    pub tried: Option<SystemTime>,
+    /// Why it changed nothing; `None`: it did not fail.
+    pub failure: Option<Arc<ReloadError>>,
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Unreadable(ReadProblem),
+    /// There are problems in it, or in what it names.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// It does not go with the command line.
+    #[error(transparent)]
+    Listeners(ListenersError),
+    /// The built-in upstream does not start.
+    #[error("the built-in upstream cannot listen: {0}")]
+    Demo(std::io::Error),
+    /// The process is about to end.
+    #[error("the process is ending and keeps its configuration; ask the next one")]
+    Ending,
+    /// A fault of this program.
+    #[error("the reload broke off ({0}); this is a fault of spafe's, please report it")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+impl Trigger {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Signal => "signal",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl Reloader {
+    /// A reloader for a gateway that serves what `first` says.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, registry: Arc<Registry>, first: First) -> Arc<Self> {
+        let status = Status {
+            version: first.config.version.clone(),
+            since: sys::now().wall,
+            generation: 1,
+            tried: None,
+            failure: None,
+        };
+        gateway
+            .metrics
+            .config
+            .in_force(&status.version, status.since);
+        Arc::new(Self {
+            gateway,
+            origin: first.origin,
+            registry,
+            certificate: first.certificate,
+            first: first.config,
+            turn: tokio::sync::Mutex::new(first.player),
+            inputs: Mutex::new(first.inputs),
+            status: ArcSwap::from_pointee(status),
+            attempted: Notify::new(),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Reads the configuration and lets it come into force; answers with its status.
+    ///
+    /// # Errors
+    /// Why it did not; then nothing has changed.
+    pub async fn reload(
+        self: &Arc<Self>,
+        trigger: Trigger,
+    ) -> Result<Arc<Status>, Arc<ReloadError>> {
+        let reloader = Arc::clone(self);
+        let turn = async move { reloader.take_turn(trigger).await };
+        match self.runtime.spawn(turn).await {
+            Ok(result) => result,
+            Err(broken) => Err(Arc::new(broken.into())),
+        }
+    }
+
+    /// Which configuration is in force, and what became of the last reload.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    /// What was read last, whether it came into force or not.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.clone()
+    }
+
+    /// Tasks of the process that have not ended.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+
+    /// `[reload]` as it is in force.
+    #[must_use]
+    pub fn settings(&self) -> policy::Reload {
+        self.gateway.snapshot.load().config.reload.clone()
+    }
+
+    /// Waits for the next reload, and for one that was not waited for.
+    pub async fn attempted(&self) {
+        self.attempted.notified().await;
+    }
+
+    /// Whether the process is about to end and keeps what it has.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.gateway.outlook.is_leaving()
+    }
+
+    async fn take_turn(self: Arc<Self>, trigger: Trigger) -> Result<Arc<Status>, Arc<ReloadError>> {
+        let mut player = self.turn.lock().await;
+        let result = self.replace(&mut player).await;
+        let result = result.map_err(Arc::new);
+        let failure = result.as_ref().err();
+        // An end that comes is no fault of the file's.
+        if !failure.is_some_and(|failure| matches!(**failure, ReloadError::Ending)) {
+            self.tell(trigger, failure);
+        }
+        self.attempted.notify_one();
+        result.map(|()| self.status())
+    }
+
+    async fn replace(self: &Arc<Self>, player: &mut Player) -> Result<(), ReloadError> {
+        if self.is_ending() {
+            return Err(ReloadError::Ending);
+        }
+        let reading = self.read().await?;
+        let mut config = reading.config?;
+        descriptors::fit(&mut config.limits, descriptors::allowed());
+        player.play(&mut config).await.map_err(ReloadError::Demo)?;
+        let reloader = Arc::clone(self);
+        let compile = move || reloader.compile(config, &reading.text);
+        let Compiled { snapshot, pair } = tokio::task::spawn_blocking(compile).await??;
+        resolve::spawn(&snapshot.pools, &self.registry);
+        resolve::found(&snapshot.pools, NAMES_PATIENCE).await;
+        self.put_into_force(snapshot, pair);
+        Ok(())
+    }
+
+    async fn read(self: &Arc<Self>) -> Result<Reading, ReloadError> {
+        let origin = self.origin.clone();
+        let reading = tokio::task::spawn_blocking(move || origin.read()).await?;
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.clone_from(&reading.inputs);
+        Ok(reading)
+    }
+
+    /// Makes what was read ready to serve, or finds everything that is in its way.
+    fn compile(&self, config: Config, text: &str) -> Result<Compiled, Problems> {
+        let name = self.origin.name();
+        let source = Source { name: &name, text };
+        let mut problems: Vec<Problem> = restart::needed(&self.first, &config)
+            .into_iter()
+            .map(|key| locate::problem(source, key, NEEDS_RESTART))
+            .collect();
+        let compiled = compile(source, config, &self.registry, &self.gateway.metrics);
+        problems.extend(compiled.as_ref().err().into_iter().flatten().cloned());
+        match Problems::of(problems) {
+            Some(problems) => Err(problems),
+            None => compiled,
+        }
+    }
+
+    /// From here on nothing can fail.
+    fn put_into_force(self: &Arc<Self>, snapshot: Snapshot, pair: Option<Pair>) {
+        let metrics = &self.gateway.metrics;
+        let before = self.gateway.snapshot.load();
+        for pool in &snapshot.pools {
+            let mut old = before.pools.iter();
+            if let Some(old) = old.find(|old| old.name == pool.name) {
+                pool.succeed(old);
+            }
+        }
+        tell_limits(&snapshot.config, metrics);
+        let status = Status {
+            version: snapshot.config.version.clone(),
+            since: sys::now().wall,
+            generation: self.status.load().generation + 1,
+            tried: None,
+            failure: None,
+        };
+        metrics.config.in_force(&status.version, status.since);
+        if let (Some(certificate), Some(pair)) = (&self.certificate, pair) {
+            certificate.replace(pair);
+        }
+        let old = self.gateway.snapshot.swap(Arc::new(snapshot));
+        self.status.store(Arc::new(status));
+        tokio::spawn(retire::retire(Arc::clone(self), old));
+    }
+
+    /// Forgets what no configuration names and no request needs any more.
+    pub(super) async fn sweep(&self) {
+        // Not while another configuration is being made of the same state.
+        let _turn = self.turn.lock().await;
+        self.registry.sweep();
+        self.gateway
+            .metrics
+            .keep_only(&self.gateway.snapshot.load().config);
+    }
+
+    /// The gateway whose configuration this is.
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    fn tell(&self, trigger: Trigger, failure: Option<&Arc<ReloadError>>) {
+        let now = sys::now().wall;
+        let mut status = Status::clone(&self.status.load());
+        status.tried = Some(now);
+        status.failure = failure.cloned();
+        let trigger = trigger.as_str();
+        let version = status.version.as_str();
+        match failure {
+            None => {
+                let config = &self.gateway.snapshot.load().config;
+                let (pools, models) = (config.pools.len(), config.models.len());
+                let generation = status.generation;
+                tracing::info!(
+                    trigger,
+                    version,
+                    generation,
+                    pools,
+                    models,
+                    "configuration reloaded"
+                );
+            }
+            Some(failure) => {
+                let problems = failure.to_string().replace('\n', "; ");
+                tracing::error!(
+                    trigger,
+                    version,
+                    problems,
+                    "configuration not reloaded: the one before stays in force"
+                );
+            }
+        }
+        self.gateway.metrics.config.reloaded(failure.is_none());
+        self.status.store(Arc::new(status));
+    }
+}
+
+impl From<OriginError> for ReloadError {
+    fn from(error: OriginError) -> Self {
+        match error {
+            OriginError::Unreadable(problem) => Self::Unreadable(problem),
+            OriginError::Problems(problems) => Self::Problems(problems),
+            OriginError::Listeners(error) => Self::Listeners(error),
+        }
+    }
+}

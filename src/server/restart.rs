@@ -1,0 +1,86 @@
+//! What does a running process not change?
+//!
+//! Sockets are bound, threads started, and the image store and the log opened once. A
+//! file that wants them otherwise is refused as a whole: half a configuration in force
+//! is one that nobody wrote.
+
+use crate::config::Config;
+
+/// Keys of `new` that a process which was started with `old` cannot follow.
+#[must_use]
+pub(super) fn needed(old: &Config, new: &Config) -> Vec<&'static str> {
+    let server = (&old.server, &new.server);
+    let limits = (&old.limits, &new.limits);
+    let images = (&old.images, &new.images);
+    let tls = |config: &Config| config.server.tls.as_ref().map(|tls| tls.listen.clone());
+    let keys = [
+        ("server.listen", server.0.listen != server.1.listen),
+        ("server.admin", server.0.admin != server.1.admin),
+        ("server.threads", server.0.threads != server.1.threads),
+        ("server.tls.listen", tls(old) != tls(new)),
+        ("server.run_dir", server.0.run_dir != server.1.run_dir),
+        // pingora takes these two once.
+        (
+            "limits.requests_per_connection",
+            limits.0.requests_per_connection != limits.1.requests_per_connection,
+        ),
+        ("limits.h2_idle", limits.0.h2_idle != limits.1.h2_idle),
+        // The sockets have it.
+        (
+            "limits.write_stall",
+            limits.0.write_stall != limits.1.write_stall,
+        ),
+        ("images.store", images.0.store != images.1.store),
+        (
+            "images.store_bytes_max",
+            images.0.store_bytes_max != images.1.store_bytes_max,
+        ),
+        (
+            "images.image_bytes_max",
+            images.0.image_bytes_max != images.1.image_bytes_max,
+        ),
+        ("images.age_max", images.0.age_max != images.1.age_max),
+        ("log.requests", old.log.requests != new.log.requests),
+        ("log.format", old.log.format != new.log.format),
+    ];
+    keys.into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::example;
+
+    #[test]
+    fn what_was_opened_once_is_named_and_nothing_else() {
+        #[track_caller]
+        fn check(tables: &str, expected: &[&str]) {
+            assert_eq!(needed(&example(""), &example(tables)), expected, "{tables}");
+        }
+        check("", &[]);
+        check(
+            "[server]\nlisten = [\"127.0.0.1:9\"]\nthreads = 77",
+            &["server.listen", "server.threads"],
+        );
+        check(
+            "[server]\nadmin = \"127.0.0.1:9\"\nrun_dir = \"elsewhere\"",
+            &["server.admin", "server.run_dir"],
+        );
+        check(
+            "[limits]\nwrite_stall = \"7s\"\nh2_idle = \"7s\"\nrequests_per_connection = 7",
+            &[
+                "limits.requests_per_connection",
+                "limits.h2_idle",
+                "limits.write_stall",
+            ],
+        );
+        check("[images]\nstore = \"elsewhere\"", &["images.store"]);
+        check("[log]\nrequests = \"off\"", &["log.requests"]);
+        check(
+            "[server]\nallowed_hosts = [\"a.test\"]\nconfig_header = true\n[limits]\nhead_timeout = \"7s\"\nkeep_alive = \"7s\"\n[attempts]\nmax = 2\n[cors]\norigins = [\"http://a.test\"]",
+            &[],
+        );
+    }
+}
