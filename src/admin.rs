@@ -4,7 +4,10 @@
 //! metrics, liveness, readiness and the configuration in force. Nothing of it is
 //! reachable from the public listeners.
 
-use std::sync::Arc;
+/// How do pools and their targets stand?
+mod targets;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -16,7 +19,6 @@ use serde_json::json;
 
 use crate::config;
 use crate::gateway::Gateway;
-use crate::gateway::pools::health::Verdict;
 use crate::server::Bound;
 use crate::sys;
 
@@ -24,6 +26,9 @@ use crate::sys;
 struct Admin {
     gateway: Arc<Gateway>,
     shutdown: ShutdownWatch,
+    /// Held while gauges are brought up to date and read: series of targets that are no
+    /// more are dropped first, and nobody is to see the gap.
+    measuring: Arc<Mutex<()>>,
 }
 
 /// Serves the admin listener until the process stops.
@@ -35,7 +40,11 @@ pub async fn serve(bound: Bound, gateway: Arc<Gateway>, shutdown: ShutdownWatch)
         .route("/readyz", get(readyz))
         .route("/config", get(configuration))
         .fallback(nothing)
-        .with_state(Admin { gateway, shutdown });
+        .with_state(Admin {
+            gateway,
+            shutdown,
+            measuring: Arc::default(),
+        });
     let listener = match tokio::net::TcpListener::from_std(bound.into_std()) {
         Ok(listener) => listener,
         Err(error) => {
@@ -58,12 +67,11 @@ pub async fn serve(bound: Bound, gateway: Arc<Gateway>, shutdown: ShutdownWatch)
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    admin.measure();
     let kind = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (kind, admin.gateway.metrics.text())
+    (kind, admin.measured())
 }
 
 async fn livez() -> impl IntoResponse {
@@ -78,13 +86,7 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     let pools: serde_json::Map<String, serde_json::Value> = snapshot
         .pools
         .iter()
-        .map(|pool| {
-            let state = match &pool.unusable {
-                Some(reason) => json!({"usable": false, "reason": reason}),
-                None => json!({"usable": pool.is_usable(now)}),
-            };
-            (pool.name.to_string(), state)
-        })
+        .map(|pool| (pool.name.to_string(), targets::told(pool, now)))
         .collect();
     let status = if draining {
         StatusCode::SERVICE_UNAVAILABLE
@@ -113,34 +115,13 @@ async fn nothing() -> impl IntoResponse {
 }
 
 impl Admin {
-    /// Brings the gauges up to date that are read rather than counted.
-    fn measure(&self) {
+    /// All metrics, those brought up to date that are read rather than counted.
+    fn measured(&self) -> Vec<u8> {
+        let one_at_a_time = self.measuring.lock();
+        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
         let metrics = &self.gateway.metrics;
         let snapshot = self.gateway.snapshot.load_full();
-        let now = sys::instant();
-        for pool in &snapshot.pools {
-            for target in &pool.targets {
-                let labels = [pool.name.as_str(), &*target.label];
-                let endpoints = target.endpoints();
-                let fit = pool.unusable.is_none()
-                    && endpoints
-                        .iter()
-                        .any(|endpoint| endpoint.state.health.verdict(now) == Verdict::Fit);
-                metrics
-                    .target_fit
-                    .with_label_values(&labels)
-                    .set(i64::from(fit));
-                let in_flight: usize = endpoints
-                    .iter()
-                    .map(|endpoint| endpoint.state.in_flight())
-                    .sum();
-                let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
-                metrics
-                    .target_in_flight
-                    .with_label_values(&labels)
-                    .set(in_flight);
-            }
-        }
+        targets::measure(&snapshot.pools, metrics, sys::instant());
         let stats = self.gateway.images.stats();
         metrics
             .images_bytes
@@ -151,5 +132,6 @@ impl Admin {
         let told = metrics.log_lines_dropped.get();
         let dropped = self.gateway.log_lines_dropped().saturating_sub(told);
         metrics.log_lines_dropped.inc_by(dropped);
+        metrics.text()
     }
 }

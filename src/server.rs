@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::registry::Registry;
-use crate::gateway::pools::resolve;
+use crate::gateway::pools::tend;
 use crate::gateway::record::metrics::Metrics;
 use crate::ingress::Ingress;
 use crate::snapshot::Snapshot;
@@ -147,7 +147,7 @@ async fn serve(
     let images = Arc::new(ImageStore::open(&config.images)?);
     let log = RequestLog::open(&config.log, log_is_terminal).map_err(ServeError::Log)?;
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
-    resolve::spawn(&snapshot.pools, &registry);
+    let first_answers = tend::spawn(&snapshot.pools, &config.dns, &registry);
     tell_limits(&config, &metrics);
     let gateway = Arc::new(Gateway::new(
         snapshot,
@@ -177,6 +177,8 @@ async fn serve(
             bound.hand_over(&fds);
         }
     }
+    // Connections wait in their queue meanwhile, instead of finding nobody to ask.
+    first_answers.wait().await;
     tokio::spawn(admin::serve(admin, Arc::clone(&gateway), stopped.clone()));
     let watch = stopped.clone();
     let accepting = tokio::spawn(async move {

@@ -285,6 +285,11 @@ fn learn(
             rest_s = rest.as_secs_f64(),
             "target ejected"
         ),
+        Some(Change::Returned) => tracing::info!(
+            pool = pool.name.as_str(),
+            address = &*endpoint.label,
+            "target is back"
+        ),
         None => {}
     }
     change

@@ -2,14 +2,20 @@
 //!
 //! The state of pools and endpoints, kept by name, so that a new configuration neither
 //! forgets nor doubles it. The registry itself holds nothing: what no pool in force and
-//! no request on its way uses any more is gone.
+//! no request on its way uses any more is gone. It owns the tasks that look after the
+//! pools in force, and there is one set of them, however often the configuration changes.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arc_swap::ArcSwap;
+use tokio::task::JoinSet;
+
 use crate::gateway::pools::budget::Budget;
+use crate::gateway::pools::check::Checks;
 use crate::gateway::pools::pace::Pace;
+use crate::gateway::pools::pulse::Pulse;
 use crate::gateway::pools::target::EndpointState;
 use crate::names::PoolName;
 
@@ -18,7 +24,13 @@ use crate::names::PoolName;
 pub struct Registry {
     pools: Mutex<HashMap<PoolName, Weak<PoolState>>>,
     endpoints: Mutex<HashMap<(PoolName, String, SocketAddr), Weak<EndpointState>>>,
+    located: Mutex<HashMap<String, Weak<Located>>>,
+    pulse: Arc<Pulse>,
+    tasks: Mutex<JoinSet<()>>,
 }
+
+/// The addresses that a name had when it was last found; none before that.
+pub(super) type Located = ArcSwap<Vec<SocketAddr>>;
 
 /// What a pool has lived through.
 #[derive(Debug, Default)]
@@ -31,12 +43,36 @@ pub struct PoolState {
     pub answers: Pace,
     /// How soon first events come.
     pub first_events: Pace,
+    /// What its checks came to.
+    pub checks: Checks,
+    /// The pulse of the process.
+    pub(super) pulse: Arc<Pulse>,
+    /// Held while it is decided whether one more endpoint may rest.
+    pub(super) ejecting: Mutex<()>,
 }
 
 impl Registry {
+    /// Replaces the tasks that look after pools; those before end here.
+    pub(super) fn tend(&self, tasks: JoinSet<()>) {
+        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    /// The pulse of the process.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
     /// The state of a pool.
     pub(super) fn pool(&self, name: &PoolName) -> Arc<PoolState> {
-        kept(&self.pools, name.clone())
+        kept(&self.pools, name.clone(), || PoolState {
+            pulse: self.pulse(),
+            ..PoolState::default()
+        })
+    }
+
+    /// Where the target of this label was last found.
+    pub(super) fn located(&self, label: &str) -> Arc<Located> {
+        kept(&self.located, label.to_owned(), Located::default)
     }
 
     /// The state of a target's endpoint; `target` tells it from others of its pool.
@@ -46,18 +82,23 @@ impl Registry {
         target: &str,
         address: SocketAddr,
     ) -> Arc<EndpointState> {
-        kept(&self.endpoints, (pool.clone(), target.to_owned(), address))
+        let key = (pool.clone(), target.to_owned(), address);
+        kept(&self.endpoints, key, EndpointState::default)
     }
 }
 
 /// What is known by this key, or a new one. Forgets what nobody uses any more.
-fn kept<K: std::hash::Hash + Eq, S: Default>(known: &Mutex<HashMap<K, Weak<S>>>, key: K) -> Arc<S> {
+fn kept<K: std::hash::Hash + Eq, S>(
+    known: &Mutex<HashMap<K, Weak<S>>>,
+    key: K,
+    new: impl FnOnce() -> S,
+) -> Arc<S> {
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(state) = known.get(&key).and_then(Weak::upgrade) {
         return state;
     }
     known.retain(|_, state| state.strong_count() > 0);
-    let state = Arc::new(S::default());
+    let state = Arc::new(new());
     known.insert(key, Arc::downgrade(&state));
     state
 }

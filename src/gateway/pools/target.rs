@@ -15,7 +15,8 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::{self, ApiKey, HttpVersion};
 use crate::gateway::pools::health::Health;
-use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::latency::Latency;
+use crate::gateway::pools::registry::{Located, Registry};
 use crate::gateway::pools::resolve;
 use crate::gateway::pools::wire::Wire;
 use crate::names::PoolName;
@@ -32,7 +33,18 @@ pub struct Target {
     pool: PoolName,
     /// What tells it from other targets of the pool: label and path.
     key: String,
+    /// The name to look up; `None` where it is named by number.
+    name: Option<Name>,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+}
+
+/// A target's host name, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Name {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Where it was last found, whatever configuration asked.
+    pub(super) located: Arc<Located>,
 }
 
 /// One place where a target is.
@@ -55,6 +67,8 @@ pub struct Endpoint {
 pub struct EndpointState {
     /// Whether it may be asked.
     pub health: Health,
+    /// How soon it answers.
+    pub latency: Latency,
     in_flight: AtomicUsize,
 }
 
@@ -105,7 +119,14 @@ impl Target {
             ApiKey::None | ApiKey::Missing(_) => None,
         };
         let base_path = url.path().trim_end_matches('/');
+        let literal = resolve::literal(url);
+        let name = literal.is_none().then(|| Name {
+            host: host.to_owned(),
+            port,
+            located: registry.located(&label),
+        });
         let built = Self {
+            name,
             wire: Arc::new(Wire::new(base_path, &authority, pool.dialect, key)),
             key: format!("{label}{base_path}"),
             label: label.into(),
@@ -114,10 +135,23 @@ impl Target {
             pool: pool.name.clone(),
             endpoints: ArcSwap::default(),
         };
-        if let Some(address) = resolve::literal(url) {
-            built.locate(&[address], registry);
+        match (literal, &built.name) {
+            (Some(address), _) => built.locate(&[address], registry),
+            // What was found before a new configuration is found at once in it.
+            (None, Some(name)) => built.locate(&name.located.load(), registry),
+            (None, None) => {}
         }
         built
+    }
+
+    /// The name to look up, where it has one.
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// A number for one of its endpoints, the same in every process.
+    pub(super) fn id(&self, endpoint: &Endpoint) -> u64 {
+        first_bits(format!("{} {}", self.key, endpoint.address).as_bytes())
     }
 
     /// Where it is now; none until its name was resolved.
@@ -126,7 +160,7 @@ impl Target {
     }
 
     /// Takes the addresses of its name. Those that it had keep their state.
-    pub fn locate(&self, addresses: &[SocketAddr], registry: &Registry) {
+    pub(super) fn locate(&self, addresses: &[SocketAddr], registry: &Registry) {
         let known = self.endpoints.load();
         let same = known.len() == addresses.len()
             && known
@@ -184,7 +218,11 @@ impl EndpointState {
 }
 
 fn group_key(pool: &PoolName) -> u64 {
-    let hash = blake3::hash(pool.as_str().as_bytes());
+    first_bits(pool.as_str().as_bytes())
+}
+
+fn first_bits(of: &[u8]) -> u64 {
+    let hash = blake3::hash(of);
     let mut first = [0; 8];
     first.copy_from_slice(hash.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
     u64::from_le_bytes(first)
