@@ -190,7 +190,7 @@ impl Exchange {
                 }
             }
         }
-        Err(course.refusal().unwrap_or(Refusal::NoHealthyUpstream))
+        Err(course.refusal(sys::instant()))
     }
 }
 

@@ -150,9 +150,17 @@ impl<'a> Course<'a> {
         goes_on
     }
 
-    /// What the caller is told when nobody is left.
-    pub(super) fn refusal(self) -> Option<Refusal> {
-        self.failure.map(AttemptError::refusal)
+    /// What the caller is told when nobody is left: how it failed, or when somebody who is
+    /// left alone may be asked again.
+    pub(super) fn refusal(self, now: Instant) -> Refusal {
+        if let Some(failure) = self.failure {
+            return failure.refusal();
+        }
+        let legs = self.question.plan.legs.iter();
+        let cooling = legs.filter_map(|leg| leg.pool.cooling(now)).min();
+        cooling.map_or(Refusal::NoHealthyUpstream, |retry_after| {
+            Refusal::UpstreamRateLimited { retry_after }
+        })
     }
 
     fn take(&mut self, next: &Next<'_>) {

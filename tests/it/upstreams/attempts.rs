@@ -40,8 +40,8 @@ async fn a_target_without_another_beside_it_is_asked_once_more_after_a_moment() 
         assert_eq!(answer.field("x-spafe-attempts"), Some("2"));
         // What is slow, too busy or not understood is not asked again.
         for fault in [
-            error(429, "slow", "Slow down."),
             Script::json(200, "nonsense"),
+            error(429, "slow", "Slow down."),
         ] {
             let before = up.requests().len();
             up.push(fault);

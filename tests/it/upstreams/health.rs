@@ -135,6 +135,40 @@ async fn half_of_a_pool_failing_half_of_the_time_is_found_and_no_more_than_half_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_busy_target_is_left_alone_for_as_long_as_it_says_and_the_caller_is_told() {
+    // What it says, and what callers are told in seconds.
+    for (said, told) in [("7", 7), ("99999", 60)] {
+        let (busy, spare) = (upstream().await, upstream().await);
+        busy.default(Script::json(429, "{}").header("Retry-After", said));
+        let gateway = Setup::new()
+            .pool("p", &[&base(&busy)])
+            .pool("spare", &[&base(&spare)])
+            .model("m", &["p"])
+            .model("backed", &["p", "spare"])
+            .start();
+        assert_eq!(status(&gateway).await, 429);
+        gateway.counts(&state(&busy, "cooling"), 1).await;
+        let backed = chat(gateway.address, "backed", false).await;
+        assert_eq!(backed.status, 200);
+        assert_eq!(backed.field("x-spafe-upstream"), Some("spare"));
+        for _ in 0..5 {
+            let answer = chat(gateway.address, "m", false).await;
+            assert_eq!(answer.status, 429, "{}", answer.text());
+            assert_eq!(answer.json()["error"]["code"], "upstream_rate_limited");
+            let seconds: u64 = answer.field("retry-after").unwrap().parse().unwrap();
+            assert!(
+                seconds <= told && seconds + 5 >= told,
+                "{seconds} of {told}"
+            );
+        }
+        assert_eq!(busy.requests().len(), 1);
+        gateway
+            .counts("spafe_target_ejections_total{pool=\"p\"}", 0)
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_check_takes_a_target_out_and_good_ones_bring_it_back() {
     let check = "[pools.check]\npath = \"/healthz\"\ninterval = \"100ms\"\ntimeout = \"100ms\"\nunhealthy_after = 2";
     for wire in WIRES {
