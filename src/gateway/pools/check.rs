@@ -8,8 +8,9 @@
 //! fail, the least bad is asked all the same, because a broken check is more likely than
 //! a pool that is down as a whole.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use futures_util::future::join_all;
 use pingora_core::Error;
@@ -73,26 +74,38 @@ impl Checks {
     }
 }
 
-/// Begins to check the pools that say so and can be used.
-pub(super) fn spawn(pools: &[Arc<Pool>], tasks: &mut JoinSet<()>) {
-    let checked = |pool: &&Arc<Pool>| pool.check.is_some() && pool.unusable.is_none();
-    let checked: Vec<&Arc<Pool>> = pools.iter().filter(checked).collect();
-    if checked.is_empty() {
-        return;
+/// Makes connections for checks that ask for a path. It reads the system's certificates
+/// when it is first needed, and keeps no connection.
+#[derive(Default)]
+pub(super) struct Connections(OnceLock<v2::Connector>);
+
+impl Connections {
+    fn connector(&self) -> &v2::Connector {
+        self.0.get_or_init(|| v2::Connector::new(None))
     }
-    let connector = Arc::new(v2::Connector::new(None));
-    for pool in checked {
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
+
+/// Begins to check the pools that say so and can be used.
+pub(super) fn spawn(pools: &[Arc<Pool>], connections: &Arc<Connections>, tasks: &mut JoinSet<()>) {
+    let checked = |pool: &&Arc<Pool>| pool.check.is_some() && pool.unusable.is_none();
+    for pool in pools.iter().filter(checked) {
         for target in 0..pool.targets.len() {
             tasks.spawn(keep_checked(
                 Arc::downgrade(pool),
                 target,
-                Arc::clone(&connector),
+                Arc::clone(connections),
             ));
         }
     }
 }
 
-async fn keep_checked(pool: Weak<Pool>, target: usize, connector: Arc<v2::Connector>) {
+async fn keep_checked(pool: Weak<Pool>, target: usize, connections: Arc<Connections>) {
     loop {
         let pause = {
             let Some(pool) = pool.upgrade() else {
@@ -103,9 +116,8 @@ async fn keep_checked(pool: Weak<Pool>, target: usize, connector: Arc<v2::Connec
             };
             let endpoints = target.endpoints().clone();
             let checks = endpoints.iter().map(|endpoint| {
-                let connector = &connector;
-                let pool = &pool;
-                async move { pool.checked(endpoint, check, connector).await }
+                let (pool, connections) = (&pool, &connections);
+                async move { pool.checked(endpoint, check, connections).await }
             });
             join_all(checks).await;
             jittered(check.interval, sys::random())
@@ -116,11 +128,11 @@ async fn keep_checked(pool: Weak<Pool>, target: usize, connector: Arc<v2::Connec
 
 impl Pool {
     /// Checks one endpoint, and lets it have the consequences.
-    async fn checked(&self, endpoint: &Endpoint, check: &Check, connector: &v2::Connector) {
+    async fn checked(&self, endpoint: &Endpoint, check: &Check, connections: &Connections) {
         let asked = async {
             match &check.path {
                 None => connect(endpoint).await,
-                Some(path) => get(endpoint, path, connector).await,
+                Some(path) => get(endpoint, path, connections.connector()).await,
             }
         };
         let asked = tokio::time::timeout(check.timeout, asked).await;

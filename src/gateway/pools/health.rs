@@ -214,7 +214,7 @@ impl Health {
         }
         state.ejections = state.ejections.saturating_add(1);
         let longest = policy.time.saturating_mul(state.ejections);
-        let rest = jittered(longest.min(policy.time_max), chance).min(policy.time_max);
+        let rest = jittered(longest.min(policy.time_max), chance);
         state.rest = Some(Rest {
             refused: false,
             began: now,
@@ -237,6 +237,12 @@ impl Health {
             claimed_until: None,
         });
         self.troubled.store(true, Ordering::Release);
+    }
+
+    /// It is asked with another credential from now on.
+    pub fn credential_changed(&self) {
+        let mut state = self.lock();
+        state.rest = state.rest.filter(|rest| !rest.refused);
     }
 
     /// It has too much to do; `None`: it did not say for how long.

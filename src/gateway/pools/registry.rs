@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 
 use crate::gateway::pools::budget::Budget;
-use crate::gateway::pools::check::Checks;
+use crate::gateway::pools::check::{Checks, Connections};
 use crate::gateway::pools::pace::Pace;
 use crate::gateway::pools::pulse::Pulse;
 use crate::gateway::pools::target::EndpointState;
@@ -26,6 +26,7 @@ pub struct Registry {
     endpoints: Mutex<HashMap<(PoolName, String, SocketAddr), Weak<EndpointState>>>,
     located: Mutex<HashMap<String, Weak<Located>>>,
     pulse: Arc<Pulse>,
+    connections: Arc<Connections>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -60,6 +61,11 @@ impl Registry {
     /// The pulse of the process.
     pub(super) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
+    }
+
+    /// What makes connections for checks.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
     }
 
     /// The state of a pool.

@@ -42,7 +42,8 @@ pub fn spawn(pools: &[Arc<Pool>], dns: &Dns, registry: &Arc<Registry>) -> FirstA
     let mut tasks = JoinSet::new();
     let (looked_up, first_answers) = mpsc::channel(1);
     let dns = Arc::new(dns.clone());
-    for pool in pools {
+    // Nobody asks the others, so nobody needs to know where they are.
+    for pool in pools.iter().filter(|pool| pool.unusable.is_none()) {
         for index in 0..pool.targets.len() {
             let name = pool.targets.get(index).and_then(|target| target.name());
             if name.is_some() {
@@ -56,7 +57,7 @@ pub fn spawn(pools: &[Arc<Pool>], dns: &Dns, registry: &Arc<Registry>) -> FirstA
             }
         }
     }
-    check::spawn(pools, &mut tasks);
+    check::spawn(pools, registry.connections(), &mut tasks);
     let pulse = registry.pulse();
     tasks.spawn(async move {
         loop {
@@ -66,4 +67,50 @@ pub fn spawn(pools: &[Arc<Pool>], dns: &Dns, registry: &Arc<Registry>) -> FirstA
     });
     registry.tend(tasks);
     FirstAnswers(first_answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    /// Pools of one that is named and one that is checked, compiled anew.
+    fn pools(registry: &Registry) -> (Vec<Arc<Pool>>, Dns) {
+        let mut config = config::example("");
+        let mut named = config.pools[0].clone();
+        named.targets[0].url = "http://localhost:1".parse().unwrap();
+        let check = config::policy::Check {
+            path: None,
+            interval: Duration::from_mins(1),
+            timeout: Duration::from_secs(1),
+            healthy_after: 1,
+            unhealthy_after: 1,
+        };
+        config.pools[0].check = Some(check);
+        let both = [&named, &config.pools[0]];
+        let pools = both.map(|pool| Arc::new(Pool::new(pool, registry).unwrap()));
+        (pools.into(), config.dns)
+    }
+
+    #[tokio::test]
+    async fn a_thousand_configurations_leave_the_tasks_of_one() {
+        let registry = Arc::new(Registry::default());
+        let alive = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
+        let mut in_force = Vec::new();
+        for round in 0..1_000 {
+            let (pools, dns) = pools(&registry);
+            assert_eq!(pools[0].is_usable(sys::instant()), round > 0);
+            spawn(&pools, &dns, &registry).wait().await;
+            in_force = pools;
+            // A look-up, a check, the pulse; and what ends is let go of when it is polled.
+            tokio::task::yield_now().await;
+            assert!(alive() <= 6, "{} tasks after {round}", alive());
+        }
+        drop(in_force);
+        assert_eq!(alive(), 3);
+    }
 }

@@ -95,6 +95,36 @@ async fn an_ejected_target_is_probed_by_one_request_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_flaps_is_out_or_in_for_a_while_and_no_caller_notices() {
+    let (flapping, steady) = (upstream().await, upstream().await);
+    let keys = "ejection = { time = \"1s\", time_max = \"1s\" }\nslow_start = \"1ms\"";
+    let gateway = gateway(&[&flapping, &steady], keys);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        let tenth = began.elapsed().as_millis() / 100;
+        flapping.default(if tenth % 2 == 0 {
+            failing()
+        } else {
+            completion("Now I am well.")
+        });
+        assert_eq!(status(&gateway).await, 200);
+    }
+    // Out for nine tenths of a second at least, in for half of one.
+    let returned = || gateway.output().matches("target is back").count();
+    let before = returned();
+    assert!(before <= 3, "{before} times back in 5 s");
+    assert!(gateway.output().contains("target ejected"));
+    flapping.default(completion("I am well."));
+    soon("its return", async {
+        while returned() == before && gateway.metric(&state(&flapping, "fit")).await < 1.0 {
+            assert_eq!(status(&gateway).await, 200);
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn half_of_a_pool_failing_half_of_the_time_is_found_and_no_more_than_half_rests() {
     let upstreams = [
         upstream().await,

@@ -217,15 +217,17 @@ fn time_in_good_health_shortens_the_next_rest_again() {
 }
 
 #[test]
-fn rests_vary_by_a_tenth_and_never_pass_the_longest() {
+fn rests_vary_by_a_tenth_the_longest_too() {
     let rest = |chance| Health::default().eject(crate::sys::instant(), &policy(), chance);
     assert_eq!(rest(0), 9 * SECOND);
     assert_eq!(rest(EVEN), 10 * SECOND);
     assert!(rest(u64::MAX) > Duration::from_millis(10_999) && rest(u64::MAX) <= 11 * SECOND);
     let mut shortest = policy();
     shortest.time_max = 10 * SECOND;
-    let rest = Health::default().eject(crate::sys::instant(), &shortest, u64::MAX);
-    assert_eq!(rest, 10 * SECOND);
+    shortest.time = 10 * SECOND;
+    let rest = |chance| Health::default().eject(crate::sys::instant(), &shortest, chance);
+    // Else all that have failed for long would be probed together.
+    assert_ne!(rest(EVEN), rest(EVEN + EVEN / 2));
 }
 
 #[test]
@@ -299,6 +301,16 @@ fn a_refused_credential_is_tried_by_one_request_after_a_minute() {
     tried.later(SECOND);
     assert!(tried.claims());
     tried.later(FAST).answers().is(Verdict::Fit);
+}
+
+#[test]
+fn another_credential_is_asked_with_at_once_and_ends_no_other_rest() {
+    let mut tried = Tried::new();
+    tried.health.refused(tried.now);
+    tried.is(Verdict::Refused).health.credential_changed();
+    tried.is(Verdict::Fit).falls();
+    tried.health.credential_changed();
+    tried.is(Verdict::Ejected);
 }
 
 #[test]
