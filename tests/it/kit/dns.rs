@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -39,6 +40,7 @@ struct State {
     said: Said,
     /// Questions for IPv4 addresses since `said` was said.
     asked: usize,
+    delay: Duration,
 }
 
 const HEADER_BYTES: usize = 12;
@@ -58,7 +60,11 @@ impl NameServer {
             }
         };
         let address = socket.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State { said, asked: 0 }));
+        let state = Arc::new(Mutex::new(State {
+            said,
+            asked: 0,
+            delay: Duration::ZERO,
+        }));
         let mut tasks = JoinSet::new();
         tasks.spawn(over_udp(socket, Arc::clone(&state)));
         let shared = Arc::clone(&state);
@@ -75,9 +81,16 @@ impl NameServer {
         }
     }
 
+    /// From now on it takes this long for every answer over UDP.
+    pub(crate) fn takes(&self, delay: Duration) {
+        self.state.lock().unwrap().delay = delay;
+    }
+
     /// From now on it says this.
     pub(crate) fn says(&self, said: Said) {
-        *self.state.lock().unwrap() = State { said, asked: 0 };
+        let mut state = self.state.lock().unwrap();
+        state.said = said;
+        state.asked = 0;
     }
 
     /// Waits until it was asked this often since it began to say what it says.
@@ -108,6 +121,8 @@ async fn over_udp(socket: UdpSocket, state: Arc<Mutex<State>>) {
                 answer[6..8].fill(0);
                 answer.truncate(question_end(&question[..bytes]));
             }
+            let delay = state.lock().unwrap().delay;
+            tokio::time::sleep(delay).await;
             socket.send_to(&answer, from).await.unwrap();
         }
     }

@@ -71,6 +71,7 @@ async fn until_located(gateway: &Gateway, expected: &[&str]) {
 async fn a_name_is_known_when_the_gateway_says_that_it_serves() {
     let (first, _second, port) = upstreams().await;
     let names = NameServer::start(addresses(&[FIRST])).await;
+    names.takes(Duration::from_millis(400));
     let gateway = gateway(&names, port);
     assert_eq!(status(&gateway).await, 200);
     assert_eq!(first.requests().len(), 1);

@@ -101,11 +101,11 @@ async fn one_that_flaps_is_out_or_in_for_a_while_and_no_caller_notices() {
     let gateway = gateway(&[&flapping, &steady], keys);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
-        let tenth = began.elapsed().as_millis() / 100;
-        flapping.default(if tenth % 2 == 0 {
-            failing()
-        } else {
+        let is_well = began.elapsed().as_millis() % 200 >= 100;
+        flapping.default(if is_well {
             completion("Now I am well.")
+        } else {
+            failing()
         });
         assert_eq!(status(&gateway).await, 200);
     }
