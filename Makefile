@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz
+.PHONY: help run test lint soak bench fuzz
 
 # How long `make fuzz` gives each target.
 FUZZ_SECONDS ?= 60
@@ -21,10 +21,18 @@ test: ## Runs every test: unit, integration, real SDKs, a real browser.
 	cargo nextest run --locked
 	cargo test --locked --doc --quiet
 
+# Optimised, for what it measures; without link-time optimisation, since it compares
+# only what it measured itself.
+soak: ## Runs what takes minutes: overload, full deadlines, thousands of connections.
+	@.ci/setup-build
+	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
+	cargo nextest run --locked --cargo-profile quick --profile soak --test soak
+
 lint: ## Checks the format and every lint, warnings denied.
 	@.ci/setup-build
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test soak -- -D warnings
 
 bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 	@.ci/setup-build

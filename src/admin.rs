@@ -7,6 +7,7 @@
 /// How do pools and their targets stand?
 mod targets;
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -14,56 +15,73 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
 use axum::routing::get;
-use pingora_core::server::ShutdownWatch;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::config;
 use crate::gateway::Gateway;
+use crate::gateway::record::millis;
+use crate::phase::Phase;
 use crate::server::Bound;
+use crate::server::pulse::Pulse;
 use crate::sys;
 
 #[derive(Clone)]
 struct Admin {
     gateway: Arc<Gateway>,
-    shutdown: ShutdownWatch,
+    pulse: Pulse,
     /// Held while gauges are brought up to date and read: series of targets that are no
     /// more are dropped first, and nobody is to see the gap.
     measuring: Arc<Mutex<()>>,
 }
 
-/// Serves the admin listener until the process stops.
-pub async fn serve(bound: Bound, gateway: Arc<Gateway>, shutdown: ShutdownWatch) {
-    let mut stopped = shutdown.clone();
+/// Serves the admin listener until the process ends, or is told that another one does.
+///
+/// On a thread of its own: an orchestrator kills whoever does not answer in time, and a
+/// process that is busy with requests is the last that should be killed.
+///
+/// # Errors
+/// Where there is no thread left for it.
+pub fn spawn(
+    bound: Bound,
+    gateway: Arc<Gateway>,
+    pulse: Pulse,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let admin = Admin {
+        gateway,
+        pulse,
+        measuring: Arc::default(),
+    };
+    let serve = move || {
+        let served = runtime.block_on(serve(bound, admin, stopped));
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin listener does not serve");
+        }
+    };
+    let thread = std::thread::Builder::new().name("spafe-admin".to_owned());
+    thread.spawn(serve).map(drop)
+}
+
+async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/config", get(configuration))
         .fallback(nothing)
-        .with_state(Admin {
-            gateway,
-            shutdown,
-            measuring: Arc::default(),
-        });
-    let listener = match tokio::net::TcpListener::from_std(bound.into_std()) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, "the admin listener does not serve");
-            return;
-        }
-    };
+        .with_state(admin);
+    let listener = tokio::net::TcpListener::from_std(bound.into_std())?;
     let until = async move {
-        // An error means that the process is already ending.
-        let _ = stopped.wait_for(|down| *down).await;
-        // Readiness is asked for until the end of the drain, which ends the process.
-        std::future::pending::<()>().await;
+        // An error means that the process is ending anyway.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    if let Err(error) = axum::serve(listener, router)
+    axum::serve(listener, router)
         .with_graceful_shutdown(until)
         .await
-    {
-        tracing::error!(%error, "the admin listener stopped");
-    }
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
@@ -74,13 +92,22 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     (kind, admin.measured())
 }
 
-async fn livez() -> impl IntoResponse {
-    Json(json!({"alive": true}))
+/// Alive while the runtime that serves turns, however busy it is.
+async fn livez(State(admin): State<Admin>) -> impl IntoResponse {
+    let now = sys::instant();
+    let alive = admin.pulse.is_alive(now);
+    let told = if alive {
+        json!({"alive": true})
+    } else {
+        json!({"alive": false, "silent_ms": millis(admin.pulse.silence(now))})
+    };
+    (status(alive), Json(told))
 }
 
-/// Ready while requests are served; the state of pools is told and does not decide.
+/// Ready while requests are served; the state of pools is told, and decides only where the
+/// configuration says so.
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
-    let draining = *admin.shutdown.borrow();
+    let phase = admin.gateway.outlook.phase();
     let snapshot = admin.gateway.snapshot.load_full();
     let now = sys::instant();
     let pools: serde_json::Map<String, serde_json::Value> = snapshot
@@ -88,17 +115,34 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
         .iter()
         .map(|pool| (pool.name.to_string(), targets::told(pool, now)))
         .collect();
-    let status = if draining {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
-    };
+    let some_usable = snapshot.pools.iter().any(|pool| pool.is_usable(now));
+    let ready = is_ready(
+        phase,
+        some_usable || !snapshot.config.server.ready_needs_pool,
+    );
     (
-        status,
-        Json(
-            json!({"ready": !draining, "draining": draining, "config": snapshot.config.version, "pools": pools}),
-        ),
+        status(ready),
+        Json(json!({
+            "ready": ready,
+            "starting": phase == Phase::Starting,
+            "draining": phase > Phase::Serving,
+            "config": snapshot.config.version,
+            "pools": pools,
+        })),
     )
+}
+
+/// Whether requests should be sent here.
+fn is_ready(phase: Phase, can_answer: bool) -> bool {
+    phase == Phase::Serving && can_answer
+}
+
+fn status(well: bool) -> StatusCode {
+    if well {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }
 
 async fn configuration(State(admin): State<Admin>) -> impl IntoResponse {
@@ -122,6 +166,11 @@ impl Admin {
         let metrics = &self.gateway.metrics;
         let snapshot = self.gateway.snapshot.load_full();
         targets::measure(&snapshot.pools, metrics, sys::instant());
+        let held = self.gateway.bodies.held_bytes();
+        metrics
+            .load
+            .bodies_bytes
+            .set(i64::try_from(held).unwrap_or(i64::MAX));
         let stats = self.gateway.images.stats();
         metrics
             .images_bytes
@@ -133,5 +182,20 @@ impl Admin {
         let dropped = self.gateway.log_lines_dropped().saturating_sub(told);
         metrics.log_lines_dropped.inc_by(dropped);
         metrics.text()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_should_come_only_while_they_are_served() {
+        assert!(!is_ready(Phase::Starting, true));
+        assert!(is_ready(Phase::Serving, true));
+        assert!(!is_ready(Phase::Serving, false));
+        for leaving in [Phase::Leaving, Phase::Draining, Phase::Over] {
+            assert!(!is_ready(leaving, true), "{leaving:?}");
+        }
     }
 }

@@ -16,7 +16,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::read::read_file;
 use crate::config::{self, ApiKey, Config, Source};
 use crate::server::demo::Demo;
-use crate::server::{self, Serving};
+use crate::server::supervisor::Supervisor;
+use crate::server::{self, Serving, Start};
 use crate::simulator::{Options, Simulator};
 use crate::telemetry;
 
@@ -42,8 +43,9 @@ struct Cli {
 enum Command {
     /// Serve requests.
     ///
-    /// Ends on SIGTERM or SIGINT when requests in flight are answered, at once on a
-    /// second signal. `RUST_LOG` sets what the process logs to standard error, such
+    /// On SIGTERM or SIGINT it is not ready any more, serves for [server] `drain_delay`,
+    /// and ends when requests in flight are answered; at once on a second signal. On
+    /// SIGQUIT it hands its sockets to a process started with --upgrade. `RUST_LOG` sets what the process logs to standard error, such
     /// as `info` (the default) or `spafe=debug`.
     Serve(Serve),
     /// Check a configuration and print every problem with file, line and key.
@@ -89,6 +91,12 @@ struct Serve {
     /// Worker threads instead of [server] threads, up to 1024; 0: one per core.
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
+    /// Take the listening sockets of the running process and serve in its place.
+    ///
+    /// It is waited for at [server] `run_dir`; send it SIGQUIT, before or after. It answers
+    /// what it has begun and ends. Where this process fails, the running one goes on.
+    #[arg(long)]
+    upgrade: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -154,6 +162,7 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
     if let Some(phase) = environment("SPAFE_PANIC_AT") {
         crate::fail_point::panic_at(&phase);
     }
+    let supervisor = supervisor();
     let mut config = load(&serve.file.config)?;
     apply_arguments(serve, &mut config)?;
     let demo = match serve.demo {
@@ -166,9 +175,34 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
         // A closed standard output is no reason not to serve.
         let _ = print(&banner(&name, serving));
     };
-    server::run(config, demo, std::io::stdout().is_terminal(), ready)
-        .map_err(|error| format!("spafe: {error}"))?;
+    let start = Start {
+        config,
+        demo,
+        log_is_terminal: std::io::stdout().is_terminal(),
+        upgrade: serve.upgrade,
+        supervisor,
+    };
+    server::run(start, ready).map_err(|error| format!("spafe: {error}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a service manager has left in the environment: <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+/// and `sd_listen_fds`, `sd_watchdog_enabled` beside it.
+fn supervisor() -> Supervisor {
+    let ours = |name: &str| {
+        let pid = environment(name).and_then(|pid| pid.parse().ok());
+        pid.is_none_or(|pid: u32| pid == std::process::id())
+    };
+    let number = |name: &str| environment(name)?.parse::<u64>().ok();
+    // Sockets are for the process that is named; without a name they are somebody else's.
+    let named = environment("LISTEN_PID").is_some() && ours("LISTEN_PID");
+    let sockets = number("LISTEN_FDS").filter(|_| named).unwrap_or(0);
+    let watchdog = number("WATCHDOG_USEC").filter(|micros| *micros > 0 && ours("WATCHDOG_PID"));
+    Supervisor {
+        notify: environment("NOTIFY_SOCKET"),
+        watchdog: watchdog.map(Duration::from_micros),
+        sockets: usize::try_from(sockets).unwrap_or(0),
+    }
 }
 
 /// Lets the command line have its say, which is held to the rules of the file.

@@ -8,6 +8,8 @@
 pub mod door;
 /// Who is asking?
 pub mod client;
+/// May they ask at all now?
+pub mod limit;
 /// What did they send?
 pub mod body;
 /// What is asked?
@@ -45,17 +47,21 @@ use pingora_core::protocols::http::ServerSession;
 
 use crate::config::Modality;
 use crate::fail_point::{Phase, reach};
+use crate::phase::Outlook;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
+use body::Budget;
 use client::ClientId;
 use door::Endpoint;
 use exchange::trail::Trail;
 use exchange::{Answer, Exchange, ImageQuestion, Question};
 use images::ImageStore;
+use limit::Gate;
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
+use relay::departure::Departure;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
 
@@ -67,6 +73,11 @@ pub struct Gateway {
     pub images: Arc<ImageStore>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Bytes of bodies held.
+    pub bodies: Arc<Budget>,
+    gate: Gate,
+    /// Whether the process goes on.
+    pub outlook: Outlook,
     exchange: Exchange,
     log: RequestLog,
     process_id: u64,
@@ -86,6 +97,9 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,
+            bodies: Arc::default(),
+            gate: Gate::default(),
+            outlook: Outlook::default(),
             exchange: Exchange::new(),
             log,
             process_id: sys::random(),
@@ -144,7 +158,7 @@ impl Gateway {
             origin: snapshot.rules.allow_unknown_origin(),
             chunks: true,
         };
-        let mut visit = Visit::new(session, snapshot, common, record);
+        let mut visit = Visit::new(session, snapshot, common, record, self.departure());
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit
             .record
@@ -155,7 +169,8 @@ impl Gateway {
     async fn chat(&self, visit: &mut Visit<'_>, tls: bool) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
-        let body = visit.body().await?;
+        let _permit = visit.permit(&self.gate)?;
+        let body = visit.body(&self.bodies).await?;
         reach(Phase::Body, visit.record.id.as_str());
         let ask = inspect::inspect(&body, &snapshot.bounds).map_err(Refusal::Body)?;
         let plan = snapshot.router.route(&ask.model);
@@ -203,7 +218,7 @@ impl Gateway {
                 tokio::select! {
                     biased;
                     answer = &mut asked => break answer.map_err(Unanswered::Refused),
-                    () = visit.departure.watch(visit.session) => break Err(Unanswered::Gone),
+                    parting = visit.departure.watch(visit.session) => break Err(parting.into()),
                     () = tokio::time::sleep(comment_after), if question.ask.stream => {
                         if !visit.comment().await {
                             break Err(Unanswered::Gone);
@@ -227,7 +242,11 @@ impl Gateway {
             chunks: head.version != http::Version::HTTP_10,
         };
         let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
-        Visit::new(session, snapshot, common, record)
+        Visit::new(session, snapshot, common, record, self.departure())
+    }
+
+    fn departure(&self) -> Departure {
+        Departure::new(self.outlook.clone())
     }
 
     fn next_id(&self) -> RequestId {

@@ -4,6 +4,13 @@
 //! under our deadlines, handed over, and the connection brought into a state in
 //! which the next request on it can be trusted, or closed.
 
+/// Is a connection let in, and until when is it counted?
+pub mod arrivals;
+/// How many connections may be open, and how many of one network?
+mod connections;
+/// How long may a client keep silent that has agreed on HTTP/2?
+mod preface;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,19 +28,19 @@ use tokio::io::AsyncWriteExt;
 use crate::config::bounds::Limits;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
+use crate::phase::Phase;
 
 /// How long a connection that ends is still read and flushed, so that its client reads our answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Streams of one HTTP/2 connection.
-const H2_STREAMS_MAX: u32 = 64;
-/// Bytes of an HTTP/2 request's header list.
-const H2_HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
-/// What one HTTP/2 stream may send before it is read.
+/// How long a process that ends waits for the first request of a connection it accepted. What was
+/// sent is read in no time; this is for the way.
+const LAST_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+/// What one HTTP/2 stream may send before it is read: what HTTP/2 begins with, and as
+/// much as an HTTP/1 body is read by.
 const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// What all streams of a connection may send before they are read.
+/// What all streams of a connection may send before they are read: sixteen full windows,
+/// which is what a connection can make us hold beside the bodies that are counted.
 const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How long an HTTP/2 connection without a stream is kept.
-const H2_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The application behind the listeners.
 pub struct Ingress {
@@ -50,7 +57,7 @@ impl Ingress {
         let mut options = HttpServerOptions::default();
         // Counted are the requests that may follow the first.
         options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
-        options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
+        options.h2_idle_timeout = Some(limits.h2_idle);
         Self {
             gateway,
             limits,
@@ -59,20 +66,17 @@ impl Ingress {
     }
 
     /// Reads a head under its deadline.
-    async fn read_head(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> Head {
-        let first =
-            session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
+    async fn read_head(&self, session: &mut ServerSession, first: bool) -> Head {
         let allowed = if first {
             self.limits.head_timeout
         } else {
             self.limits.next_head_timeout
         };
-        let mut shutdown = shutdown.clone();
         let read = tokio::select! {
             biased;
             read = tokio::time::timeout(allowed, session.read_request()) => read,
-            // An idle connection ends with the process; one that has begun to speak is heard.
-            () = shut_down(&mut shutdown), if !first => return Head::None,
+            // An idle connection ends with the process; what a new one has sent is heard.
+            () = self.no_longer_awaited(first) => return Head::None,
         };
         let refusal = match read {
             Ok(Ok(true)) => return Head::Read,
@@ -86,6 +90,14 @@ impl Ingress {
         let peer = peer(session);
         self.gateway.refuse_head(session, peer, refusal).await;
         Head::Refused
+    }
+
+    /// Waits until the process ends without a head that is not here yet.
+    async fn no_longer_awaited(&self, first: bool) {
+        self.gateway.outlook.reached(Phase::Draining).await;
+        if first {
+            tokio::time::sleep(LAST_HEAD_TIMEOUT).await;
+        }
     }
 }
 
@@ -104,10 +116,18 @@ impl HttpServerApp for Ingress {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
+        // It tells when to stop accepting; requests go by the gateway's outlook.
+        _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         session.set_write_timeout(Some(self.limits.write_stall));
-        match self.read_head(&mut session, shutdown).await {
+        let first =
+            session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
+        let outlook = &self.gateway.outlook;
+        // Whoever connects has a request; an idle connection may never have another.
+        let mut busy = first.then(|| outlook.busy());
+        let head = self.read_head(&mut session, first).await;
+        let _busy = busy.get_or_insert_with(|| outlook.busy());
+        match head {
             Head::Read => {}
             Head::None => return None,
             Head::Refused => {
@@ -116,7 +136,7 @@ impl HttpServerApp for Ingress {
             }
         }
         // What HTTP/1.0 calls keep-alive cannot frame a stream; pingora would promise it.
-        let ends = *shutdown.borrow()
+        let ends = outlook.is_leaving()
             || session.get_keepalive().is_none()
             || session.req_header().version == Version::HTTP_10;
         // pingora keeps a connection for ever unless it is told, and on every request.
@@ -142,10 +162,14 @@ impl HttpServerApp for Ingress {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
+        // Asked for each connection, so that a reload is heard by the next one.
+        let limits = &self.gateway.snapshot.load().config.limits;
+        let header_list_bytes_max = u32::try_from(limits.h2_header_list_bytes_max);
+        let header_list_bytes_max = header_list_bytes_max.unwrap_or(u32::MAX);
         let mut options = default_h2_options();
         options
-            .max_concurrent_streams(H2_STREAMS_MAX)
-            .max_header_list_size(H2_HEADER_LIST_BYTES_MAX)
+            .max_concurrent_streams(limits.h2_streams_max)
+            .max_header_list_size(header_list_bytes_max)
             .initial_window_size(H2_STREAM_WINDOW_BYTES)
             .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);
         Some(options)
@@ -187,13 +211,6 @@ async fn part(mut session: ServerSession) {
 
 fn peer(session: &ServerSession) -> Option<std::net::IpAddr> {
     Some(session.client_addr()?.as_inet()?.ip())
-}
-
-async fn shut_down(shutdown: &mut ShutdownWatch) {
-    // An error means that nobody is left to shut us down.
-    if shutdown.wait_for(|down| *down).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// What a head that could not be read is told; `None` where nobody is there to be told.

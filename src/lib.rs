@@ -29,6 +29,8 @@ pub mod sse;
 pub mod simulator;
 /// The logs.
 pub mod telemetry;
+/// Whether the process goes on.
+pub mod phase;
 /// Clocks and chance.
 pub mod sys;
 /// Panics on purpose, for tests.

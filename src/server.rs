@@ -5,10 +5,20 @@
 //! runtime, the shutdown watch and the end of the process are ours: pingora's own
 //! server would wait a fixed time for requests that are not there.
 
-/// The built-in upstream in place of real ones.
-pub mod demo;
+/// What a service manager gives and is told.
+pub mod supervisor;
+/// Open files.
+mod descriptors;
 /// Sockets.
 mod listen;
+/// The built-in upstream in place of real ones.
+pub mod demo;
+/// Whether the runtime turns.
+pub mod pulse;
+/// In the place of another process.
+pub mod upgrade;
+/// The end.
+mod stop;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,38 +30,42 @@ use pingora_core::server::{Fds, ListenFds};
 use pingora_core::services::listening::Service;
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::admin;
-use crate::config::Config;
+use crate::config::{Config, Tls};
 use crate::gateway::Gateway;
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::registry::Registry;
-use crate::gateway::pools::tend;
+use crate::gateway::pools::tend::{self, FirstAnswers};
 use crate::gateway::record::metrics::Metrics;
 use crate::ingress::Ingress;
+use crate::ingress::arrivals::{Arrivals, BeforeTls, Counted};
+use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
 pub use listen::Bound;
+use listen::{Given, Sockets};
+use pulse::Pulse;
+use supervisor::Supervisor;
 
 /// None: heads and bodies are read into buffers of their own, of 4 and 64 KiB, and one
 /// in between would only be a page of memory more for each connection.
 const READ_BUFFER_BYTES: usize = 0;
 /// Head and body of a small answer leave in one packet.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
-/// How long requests in flight may take to end after the signal to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why the process does not run.
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// An address cannot be bound.
-    #[error(
-        "cannot listen on {address}: {error}; is another process listening there? Choose another address with --listen or --admin"
-    )]
+    #[error("cannot listen on {address}: {error}; {hint}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What to do about it.
+        hint: &'static str,
         /// The system's word.
         error: std::io::Error,
     },
@@ -70,6 +84,9 @@ pub enum ServeError {
     /// A pool cannot be built.
     #[error(transparent)]
     Pool(#[from] crate::gateway::pools::PoolError),
+    /// The other process was not replaced.
+    #[error("cannot take the place of the running process: {0}")]
+    Upgrade(#[from] upgrade::UpgradeError),
     /// The image store cannot be opened.
     #[error("cannot open the image store: {0}")]
     Images(#[from] crate::gateway::images::OpenError),
@@ -95,106 +112,157 @@ pub struct Serving<'a> {
     pub simulated: &'a [String],
 }
 
-/// Runs until a signal ends the process. `ready` is told once, when requests are served.
+/// What a process is started with.
+pub struct Start {
+    /// What the operator asked for.
+    pub config: Config,
+    /// Which pools the built-in upstream plays.
+    pub demo: demo::Demo,
+    /// Whether somebody reads standard output.
+    pub log_is_terminal: bool,
+    /// Whether another process is to be replaced.
+    pub upgrade: bool,
+    /// What a service manager left for us.
+    pub supervisor: Supervisor,
+}
+
+/// Runs until a signal or another process ends this one. `ready` is told once, when
+/// requests are served.
 ///
 /// # Errors
 /// Where the process cannot begin to serve.
-pub fn run(
-    config: Config,
-    demo: demo::Demo,
-    log_is_terminal: bool,
-    ready: impl FnOnce(&Serving<'_>),
-) -> Result<(), ServeError> {
-    listen::raise_descriptor_limit();
-    let mut builder = match config.server.threads {
+pub fn run(mut start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
+    // Before any descriptor of our own is opened: they come by number.
+    let given = start.supervisor.given();
+    let descriptors = descriptors::take_all();
+    descriptors::fit(&mut start.config.limits, descriptors);
+    let threads = start.config.server.threads;
+    let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = builder
-        .worker_threads(config.server.threads.max(1))
+        .worker_threads(threads.max(1))
         .thread_name("spafe")
         .enable_all()
         .build()
         .map_err(ServeError::Start)?;
-    let result = runtime.block_on(serve(config, demo, log_is_terminal, ready));
+    let result = runtime.block_on(serve(start, given, ready));
     // What is still running has had its time.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
 async fn serve(
-    mut config: Config,
-    demo: demo::Demo,
-    log_is_terminal: bool,
+    start: Start,
+    mut given: Given,
     ready: impl FnOnce(&Serving<'_>),
 ) -> Result<(), ServeError> {
-    let stall = config.limits.write_stall;
-    let plain = Bound::all(&config.server.listen, stall)?;
-    let tls_addresses = config
-        .server
-        .tls
-        .as_ref()
-        .map(|tls| tls.listen.clone())
-        .unwrap_or_default();
-    let tls = Bound::all(&tls_addresses, stall)?;
-    let admin = Bound::one(config.server.admin, stall)?;
-    let simulated = demo::simulate(&mut config, demo)
+    let mut config = start.config;
+    let mut signals = stop::Signals::catch().map_err(ServeError::Start)?;
+    let mut predecessor = None;
+    if start.upgrade {
+        let taken = upgrade::take(&config.server.run_dir, upgrade::MEETING).await?;
+        given.and(taken.0);
+        predecessor = Some(taken.1);
+    }
+    let sockets = Sockets::open(&config, given)?;
+    descriptors::warn_if_root();
+    let kept = sockets.keep().map_err(ServeError::Start)?;
+    let simulated = demo::simulate(&mut config, start.demo)
         .await
         .map_err(ServeError::Start)?;
+    let (gateway, _registry, first_answers) = gateway(&config, start.log_is_terminal)?;
+    let pulse = Pulse::new(sys::instant());
+    tokio::spawn(pulse.clone().beat_forever());
+    let serving = Serving {
+        plain: addresses(&sockets.plain),
+        tls: addresses(&sockets.tls),
+        admin: sockets.admin.address,
+        config: &config,
+        simulated: &simulated.names,
+    };
+    let (stop_admin, stopped) = watch::channel(false);
+    admin::spawn(sockets.admin, Arc::clone(&gateway), pulse, stopped).map_err(ServeError::Start)?;
+    // Connections wait in their queue meanwhile, instead of finding nobody to ask.
+    first_answers.wait().await;
+    let (stop_accepting, stopped) = watch::channel(false);
+    let public = sockets.plain.into_iter().zip(std::iter::repeat(None));
+    let tls = config.server.tls.as_ref();
+    let public = public.chain(sockets.tls.into_iter().zip(std::iter::repeat(tls)));
+    let mut accepting = accept(&gateway, public, stopped)?;
+    if let Some(predecessor) = predecessor {
+        // It goes on if we do not say this, and so we look twice.
+        stop::lasts(&mut accepting)
+            .await
+            .map_err(ServeError::Start)?;
+        predecessor.serving().await?;
+    }
+    gateway.outlook.enter(Phase::Serving);
+    start.supervisor.tell("READY=1");
+    tokio::spawn(start.supervisor.clone().keep_alive());
+    ready(&serving);
+    let running = stop::Running {
+        gateway,
+        kept,
+        accepting: stop_accepting,
+        admin: stop_admin,
+        supervisor: start.supervisor,
+    };
+    let told = running.until_told(&mut signals).await;
+    running.end(told, signals).await;
+    accepting.abort();
+    Ok(())
+}
 
+/// The gateway, and the tasks that look after what it uses.
+///
+/// Those that look after its pools live as long as the registry.
+fn gateway(
+    config: &Config,
+    log_is_terminal: bool,
+) -> Result<(Arc<Gateway>, Arc<Registry>, FirstAnswers), ServeError> {
     let metrics = Arc::new(Metrics::new());
     let registry = Arc::new(Registry::default());
     let images = Arc::new(ImageStore::open(&config.images)?);
     let log = RequestLog::open(&config.log, log_is_terminal).map_err(ServeError::Log)?;
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
     let first_answers = tend::spawn(&snapshot.pools, &config.dns, &registry);
-    tell_limits(&config, &metrics);
-    let gateway = Arc::new(Gateway::new(
-        snapshot,
-        Arc::clone(&images),
-        Arc::clone(&metrics),
-        log,
-    ));
+    tell_limits(config, &metrics);
+    let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
     tokio::spawn(async move { images.sweep_forever(|| sys::now().wall).await });
+    Ok((Arc::new(gateway), registry, first_answers))
+}
 
-    let (stop, stopped) = watch::channel(false);
+/// Accepts on these sockets, with TLS where settings stand beside one.
+fn accept<'a>(
+    gateway: &Arc<Gateway>,
+    sockets: impl Iterator<Item = (Bound, Option<&'a Tls>)>,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, ServeError> {
     let fds = ListenFds::new(Fds::new().into());
-    let serving = Serving {
-        plain: plain.iter().map(|bound| bound.address).collect(),
-        tls: tls.iter().map(|bound| bound.address).collect(),
-        admin: admin.address,
-        config: &config,
-        simulated: &simulated.names,
-    };
-    let mut service = Service::new("gateway".to_owned(), Ingress::new(Arc::clone(&gateway)));
-    for bound in plain {
-        service.add_listener(listener(&bound));
+    let arrivals = Arc::new(Arrivals::new(Arc::clone(gateway)));
+    let app = Counted::new(Ingress::new(Arc::clone(gateway)), Arc::clone(&arrivals));
+    let mut service = Service::new("gateway".to_owned(), app);
+    service.set_connection_filter(Arc::clone(&arrivals) as _);
+    service
+        .endpoints()
+        .set_pre_tls_callback(Arc::new(BeforeTls(arrivals)));
+    for (bound, tls) in sockets {
+        let listener = listener(&bound);
+        service.add_listener(match tls {
+            Some(tls) => listener.tls(tls_settings(tls)?),
+            None => listener,
+        });
         bound.hand_over(&fds);
     }
-    if let Some(settings) = &config.server.tls {
-        for bound in tls {
-            service.add_listener(listener(&bound).tls(tls_settings(settings)?));
-            bound.hand_over(&fds);
-        }
-    }
-    // Connections wait in their queue meanwhile, instead of finding nobody to ask.
-    first_answers.wait().await;
-    tokio::spawn(admin::serve(admin, Arc::clone(&gateway), stopped.clone()));
-    let watch = stopped.clone();
-    let accepting = tokio::spawn(async move {
-        pingora_core::services::Service::start_service(&mut service, Some(fds), watch, 1).await;
-    });
-    ready(&serving);
-    until_told_to_stop().await.map_err(ServeError::Start)?;
-    tracing::info!(
-        "stopping: no new connections; requests in flight have {} s",
-        DRAIN_TIMEOUT.as_secs()
-    );
-    // Nobody listening to this is nothing to stop.
-    let _ = stop.send(true);
-    drain(&gateway).await;
-    accepting.abort();
-    Ok(())
+    Ok(tokio::spawn(async move {
+        pingora_core::services::Service::start_service(&mut service, Some(fds), stopped, 1).await;
+    }))
+}
+
+fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
+    bound.iter().map(|bound| bound.address).collect()
 }
 
 fn listener(bound: &Bound) -> ListenerConfig {
@@ -202,7 +270,7 @@ fn listener(bound: &Bound) -> ListenerConfig {
     ListenerConfig::tcp(bound.address.to_string()).l4_buffer(buffers)
 }
 
-fn tls_settings(tls: &crate::config::Tls) -> Result<TlsSettings, ServeError> {
+fn tls_settings(tls: &Tls) -> Result<TlsSettings, ServeError> {
     let cert = tls.cert.display().to_string();
     let key = tls.key.display().to_string();
     let fail = |reason: String| ServeError::Tls {
@@ -218,42 +286,31 @@ fn tls_settings(tls: &crate::config::Tls) -> Result<TlsSettings, ServeError> {
     Ok(settings)
 }
 
-/// Waits for SIGTERM or SIGINT; a second one ends the process at once.
-async fn until_told_to_stop() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        tracing::warn!("told to stop a second time: ending at once");
-        std::process::exit(1);
-    });
-    Ok(())
-}
-
-/// Waits until nothing is in flight, within the bound.
-async fn drain(gateway: &Gateway) {
-    let deadline = sys::instant() + DRAIN_TIMEOUT;
-    while gateway.metrics.in_flight.get() > 0 && sys::instant() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 fn tell_limits(config: &Config, metrics: &Metrics) {
     let limits = &config.limits;
-    metrics.limit("body_bytes", limits.body_bytes_max);
-    metrics.limit("head_bytes", limits.head_bytes_max);
-    metrics.limit("head_fields", limits.head_fields_max);
-    metrics.limit("request_line_bytes", limits.request_line_bytes_max);
-    metrics.limit("json_depth", limits.json_depth_max);
-    metrics.limit("json_keys", limits.json_keys_max);
+    for (name, limit) in [
+        ("body_bytes", limits.body_bytes_max),
+        ("bodies_bytes", limits.bodies_bytes_max),
+        ("head_bytes", limits.head_bytes_max),
+        ("head_fields", limits.head_fields_max),
+        ("request_line_bytes", limits.request_line_bytes_max),
+        ("json_depth", limits.json_depth_max),
+        ("json_keys", limits.json_keys_max),
+        ("connections", limits.connections_max),
+        (
+            "connections_per_address",
+            limits.connections_per_address_max,
+        ),
+        ("connections_per_v6_56", limits.connections_per_v6_56_max),
+        ("connections_per_v6_48", limits.connections_per_v6_48_max),
+        ("h2_header_list_bytes", limits.h2_header_list_bytes_max),
+        ("in_flight", limits.in_flight_max),
+        ("in_flight_per_client", limits.in_flight_per_client_max),
+    ] {
+        metrics.limit(name, limit);
+    }
+    let streams = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
+    metrics.limit("h2_streams", streams);
     metrics.limit("attempts", config.attempts.max);
     metrics.limit("image_bytes", config.images.image_bytes_max);
     let store = usize::try_from(config.images.store_bytes_max).unwrap_or(usize::MAX);

@@ -3,7 +3,7 @@
 //! The only place that asks the system. The steps of a request get `now` handed in, so
 //! that every decision they make can be repeated in a test without waiting.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Instant, SystemTime};
 
 use pingora_core::protocols::Stream;
@@ -72,4 +72,25 @@ pub fn peer_has_left(stream: &Stream) -> bool {
     };
     let left = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
     answer.revents().intersects(left)
+}
+
+/// The descriptors that a service manager hands to the process it starts, this many from
+/// 3 on. To be asked once, before the process has opened any of its own.
+#[must_use]
+pub fn inherited(count: usize) -> Vec<OwnedFd> {
+    /// Behind standard input, output and error.
+    const FIRST: RawFd = 3;
+    let last = FIRST.saturating_add(RawFd::try_from(count).unwrap_or(RawFd::MAX));
+    let take = |descriptor: RawFd| {
+        // SAFETY: the manager says that it has opened it for us, and we take it only here.
+        #[expect(unsafe_code, reason = "a manager tells descriptors as numbers only")]
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        if rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC).is_ok() {
+            return Some(descriptor);
+        }
+        // It is not open, and to close it would be a mistake.
+        std::mem::forget(descriptor);
+        None
+    };
+    (FIRST..last).map_while(take).collect()
 }

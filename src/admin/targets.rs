@@ -59,6 +59,7 @@ pub(super) fn measure(pools: &[Arc<Pool>], metrics: &Metrics, now: Instant) {
     metrics.target_state.reset();
     metrics.target_in_flight.reset();
     for pool in pools {
+        metrics.places.measure(pool, now);
         for target in &pool.targets {
             measure_target(pool, target, metrics, now);
         }

@@ -5,6 +5,11 @@
 //! first byte soon, and from then on not slower than a floor averaged over ten
 //! seconds, so that a slow sender cannot hold memory for as long as it likes.
 
+/// How much may all bodies hold together?
+mod budget;
+
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -13,12 +18,21 @@ use thiserror::Error;
 
 use crate::config::bounds::Limits;
 use crate::gateway::door::Framing;
+pub use budget::Budget;
+use budget::{Share, Spent};
 
 /// Over how long the floor of the rate is averaged.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// What is reserved on a sender's word, once the beginning has come.
 const RESERVED_BYTES_MAX: usize = 1024 * 1024;
+
+/// A whole body. Its bytes count as held for as long as this is.
+#[derive(Debug)]
+pub struct Held {
+    bytes: Bytes,
+    _share: Share,
+}
 
 /// Why there is no body.
 #[derive(Debug, Error)]
@@ -34,6 +48,12 @@ pub enum BodyError {
     TooSlow {
         /// What had come.
         read_bytes: usize,
+    },
+    /// All bodies together are as large as they may be.
+    #[error("no room for the body: {held_bytes} bytes of bodies are held")]
+    NoRoom {
+        /// What is held of all of them.
+        held_bytes: usize,
     },
     /// Its framing was broken.
     #[error("the body's framing is broken: {0}")]
@@ -54,8 +74,17 @@ pub async fn read(
     session: &mut ServerSession,
     framing: Framing,
     limits: &Limits,
+    budget: &Arc<Budget>,
     now: impl Fn() -> Instant,
-) -> Result<Bytes, BodyError> {
+) -> Result<Held, BodyError> {
+    let no_room = || BodyError::NoRoom {
+        held_bytes: budget.held_bytes(),
+    };
+    let mut share = budget.share(limits.bodies_bytes_max);
+    // Told before it is sent, and not taken on its word: only what arrives is counted.
+    if !share.could_grow(framing.length.unwrap_or(0)) {
+        return Err(no_room());
+    }
     if framing.awaits_continue {
         // pingora takes any word before the end of a body for the last of its connection.
         let keep_alive = session.get_keepalive();
@@ -84,7 +113,7 @@ pub async fn read(
             continue;
         };
         match read {
-            Ok(None) => return Ok(whole.finish()),
+            Ok(None) => return Ok(whole.finish(share)),
             Ok(Some(part)) => {
                 if whole.len() + part.len() > limits.body_bytes_max {
                     return Err(BodyError::TooLarge {
@@ -94,13 +123,33 @@ pub async fn read(
                 if whole.len() == 0 {
                     window = Window::next(now(), limits);
                 }
+                share.grow(part.len()).map_err(|Spent| no_room())?;
                 window.read_bytes += part.len();
                 whole.push(part, framing.length);
                 if session.is_body_done() {
-                    return Ok(whole.finish());
+                    return Ok(whole.finish(share));
                 }
             }
             Err(error) => return Err(failed(error, whole.len())),
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+impl From<Bytes> for Held {
+    /// A body that came from nobody and counts as nobody's.
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            _share: Arc::new(Budget::default()).share(0),
         }
     }
 }
@@ -153,8 +202,11 @@ impl Collected {
         rest.extend_from_slice(&part);
     }
 
-    fn finish(self) -> Bytes {
-        self.rest.map_or(self.first, BytesMut::freeze)
+    fn finish(self, share: Share) -> Held {
+        Held {
+            bytes: self.rest.map_or(self.first, BytesMut::freeze),
+            _share: share,
+        }
     }
 }
 
@@ -173,12 +225,16 @@ fn failed(error: Box<pingora_core::Error>, read_bytes: usize) -> BodyError {
 mod tests {
     use super::*;
 
+    fn share() -> Share {
+        Arc::new(Budget::default()).share(0)
+    }
+
     #[test]
     fn a_body_of_one_part_is_not_copied() {
         let part = Bytes::from_static(b"{}");
         let mut whole = Collected::default();
         whole.push(part.clone(), None);
-        assert_eq!(whole.finish().as_ptr(), part.as_ptr());
+        assert_eq!(whole.finish(share()).as_ptr(), part.as_ptr());
     }
 
     #[test]
@@ -193,6 +249,6 @@ mod tests {
             let honest = RESERVED_BYTES_MAX.max(whole.len() * 4);
             assert!(room <= honest, "{room} bytes for {}", whole.len());
         }
-        assert_eq!(whole.finish(), sent);
+        assert_eq!(*whole.finish(share()), sent);
     }
 }

@@ -1,7 +1,8 @@
 //! Who is asking?
 //!
-//! The peer's address. An IPv4 address in IPv6 clothes is the IPv4 address, and
-//! what is written to the log is the network only, for an address is personal.
+//! The peer's address. An IPv4 address in IPv6 clothes is the IPv4 address. An IPv6
+//! address is its /64: whoever has one has all of it, and would be as many clients as
+//! they like. What is written to the log is a wider network, for an address is personal.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,9 +16,11 @@ impl ClientId {
     /// The client behind a connection; unknown peers are one client.
     #[must_use]
     pub fn new(peer: Option<IpAddr>) -> Self {
-        Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
-            peer.to_canonical()
-        }))
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Self(match peer.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(network(address, 64)),
+        })
     }
 
     /// A number that is the same for the same client, and rarely for two.
@@ -29,6 +32,14 @@ impl ClientId {
     }
 }
 
+/// The network of an IPv6 address: its first bits, and zeros.
+#[must_use]
+pub fn network(address: Ipv6Addr, prefix_bits: u32) -> Ipv6Addr {
+    let rest_bits = 128_u32.saturating_sub(prefix_bits);
+    let mask = u128::MAX.checked_shl(rest_bits).unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & mask)
+}
+
 impl fmt::Display for ClientId {
     /// The /24 of an IPv4 and the /48 of an IPv6 address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,8 +49,7 @@ impl fmt::Display for ClientId {
                 write!(f, "{a}.{b}.{c}.0/24")
             }
             IpAddr::V6(address) => {
-                let [a, b, c, ..] = address.segments();
-                write!(f, "{}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+                write!(f, "{}/48", network(address, 48))
             }
         }
     }
@@ -59,5 +69,22 @@ mod tests {
         check("::ffff:203.0.113.77", "203.0.113.0/24");
         check("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48");
         check("not an address", "0.0.0.0/24");
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_client() {
+        let client = |address: &str| ClientId::new(address.parse().ok());
+        assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:ffff::9"));
+        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_network_keeps_its_bits_and_no_others() {
+        let all = Ipv6Addr::from_bits(u128::MAX);
+        assert_eq!(network(all, 0), Ipv6Addr::UNSPECIFIED);
+        assert_eq!(network(all, 128), all);
+        assert_eq!(network(all, 56).to_string(), "ffff:ffff:ffff:ff00::");
     }
 }

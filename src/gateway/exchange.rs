@@ -37,9 +37,11 @@ use bytes::Bytes;
 
 use crate::config::bounds::Attempts;
 use crate::fail_point::{Phase, reach};
+use crate::gateway::body::Held;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
+use crate::gateway::pools::slots::Slot;
 use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::{Change, Lesson, Pool};
 use crate::gateway::record::RequestId;
@@ -68,8 +70,8 @@ pub struct Question {
     pub plan: Arc<Plan>,
     /// What was read in the body.
     pub ask: Ask,
-    /// The body as it came.
-    pub body: Bytes,
+    /// The body as it came; it counts as held until this is dropped.
+    pub body: Held,
     /// The id it carries upstream.
     pub id: RequestId,
     /// Who asks, as a number that is the same for the same client.
@@ -99,6 +101,8 @@ pub struct Answer {
     pub leg: usize,
     /// The body, OpenAI's protocol whatever was spoken upstream.
     pub body: Body,
+    /// The place at the pool, where the upstream is not done yet.
+    pub place: Option<Slot>,
 }
 
 /// An answer's body.
@@ -162,6 +166,7 @@ impl Exchange {
             trail,
         };
         let mut course = Course::new(question);
+        let mut place = None;
         loop {
             let now = sys::instant();
             if now >= question.deadline {
@@ -169,6 +174,9 @@ impl Exchange {
             }
             let Some(next) = course.next(now, sys::random()) else {
                 break;
+            };
+            let Some(next) = asking.enter(&mut course, next, &mut place, now).await else {
+                continue;
             };
             if !next.wait.is_zero() {
                 let until = (now + next.wait).min(question.deadline);
@@ -182,7 +190,10 @@ impl Exchange {
                 }
             };
             match answered {
-                Ok(answer) => return Ok(answer),
+                Ok(mut answer) => {
+                    answer.place = place.filter(|_| answer.body.comes_from_upstream());
+                    return Ok(answer);
+                }
                 Err((next, error)) => {
                     if !course.failed(&next, error) {
                         break;
@@ -208,7 +219,39 @@ struct Asking<'a> {
     trail: &'a Trail,
 }
 
-impl Asking<'_> {
+impl<'q> Asking<'q> {
+    /// Sees to it that the request has a place at the pool it asks next, and whom it asks
+    /// has room; `None` where that is not so. It has one place at a time.
+    async fn enter(
+        &self,
+        course: &mut Course<'q>,
+        mut next: Next<'q>,
+        place: &mut Option<Slot>,
+        now: Instant,
+    ) -> Option<Next<'q>> {
+        let pool = &next.leg.pool;
+        let here = |place: &Slot| place.is_at(&pool.state.slots);
+        if !place.as_ref().is_some_and(here) {
+            drop(place.take());
+            let question = self.question;
+            let entered = pool.enter(question.client, question.deadline, now).await;
+            next.leg.metrics.places.entered(&entered);
+            let Ok(slot) = entered else {
+                course.full(&next);
+                return None;
+            };
+            let waited = place.insert(slot).waited();
+            if waited.is_some() {
+                next = course.anew(&next, sys::instant(), sys::random())?;
+            }
+        }
+        if !next.endpoint.has_room(&next.leg.pool.concurrency) {
+            course.full(&next);
+            return None;
+        }
+        Some(next)
+    }
+
     /// One attempt, with what it teaches about its endpoint.
     async fn ask(&self, next: &Next<'_>) -> Result<Answer, AttemptError> {
         let attempt = Attempt {
@@ -241,6 +284,7 @@ impl Asking<'_> {
             plan: Arc::clone(next.plan),
             leg: next.number,
             body,
+            place: None,
         })
     }
 }
@@ -293,6 +337,16 @@ fn learn(
         None => {}
     }
     change
+}
+
+impl Body {
+    /// Whether some of it is still to come.
+    fn comes_from_upstream(&self) -> bool {
+        match self {
+            Self::Through(_) | Self::Events(_) => true,
+            Self::Whole { .. } | Self::Said(_) => false,
+        }
+    }
 }
 
 impl Through {

@@ -9,6 +9,8 @@
 pub mod target;
 /// What outlives the configuration?
 pub mod registry;
+/// Whom does a pool give?
+mod pick;
 /// Which endpoint is next?
 pub mod balance;
 /// May an endpoint be asked?
@@ -19,6 +21,10 @@ pub mod latency;
 mod pulse;
 /// Who looks after pools where no request does?
 pub mod tend;
+/// How many requests may be in flight at a pool, and who waits for the next place?
+pub mod slots;
+/// How much does a target take at once?
+pub mod room;
 /// How are names looked up?
 mod resolve;
 /// Does an endpoint answer where no request asks it?
@@ -39,14 +45,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
-use crate::config::policy::{Balance, Check, Ejection, Hedging};
+use crate::config::policy::{Balance, Check, Concurrency, Ejection, Hedging};
 use crate::config::{self, ApiKey, Dialect};
 use crate::names::{PoolName, Secret};
 use balance::Place;
 use balance::turns::Turns;
 use health::{Learned, Verdict, View};
 use registry::{PoolState, Registry};
-use target::{Endpoint, Target};
+use slots::{Full, Places, Slot};
+use target::{Endpoint, EndpointState, Target};
 
 /// A pool as requests see it.
 #[derive(Debug)]
@@ -67,6 +74,8 @@ pub struct Pool {
     pub hedging: Hedging,
     /// How endpoints are checked where no request asks them.
     pub check: Option<Check>,
+    /// How much it is asked at once.
+    pub concurrency: Concurrency,
     /// What outlives the configuration.
     pub state: Arc<PoolState>,
     ejection: Ejection,
@@ -157,6 +166,7 @@ impl Pool {
             method: pool.balance,
             hedging: pool.hedging.clone(),
             check: pool.check.clone(),
+            concurrency: pool.concurrency.clone(),
             state: registry.pool(&pool.name),
             ejection: pool.ejection.clone(),
             slow_start: pool.slow_start,
@@ -166,27 +176,42 @@ impl Pool {
         Ok(built)
     }
 
-    /// The endpoint to ask next: by the pool's balance, in the state that is `wanted`, and
-    /// none that was tried. [`Verdict::Fit`] is what serves; [`Verdict::Ejected`] is for
-    /// where nobody else is left, and gives the least bad one. Who cools down or refused our
-    /// credential is never given: asking can only fail.
-    pub fn pick(
-        &self,
-        tried: &[Arc<Endpoint>],
-        wanted: Verdict,
-        choice: Choice,
-        now: Instant,
-    ) -> Option<Arc<Endpoint>> {
-        if self.unusable.is_some() {
-            return None;
-        }
-        let places = self.places.load();
-        let place = if wanted == Verdict::Fit {
-            self.fit(&places, tried, choice, now)
-        } else {
-            self.least_bad(&places, tried, choice, now)
+    /// A place at the pool, to be held from before a target is chosen until the answer is
+    /// over; one that is taken is waited for, in turn with other clients, for as long as
+    /// the pool's `queue_wait` and the request's `deadline` allow.
+    ///
+    /// # Errors
+    /// Where there is none and the queue is full, or none became free.
+    pub async fn enter(&self, client: u64, deadline: Instant, now: Instant) -> Result<Slot, Full> {
+        let places = Places {
+            in_flight_max: self.capacity(now),
+            queue_max: self.concurrency.queue_max,
         };
-        place.map(|place| Arc::clone(&place.endpoint))
+        let patience = now.checked_add(self.concurrency.queue_wait);
+        let until = patience.map_or(deadline, |patience| patience.min(deadline));
+        self.state.slots.enter(client, places, until).await
+    }
+
+    /// How many may be in flight: what those who may be asked take together, up to
+    /// `pool_max`. So that whoever has a place finds a target with room, and waits in the
+    /// one queue where none has any. Where nobody may be asked there is nothing to wait
+    /// for, and it is for the choice of a target to say so.
+    pub fn capacity(&self, now: Instant) -> usize {
+        let Concurrency { pool_max, .. } = self.concurrency;
+        let places = self.places.load();
+        let room = |asked: fn(Verdict) -> bool| -> usize {
+            let endpoints = places.iter().map(|place| &place.endpoint);
+            let asked = endpoints.filter(|endpoint| {
+                let look = endpoint.state.health.look(now, self.view());
+                asked(look.verdict)
+            });
+            asked.fold(0, |sum: usize, endpoint| {
+                sum.saturating_add(endpoint.state.room.bound(&self.concurrency))
+            })
+        };
+        let asked = [Verdict::may_be_asked, Verdict::may_be_asked_in_need];
+        let room = asked.into_iter().map(room).find(|room| *room > 0);
+        room.map_or(pool_max, |room| room.min(pool_max))
     }
 
     /// Whether any target could be asked now.
@@ -224,10 +249,18 @@ impl Pool {
         now: Instant,
         chance: u64,
     ) -> Option<Change> {
-        let health = &endpoint.state.health;
+        let EndpointState {
+            health,
+            room,
+            latency,
+            ..
+        } = &*endpoint.state;
+        if room.learn(lesson, endpoint.state.in_flight(), &self.concurrency, now) {
+            self.state.slots.allow(self.capacity(now));
+        }
         let learned = match lesson {
             Lesson::Answered(took) => {
-                endpoint.state.latency.measured(took, now);
+                latency.measured(took, now);
                 health.answered(took, now, &self.ejection)
             }
             Lesson::Failed if self.state.pulse.has_just_woken(now) => Learned::Nothing,
@@ -280,59 +313,6 @@ impl Pool {
         }
     }
 
-    /// Who serves next. Health says who may be asked, the balance who of them is.
-    fn fit<'a>(
-        &self,
-        places: &'a [Place],
-        tried: &[Arc<Endpoint>],
-        choice: Choice,
-        now: Instant,
-    ) -> Option<&'a Place> {
-        let mut due = None;
-        let mut fit = Vec::with_capacity(if places.len() > 1 { places.len() } else { 0 });
-        let mut growing = Vec::new();
-        for place in places.iter().filter(|place| !place.is_among(tried)) {
-            let look = place.endpoint.state.health.look(now, self.view());
-            match look.verdict {
-                // The others have nobody to stand behind.
-                Verdict::Fit if places.len() == 1 => return Some(place),
-                Verdict::Fit if place.is_in_share(look.share, choice.chance) => fit.push(place),
-                Verdict::Fit => growing.push(place),
-                Verdict::Due => due = due.or(Some(place)),
-                _ => {}
-            }
-        }
-        // A request that failed already does not try whether a rest is over, if it need not.
-        let may_try = tried.is_empty() || (fit.is_empty() && growing.is_empty());
-        if let Some(due) = due.filter(|_| may_try)
-            && due.endpoint.state.health.claim(now, self.ejection.time)
-        {
-            return Some(due);
-        }
-        let offered = if fit.is_empty() { growing } else { fit };
-        balance::choose(self.method, &self.turns, &offered, choice, now)
-    }
-
-    /// Who is asked where nobody is fit: of those that are equally bad, by the balance.
-    fn least_bad<'a>(
-        &self,
-        places: &'a [Place],
-        tried: &[Arc<Endpoint>],
-        choice: Choice,
-        now: Instant,
-    ) -> Option<&'a Place> {
-        let in_need = places.iter().filter(|place| {
-            let look = place.endpoint.state.health.look(now, self.view());
-            look.verdict.may_be_asked_in_need() && !place.is_among(tried)
-        });
-        let judged = in_need.map(|place| (place.endpoint.state.health.badness(now), place));
-        let judged: Vec<_> = judged.collect();
-        let least = judged.iter().map(|(badness, _)| *badness).min()?;
-        let equal = judged.iter().filter(|(badness, _)| *badness == least);
-        let offered: Vec<&Place> = equal.map(|(_, place)| *place).collect();
-        balance::choose(self.method, &self.turns, &offered, choice, now)
-    }
-
     /// Sends an endpoint to rest, if not too many do. One always may: in a pool of one it
     /// is asked all the same where no other pool is left, but only then.
     fn eject(&self, endpoint: &Endpoint, now: Instant, chance: u64) -> Option<Change> {
@@ -352,17 +332,6 @@ impl Pool {
         }
         let rest = endpoint.state.health.eject(now, &self.ejection, chance);
         Some(Change::Ejected(rest))
-    }
-}
-
-impl Place {
-    fn is_among(&self, tried: &[Arc<Endpoint>]) -> bool {
-        tried.iter().any(|tried| tried.is(&self.endpoint))
-    }
-
-    /// Whether it takes part in this choice, while it grows into its share.
-    fn is_in_share(&self, share: f64, chance: u64) -> bool {
-        share >= 1.0 || balance::fraction(balance::upper(balance::mix(chance ^ self.id))) < share
     }
 }
 

@@ -20,7 +20,7 @@ use crate::names::PoolName;
 use crate::sys::Now;
 use crate::telemetry::RequestLog;
 use metrics::{LegMetrics, Metrics};
-use outcome::Class;
+use outcome::{Class, Shed};
 
 /// The id a request carries in logs, headers and towards upstreams.
 #[derive(Clone, PartialEq, Eq)]
@@ -153,6 +153,8 @@ pub struct RequestRecord {
     pub outcome: Outcome,
     /// Which error the caller saw.
     pub code: Option<String>,
+    /// Which bound on what is done at once it met.
+    pub shed: Option<Shed>,
     /// When the first byte of the answer was handed to the connection.
     pub first_byte: Option<Instant>,
     /// Whether events were asked for.
@@ -222,6 +224,7 @@ impl RequestRecord {
             status: 0,
             outcome: Outcome::Served,
             code: None,
+            shed: None,
             first_byte: None,
             stream: false,
             bytes_in: 0,
@@ -261,6 +264,9 @@ impl RequestRecord {
         if let Some(code) = &self.code {
             metrics.error(code);
         }
+        if let Some(shed) = self.shed {
+            metrics.load.shed(shed).inc();
+        }
         if let Outcome::StreamBroken(kind) = self.outcome {
             metrics.stream_broken(kind);
         }
@@ -297,7 +303,7 @@ impl RequestRecord {
             outcome: self.outcome.as_str(),
             cause: match self.outcome {
                 Outcome::StreamBroken(kind) => Some(kind),
-                _ => None,
+                _ => self.shed.map(Shed::as_str),
             },
             code: self.code.as_deref(),
             stream: self.stream,

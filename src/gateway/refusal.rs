@@ -53,8 +53,14 @@ pub enum Refusal {
     UnknownHost,
     /// The head is larger than allowed.
     HeadersTooLarge,
+    /// More is asked than can be answered at once, or held.
+    Overloaded,
+    /// This client has too many requests in progress.
+    TooManyAtOnce,
     /// A fault of our own.
     Internal,
+    /// The process ends before the answer could be whole.
+    Stopping,
     /// No target of the model's pools can be used.
     NoHealthyUpstream,
     /// The upstream refused this very request; its words are passed on.
@@ -110,6 +116,7 @@ pub struct Envelope {
 const INVALID_REQUEST: &str = "invalid_request_error";
 const UPSTREAM: &str = "upstream_error";
 const OVERLOADED: &str = "overloaded_error";
+const RATE_LIMIT: &str = "rate_limit_error";
 
 impl Refusal {
     /// For a name nobody answers to; what is told of it is bounded and printable.
@@ -182,6 +189,9 @@ impl Refusal {
             | Self::UnknownHost
             | Self::HeadersTooLarge => self.callers_fault(),
             Self::Internal
+            | Self::Overloaded
+            | Self::TooManyAtOnce
+            | Self::Stopping
             | Self::NoHealthyUpstream
             | Self::UpstreamRefused(_)
             | Self::UpstreamRateLimited { .. }
@@ -286,6 +296,24 @@ impl Refusal {
 
     fn our_fault(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
         match self {
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                OVERLOADED,
+                "overloaded",
+                "More is asked here than can be answered at once. Retry after the time given in Retry-After.",
+            ),
+            Self::TooManyAtOnce => (
+                StatusCode::TOO_MANY_REQUESTS,
+                RATE_LIMIT,
+                "concurrency_limit_exceeded",
+                "Too many of your requests are in progress. Wait until one of them has ended.",
+            ),
+            Self::Stopping => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                OVERLOADED,
+                "overloaded",
+                "This server is being stopped and cannot finish the answer. Send the request again; another server will take it.",
+            ),
             Self::NoHealthyUpstream => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 OVERLOADED,
@@ -294,7 +322,7 @@ impl Refusal {
             ),
             Self::UpstreamRateLimited { .. } => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "rate_limit_error",
+                RATE_LIMIT,
                 "upstream_rate_limited",
                 "The upstreams of this model are rate limited. Retry after the time given in Retry-After.",
             ),
@@ -343,7 +371,9 @@ impl Refusal {
         match self {
             Self::UpstreamRateLimited { retry_after }
             | Self::UpstreamOverloaded { retry_after } => Some(*retry_after),
-            Self::NoHealthyUpstream => Some(Duration::from_secs(1)),
+            Self::Overloaded | Self::TooManyAtOnce | Self::NoHealthyUpstream | Self::Stopping => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         }
     }
@@ -352,7 +382,8 @@ impl Refusal {
     #[must_use]
     pub fn was_retried_here(&self) -> bool {
         let status = self.envelope().status;
-        !matches!(self, Self::Internal)
+        // Another process has not tried.
+        !matches!(self, Self::Internal | Self::Stopping)
             && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
     }
 }

@@ -21,7 +21,7 @@ use crate::gateway::exchange::Through;
 use crate::gateway::exchange::events::{EventStream, Next, StreamBreak};
 use crate::gateway::refusal::Refusal;
 use crate::sys;
-use departure::Departure;
+use departure::{Departure, Parting};
 
 /// A write this large is cut, so that progress is seen within it.
 const WRITE_BYTES_MAX: usize = 128 * 1024;
@@ -34,7 +34,7 @@ const COMMENT: Bytes = Bytes::from_static(b": working\n\n");
 pub enum Delivery {
     /// Whole.
     Complete,
-    /// The upstream broke, and the client was told.
+    /// It was broken off, and the client was told.
     Broken(StreamBreak),
     /// The client left or stopped taking.
     Gone,
@@ -164,7 +164,13 @@ pub async fn through(
         let next = tokio::select! {
             biased;
             next = answer.next() => next,
-            () = departure.watch(session) => return delivered,
+            parting = departure.watch(session) => {
+                if parting == Parting::Process {
+                    break_off(session).await;
+                    delivered.how = Delivery::Broken(StreamBreak::Stopped);
+                }
+                return delivered;
+            }
         };
         match next {
             Ok(Some(part)) => {
@@ -205,7 +211,10 @@ pub async fn events(
         let next = tokio::select! {
             biased;
             next = stream.next(&mut slices) => next,
-            () = departure.watch(session) => return delivered,
+            parting = departure.watch(session) => match parting {
+                Parting::Client => return delivered,
+                Parting::Process => Err(StreamBreak::Stopped),
+            },
         };
         for slice in slices.drain(..) {
             if delivered.write(session, slice, false).await.is_err() {
@@ -304,6 +313,7 @@ async fn broken_off(
     let refusal = match broken {
         StreamBreak::Stalled | StreamBreak::TooLong => Refusal::UpstreamTimeout,
         StreamBreak::Malformed => Refusal::UpstreamInvalidResponse,
+        StreamBreak::Stopped => Refusal::Stopping,
         StreamBreak::Cut | StreamBreak::Unterminated | StreamBreak::Failed => {
             Refusal::UpstreamUnavailable
         }

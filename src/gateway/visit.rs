@@ -12,17 +12,20 @@ use http::header::IF_NONE_MATCH;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
-use crate::gateway::body::{self, BodyError};
+use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::Endpoint;
 use crate::gateway::exchange::{Answer, Body};
 use crate::gateway::images::ImageStore;
+use crate::gateway::limit::{Bounds, Full, Gate, Permit};
 use crate::gateway::record::metrics::Metrics;
+use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::{Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
-use crate::gateway::relay::departure::Departure;
+use crate::gateway::relay::departure::{Departure, Parting};
 use crate::gateway::relay::head::{Common, Provenance};
 use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::gateway::route::Plan;
+use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -43,6 +46,15 @@ impl From<Refusal> for Unanswered {
     }
 }
 
+impl From<Parting> for Unanswered {
+    fn from(parting: Parting) -> Self {
+        match parting {
+            Parting::Client => Self::Gone,
+            Parting::Process => Self::Refused(Refusal::Stopping),
+        }
+    }
+}
+
 /// One request on its way: its session, and what is learned about it.
 pub(super) struct Visit<'a> {
     pub(super) session: &'a mut ServerSession,
@@ -53,7 +65,7 @@ pub(super) struct Visit<'a> {
     pub(super) head_sent: bool,
     /// An answer was delivered to its end.
     pub(super) orderly: bool,
-    /// Whether the client is still there.
+    /// Whether there is still a reason to go on.
     pub(super) departure: Departure,
 }
 
@@ -64,6 +76,7 @@ impl<'a> Visit<'a> {
         snapshot: Arc<Snapshot>,
         common: Common,
         record: RequestRecord,
+        departure: Departure,
     ) -> Self {
         Self {
             session,
@@ -72,7 +85,7 @@ impl<'a> Visit<'a> {
             record,
             head_sent: false,
             orderly: false,
-            departure: Departure::default(),
+            departure,
         }
     }
 
@@ -88,8 +101,25 @@ impl<'a> Visit<'a> {
         Ok(endpoint)
     }
 
-    /// The whole body, where it may come in.
-    pub(super) async fn body(&mut self) -> Result<Bytes, Unanswered> {
+    /// A place among the requests that are answered at once, until it is dropped.
+    pub(super) fn permit<'g>(&mut self, gate: &'g Gate) -> Result<Permit<'g>, Refusal> {
+        let limits = &self.snapshot.config.limits;
+        let bounds = Bounds {
+            all: limits.in_flight_max,
+            per_client: limits.in_flight_per_client_max,
+        };
+        gate.enter(self.record.client, bounds).map_err(|full| {
+            let (shed, refusal) = match full {
+                Full::All => (Shed::InFlight, Refusal::Overloaded),
+                Full::Client => (Shed::Client, Refusal::TooManyAtOnce),
+            };
+            self.record.shed = Some(shed);
+            refusal
+        })
+    }
+
+    /// The whole body, where it may come in and there is room for it.
+    pub(super) async fn body(&mut self, budget: &Arc<Budget>) -> Result<Held, Unanswered> {
         let raw = raw_head(self.session);
         let framing = self
             .snapshot
@@ -102,12 +132,20 @@ impl<'a> Visit<'a> {
         }
         let limits = &self.snapshot.config.limits;
         let asked = sys::instant();
-        let body = body::read(self.session, framing, limits, sys::instant).await;
+        let body = tokio::select! {
+            biased;
+            body = body::read(self.session, framing, limits, budget, sys::instant) => body,
+            () = self.departure.outlook.reached(Phase::Over) => return Err(Refusal::Stopping.into()),
+        };
         self.record.body = sys::instant() - asked;
         let body = body.map_err(|error| match error {
             BodyError::TooLarge { .. } => Refusal::BodyTooLarge.into(),
             BodyError::TooSlow { .. } => Refusal::BodyTimeout.into(),
             BodyError::Malformed(_) => Refusal::MalformedBody.into(),
+            BodyError::NoRoom { .. } => {
+                self.record.shed = Some(Shed::Bodies);
+                Refusal::Overloaded.into()
+            }
             BodyError::Gone { .. } => Unanswered::Gone,
         })?;
         self.record.bytes_in = body.len() as u64;
@@ -174,6 +212,7 @@ impl<'a> Visit<'a> {
 
     async fn whole(&mut self, head: ResponseHeader, body: Bytes) {
         self.record.status = head.status.as_u16();
+        self.no_further_request_if_leaving();
         let delivered = relay::whole(self.session, head, body).await;
         self.delivered(&delivered);
     }
@@ -187,6 +226,7 @@ impl<'a> Visit<'a> {
         };
         self.head_sent = true;
         self.record.status = 200;
+        self.no_further_request_if_leaving();
         relay::comment(self.session, head).await
     }
 
@@ -226,6 +266,7 @@ impl<'a> Visit<'a> {
             self.common.answer(length, provenance)
         };
         let unsent = (!self.head_sent).then_some(head);
+        self.no_further_request_if_leaving();
         let delivered = match (answer.body, unsent) {
             (Body::Whole { bytes, usage }, Some(head)) => {
                 self.tokens(usage);
@@ -263,6 +304,14 @@ impl<'a> Visit<'a> {
         self.delivered(&delivered);
     }
 
+    /// Tells in the head that the next request needs another connection, while there is
+    /// somebody to tell it. HTTP/2 has a frame for this, which pingora sends.
+    fn no_further_request_if_leaving(&mut self) {
+        if self.departure.outlook.is_leaving() {
+            self.session.set_keepalive(None);
+        }
+    }
+
     fn tokens(&mut self, usage: Option<crate::openai::Usage>) {
         self.record.tokens_in = usage.map(|usage| usage.prompt_tokens);
         self.record.tokens_out = usage.map(|usage| usage.completion_tokens);
@@ -282,6 +331,7 @@ impl<'a> Visit<'a> {
             _ => envelope.code.clone().unwrap_or_default().into_owned(),
         });
         self.record.outcome = match envelope.status.as_u16() {
+            _ if refusal == Refusal::Stopping => Outcome::Refused,
             429 | 500.. if !self.record.attempts.is_empty() => Outcome::UpstreamFailed,
             _ => Outcome::Refused,
         };

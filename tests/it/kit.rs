@@ -12,12 +12,16 @@ pub(crate) mod client;
 pub(crate) mod http2;
 /// The real program, started and ended.
 pub(crate) mod gateway;
+/// The program on its way to being one.
+mod launch;
 /// What a gateway tells of itself.
 mod told;
 /// A gateway before upstreams of both versions of HTTP, and what they say.
 pub(crate) mod pair;
 /// The real program, run to its end.
 pub(crate) mod program;
+/// Many clients at once.
+pub(crate) mod load;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
 /// A name server that says what a test wants.

@@ -3,7 +3,7 @@
 //! One binary for all integration tests: it links once, and its kit is written
 //! once. A test starts the program as an operator would, on ports the system
 //! picks, and talks to it as a client or stands behind it as an upstream.
-//! `make test` runs it; so does `cargo test`.
+//! `make test` runs it; so does `cargo test --test it`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -20,6 +20,9 @@ mod browser;
 /// Where others could see two requests, or none.
 #[cfg(test)]
 mod protocol;
+/// More than can be served: connections, requests, bodies, descriptors.
+#[cfg(test)]
+mod overload;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;

@@ -3,6 +3,19 @@
 //! Orchestrators ask whether it is ready, collect its numbers and its lines, and
 //! end it; none of that may cost a caller an answer.
 
+/// The end, announced and then kept.
+mod drain;
+/// One process in the place of another.
+mod upgrade;
+/// What an orchestrator asks.
+mod health;
+/// The beginning, and what can be in its way.
+mod start;
+/// What stands in `deploy/`.
+mod deploy;
+/// What a service manager gives and hears.
+mod supervisor;
+
 use spafe::simulator::script::{Gate, Script};
 
 use crate::kit::client::{Connection, ask, post};

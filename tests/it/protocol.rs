@@ -18,6 +18,10 @@ mod connection;
 mod early;
 /// How long is a head waited for, and how large may it be?
 mod patience;
+/// How long is a client waited for that takes its answer slowly?
+mod taking;
+/// How long is a client waited for that says nothing over TLS?
+mod silence;
 /// What may a page of somebody else's make a browser do?
 mod web;
 /// And in HTTP/2?

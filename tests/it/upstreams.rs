@@ -12,6 +12,8 @@ mod faults;
 mod attempts;
 /// A second target beside a slow one.
 mod hedging;
+/// Pools and targets that are full.
+mod places;
 /// Connections: reused, stale, poisoned, not trusted.
 mod connections;
 /// What each side never sees of the other.

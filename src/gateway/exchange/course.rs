@@ -42,7 +42,12 @@ pub(super) struct Course<'a> {
     /// else how the last one did.
     failure: Option<AttemptError>,
     own_failed: bool,
+    /// Pools that had no place.
+    full: Vec<Arc<Pool>>,
 }
+
+/// How soon it is worth asking again where there was no place.
+const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Who is asked.
 #[derive(Clone)]
@@ -81,6 +86,7 @@ impl<'a> Course<'a> {
             own_refused: false,
             failure: None,
             own_failed: false,
+            full: Vec::new(),
         }
     }
 
@@ -103,6 +109,9 @@ impl<'a> Course<'a> {
         }
         let mut next = first.clone();
         next.endpoint = self.untried(first.leg, Verdict::Fit, now, chance)?;
+        if !next.endpoint.has_room(&first.leg.pool.concurrency) {
+            return None;
+        }
         next.wait = Duration::ZERO;
         let pool = &first.leg.pool;
         // It has no free ones: all of them are more than callers asked for.
@@ -150,11 +159,33 @@ impl<'a> Course<'a> {
         goes_on
     }
 
-    /// What the caller is told when nobody is left: how it failed, or when somebody who is
-    /// left alone may be asked again.
+    /// There was no place for this attempt, which was not begun; its pool is passed over.
+    pub(super) fn full(&mut self, next: &Next<'_>) {
+        self.tried.pop();
+        self.full.push(Arc::clone(&next.leg.pool));
+    }
+
+    /// The same pool's next, chosen again: while a place was waited for, others came and went.
+    pub(super) fn anew(&mut self, next: &Next<'a>, now: Instant, chance: u64) -> Option<Next<'a>> {
+        self.tried.pop();
+        let mut next = next.clone();
+        next.endpoint = [Verdict::Fit, Verdict::Ejected]
+            .into_iter()
+            .find_map(|wanted| self.untried(next.leg, wanted, now, chance))?;
+        self.take(&next);
+        Some(next)
+    }
+
+    /// What the caller is told when nobody is left: how it failed, that there was no place,
+    /// or when somebody who is left alone may be asked again.
     pub(super) fn refusal(self, now: Instant) -> Refusal {
         if let Some(failure) = self.failure {
             return failure.refusal();
+        }
+        if !self.full.is_empty() {
+            return Refusal::UpstreamOverloaded {
+                retry_after: FULL_RETRY_AFTER,
+            };
         }
         let legs = self.question.plan.legs.iter();
         let cooling = legs.filter_map(|leg| leg.pool.cooling(now)).min();
@@ -209,7 +240,7 @@ impl<'a> Course<'a> {
     ) -> Option<Next<'a>> {
         plan.legs.iter().enumerate().find_map(|(number, leg)| {
             let asked = self.asked(&leg.pool);
-            if asked >= self.question.attempts.per_pool_max {
+            if asked >= self.question.attempts.per_pool_max || self.is_full(&leg.pool) {
                 return None;
             }
             let endpoint = self.untried(leg, wanted, now, chance)?;
@@ -236,7 +267,10 @@ impl<'a> Course<'a> {
             let here = |tried: &&Tried| Arc::ptr_eq(&tried.pool, &leg.pool);
             let last = self.tried.iter().rev().find(here)?;
             let fit = last.endpoint.state.health.verdict(now) == Verdict::Fit;
-            let again = fit && last.may_pass && asked < self.question.attempts.per_pool_max;
+            let again = fit
+                && last.may_pass
+                && asked < self.question.attempts.per_pool_max
+                && !self.is_full(&leg.pool);
             (again && self.is_paid_for(leg, now)).then(|| Next {
                 plan,
                 name,
@@ -262,6 +296,10 @@ impl<'a> Course<'a> {
             .map(|tried| Arc::clone(&tried.endpoint))
             .collect();
         leg.pool.pick(&tried, wanted, Choice { key, chance }, now)
+    }
+
+    fn is_full(&self, pool: &Arc<Pool>) -> bool {
+        self.full.iter().any(|full| Arc::ptr_eq(full, pool))
     }
 
     /// How often this request has asked a pool.

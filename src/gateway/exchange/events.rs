@@ -79,6 +79,8 @@ pub enum StreamBreak {
     Unterminated,
     /// It told of an error itself; the caller has seen it.
     Failed,
+    /// It was well; this process ends.
+    Stopped,
 }
 
 /// What reading came to.
@@ -100,6 +102,7 @@ impl StreamBreak {
             Self::Malformed => "malformed",
             Self::Unterminated => "unterminated",
             Self::Failed => "error_event",
+            Self::Stopped => "stopped",
         }
     }
 }

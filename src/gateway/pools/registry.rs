@@ -16,6 +16,7 @@ use crate::gateway::pools::budget::Budget;
 use crate::gateway::pools::check::{Checks, Connections};
 use crate::gateway::pools::pace::Pace;
 use crate::gateway::pools::pulse::Pulse;
+use crate::gateway::pools::slots::Slots;
 use crate::gateway::pools::target::EndpointState;
 use crate::names::PoolName;
 
@@ -50,6 +51,8 @@ pub struct PoolState {
     pub(super) pulse: Arc<Pulse>,
     /// Held while it is decided whether one more endpoint may rest.
     pub(super) ejecting: Mutex<()>,
+    /// Its places, and who waits for one.
+    pub slots: Arc<Slots>,
 }
 
 impl Registry {

@@ -13,11 +13,13 @@ use pingora_core::protocols::ALPN;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
 
+use crate::config::policy::Concurrency;
 use crate::config::{self, ApiKey, HttpVersion};
 use crate::gateway::pools::health::Health;
 use crate::gateway::pools::latency::Latency;
 use crate::gateway::pools::registry::{Located, Registry};
 use crate::gateway::pools::resolve;
+use crate::gateway::pools::room::Room;
 use crate::gateway::pools::wire::Wire;
 use crate::names::PoolName;
 
@@ -69,6 +71,8 @@ pub struct EndpointState {
     pub health: Health,
     /// How soon it answers.
     pub latency: Latency,
+    /// How much it takes at once.
+    pub room: Room,
     in_flight: AtomicUsize,
 }
 
@@ -191,6 +195,13 @@ impl Endpoint {
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)
+    }
+
+    /// Whether it takes one more. Counted when it is connected to, so several who choose
+    /// at the same instant may each have the last place.
+    #[must_use]
+    pub fn has_room(&self, bounds: &Concurrency) -> bool {
+        self.state.room.has_room(self.state.in_flight(), bounds)
     }
 }
 

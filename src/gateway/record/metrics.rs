@@ -6,6 +6,10 @@
 
 /// How is a metric made?
 mod make;
+/// How much is asked of the process at once, and what is turned away?
+mod load;
+/// How full are pools, and who waits?
+pub mod places;
 
 use std::sync::Arc;
 
@@ -16,7 +20,9 @@ use prometheus::{
 
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
+pub use load::LoadMetrics;
 use make::Make;
+use places::{PlaceMetrics, Places};
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -44,6 +50,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// `spafe_panics_total`
     pub panics: IntCounter,
+    /// What is held against the bounds of the process.
+    pub load: LoadMetrics,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -65,6 +73,8 @@ pub struct Metrics {
     pub target_checks: IntCounterVec,
     /// `spafe_target_in_flight`
     pub target_in_flight: IntGaugeVec,
+    /// Of pools.
+    pub places: Places,
     /// `spafe_images_stored_bytes`
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
@@ -114,6 +124,8 @@ pub struct LegMetrics {
     pub hedges: IntCounter,
     /// And was sooner.
     pub hedges_sooner: IntCounter,
+    /// Of the pool's places.
+    pub places: PlaceMetrics,
 }
 
 impl Default for Metrics {
@@ -157,6 +169,7 @@ impl Metrics {
                 "spafe_panics_total",
                 "Requests that ended in a panic of ours: someone must act.",
             ),
+            load: LoadMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",
@@ -236,6 +249,7 @@ impl Metrics {
                 "Requests in flight at a target.",
                 &["pool", "target"],
             ),
+            places: Places::new(&new),
             images_bytes: new.gauge(
                 "spafe_images_stored_bytes",
                 "Bytes of generated images kept.",
@@ -294,6 +308,7 @@ impl Metrics {
             retries_unpaid: self.retries_unpaid.with_label_values(&[pool]),
             hedges: self.hedges.with_label_values(&[pool, "asked"]),
             hedges_sooner: self.hedges.with_label_values(&[pool, "sooner"]),
+            places: self.places.pool(pool),
         })
     }
 

@@ -42,6 +42,30 @@ pub enum AttemptOutcome {
     Outrun,
 }
 
+/// Which cap a connection met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cap {
+    /// That of all connections.
+    All,
+    /// That of an IPv4 address or an IPv6 /64.
+    Address,
+    /// That of an IPv6 /56.
+    V6Of56,
+    /// That of an IPv6 /48.
+    V6Of48,
+}
+
+/// Which bound on what is done at once a request met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shed {
+    /// That of all requests in flight.
+    InFlight,
+    /// That of one client's requests in flight.
+    Client,
+    /// That of all bodies held.
+    Bodies,
+}
+
 impl Class {
     /// Every class with its label.
     pub const ALL: [(Self, &str); 4] = [
@@ -94,6 +118,37 @@ impl AttemptOutcome {
             Self::Invalid => "invalid_answer",
             Self::Abandoned => "abandoned",
             Self::Outrun => "outrun",
+        }
+    }
+}
+
+impl Cap {
+    /// Every cap, in the order of the enum.
+    pub const ALL: [Self; 4] = [Self::All, Self::Address, Self::V6Of56, Self::V6Of48];
+
+    /// The word for the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Address => "address",
+            Self::V6Of56 => "v6_56",
+            Self::V6Of48 => "v6_48",
+        }
+    }
+}
+
+impl Shed {
+    /// Every bound, in the order of the enum.
+    pub const ALL: [Self; 3] = [Self::InFlight, Self::Client, Self::Bodies];
+
+    /// The word for the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Client => "client",
+            Self::Bodies => "bodies",
         }
     }
 }

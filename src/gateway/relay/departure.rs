@@ -1,9 +1,10 @@
-//! Is the client still there?
+//! Is there still a reason to go on?
 //!
 //! Asked while an upstream works, so that a departure ends the work. The end of what a
 //! client sends is its departure. pingora tells it at once, unless the client has sent
 //! more than its request: those bytes are the next request's beginning, pingora keeps
-//! them and looks no further. Then the socket itself is asked, now and then.
+//! them and looks no further. Then the socket itself is asked, now and then. On the same
+//! occasion it is seen whether the process is over, so that an event costs nothing more.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,35 +12,48 @@ use std::time::Duration;
 use pingora_core::protocols::http::ServerSession;
 use tokio::time::Sleep;
 
+use crate::phase::{Outlook, Phase};
 use crate::sys;
 
 /// How often the socket is asked.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why an answer need not be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// The client is gone.
+    Client,
+    /// The process ends, and the client is to be told.
+    Process,
+}
 
 /// A watch over one client, for as long as its request takes.
 #[derive(Debug)]
 pub struct Departure {
     look: Pin<Box<Sleep>>,
-}
-
-impl Default for Departure {
-    fn default() -> Self {
-        Self {
-            look: Box::pin(tokio::time::sleep(LOOK_AGAIN)),
-        }
-    }
+    /// Whether the process goes on.
+    pub outlook: Outlook,
 }
 
 impl Departure {
-    /// Resolves when the client is gone, and not before.
-    pub async fn watch(&mut self, session: &mut ServerSession) {
+    /// A watch that begins now.
+    #[must_use]
+    pub fn new(outlook: Outlook) -> Self {
+        Self {
+            look: Box::pin(tokio::time::sleep(LOOK_AGAIN)),
+            outlook,
+        }
+    }
+
+    /// Resolves when nobody will take the answer, and not before.
+    pub async fn watch(&mut self, session: &mut ServerSession) -> Parting {
         loop {
             tokio::select! {
                 biased;
                 read = session.read_body_or_idle(true) => {
                     // A client that sends more is not gone; it is just not listened to.
                     if !matches!(read, Ok(Some(_))) {
-                        return;
+                        return Parting::Client;
                     }
                 }
                 () = &mut self.look => {
@@ -47,7 +61,10 @@ impl Departure {
                     self.look.as_mut().reset(next.into());
                     let http1 = session.as_http1();
                     if http1.is_some_and(|http1| sys::peer_has_left(http1.stream())) {
-                        return;
+                        return Parting::Client;
+                    }
+                    if self.outlook.phase() == Phase::Over {
+                        return Parting::Process;
                     }
                 }
             }

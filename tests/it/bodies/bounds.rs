@@ -79,7 +79,8 @@ async fn a_body_without_length_is_refused_at_the_byte_beyond_the_bound() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_does_not_grow_by_what_is_announced() {
-    let bench = bench().await;
+    let many = Setup::new().tables("[limits]\nin_flight_per_client_max = 64");
+    let bench = bench_with(many).await;
     // What a first request costs is not what this is about.
     assert_eq!(bench.post(with("\"x\":1")).await.status, 200);
     let before = bench.gateway.resident_bytes();

@@ -4,12 +4,12 @@
 //! answer is framed. This connection sends any bytes, in pieces and slowly where
 //! a test wants that, and reads an answer by its framing and no further.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::soon;
 
@@ -33,9 +33,30 @@ pub(crate) struct Answer {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        let stream = soon("a connection", TcpStream::connect(address))
-            .await
+        Self::over(soon("a connection", TcpStream::connect(address)).await)
+    }
+
+    /// Connects from another address of this machine, `127.0.0.n`.
+    pub(crate) async fn open_from(n: u8, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket
+            .bind((Ipv4Addr::new(127, 0, 0, n), 0).into())
             .unwrap();
+        Self::over(soon("a connection", socket.connect(address)).await)
+    }
+
+    /// As [`Connection::open_from`], with as little room for what comes as there can be.
+    pub(crate) async fn open_narrow(n: u8, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket
+            .bind((Ipv4Addr::new(127, 0, 0, n), 0).into())
+            .unwrap();
+        socket.set_recv_buffer_size(1).unwrap();
+        Self::over(soon("a connection", socket.connect(address)).await)
+    }
+
+    fn over(stream: std::io::Result<TcpStream>) -> Self {
+        let stream = stream.unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
             stream,
@@ -122,6 +143,19 @@ impl Connection {
         self.stream.set_zero_linger().unwrap();
     }
 
+    /// Takes a few bytes now and then, until the peer gives up; how many it were.
+    pub(crate) async fn take_slowly(&mut self, piece_bytes: usize, pause: Duration) -> usize {
+        let mut piece = vec![0; piece_bytes];
+        let mut taken = 0;
+        loop {
+            match self.stream.read(&mut piece).await {
+                Ok(bytes @ 1..) => taken += bytes,
+                Ok(0) | Err(_) => return taken,
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// Waits until the peer has closed; anything it still sends is returned.
     pub(crate) async fn closed(&mut self) -> Vec<u8> {
         soon("the peer to close", async { while self.more().await {} }).await;
@@ -190,7 +224,7 @@ impl Answer {
         answers
     }
 
-    fn of_head(head: &[u8]) -> Self {
+    pub(super) fn of_head(head: &[u8]) -> Self {
         let head = std::str::from_utf8(head).unwrap();
         let (first, rest) = head.split_once("\r\n").unwrap();
         let status = first.split(' ').nth(1).unwrap().parse().unwrap();
@@ -228,7 +262,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    fn length(&self) -> Option<usize> {
+    pub(super) fn length(&self) -> Option<usize> {
         self.field("content-length")
             .map(|value| value.parse().unwrap())
     }

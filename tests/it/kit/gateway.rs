@@ -6,11 +6,9 @@
 //! Whatever it prints is kept and shown where a test fails.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +16,8 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::certificate::Certificate;
-use super::{PATIENCE, now, repository, soon};
+use super::launch::Launch;
+use super::{repository, soon};
 
 /// How soon a test looks again for what nobody tells it.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -29,6 +28,7 @@ pub(crate) struct Setup {
     tables: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    starter: Vec<String>,
     shipped: bool,
     tls: bool,
 }
@@ -44,8 +44,8 @@ pub(crate) struct Gateway {
     /// The certificate to trust, PEM, if the test wanted TLS.
     pub(crate) certificate: Option<PathBuf>,
     pub(super) child: Child,
-    output: Arc<Mutex<String>>,
-    folder: TempDir,
+    pub(super) output: Arc<Mutex<String>>,
+    pub(super) launch: Launch,
 }
 
 impl Setup {
@@ -56,6 +56,7 @@ impl Setup {
             tables: String::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            starter: Vec::new(),
             shipped: false,
             tls: false,
         }
@@ -77,6 +78,18 @@ impl Setup {
     /// One more variable of the program's environment, which has no others.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How many descriptors the program may have, and no more.
+    pub(crate) fn descriptors(self, count: u32) -> Self {
+        let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        self.started_by(&["/bin/sh", "-c", &script])
+    }
+
+    /// Another program that starts this one: it gets its path and arguments behind its own.
+    pub(crate) fn started_by(mut self, command: &[&str]) -> Self {
+        self.starter = command.iter().map(|part| (*part).to_owned()).collect();
         self
     }
 
@@ -139,44 +152,15 @@ impl Setup {
             std::fs::write(&path, self.text()).unwrap();
             path
         };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_spafe"))
-            .arg("serve")
-            .arg("--config")
-            .arg(config)
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(&self.arguments)
-            .current_dir(folder.path())
-            // A developer's own keys and settings have no part in a test.
-            .env_clear()
-            .env("RUST_BACKTRACE", "1")
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-
-        let output = Arc::new(Mutex::new(String::new()));
-        let (told, lines) = sync_channel(1024);
-        keep_output(child.stdout.take().unwrap(), &output, told.clone());
-        keep_output(child.stderr.take().unwrap(), &output, told);
-        let starting = Starting::read(&lines, self.tls).unwrap_or_else(|reason| {
-            let _ = child.kill();
-            let status = child.wait();
-            panic!(
-                "the gateway {reason} ({status:?}):\n{}",
-                output.lock().unwrap()
-            );
-        });
-        Gateway {
-            address: starting.plain.unwrap(),
-            tls_address: starting.tls,
-            admin: starting.admin.unwrap(),
+        let launch = Launch {
+            config,
+            arguments: self.arguments,
+            environment: self.environment,
+            starter: self.starter,
+            folder: Arc::new(folder),
             certificate,
-            child,
-            output,
-            folder,
-        }
+        };
+        launch.anywhere(&[])
     }
 
     fn text(&self) -> String {
@@ -186,8 +170,14 @@ impl Setup {
         } else {
             ""
         };
+        // A balancer's patience is not a test's.
+        let delay = if server.contains("drain_delay") {
+            ""
+        } else {
+            "drain_delay = \"100ms\"\n"
+        };
         format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nthreads = 2\n{server}\n{tls}{tables}"
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nthreads = 2\n{delay}{server}\n{tls}{tables}"
         )
     }
 }
@@ -230,13 +220,44 @@ impl Gateway {
 
     /// The folder that the program runs in.
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        self.launch.folder.path()
     }
 
     /// Waits until no request is being served.
     pub(crate) async fn idle(&self) {
         soon("the end of every request", async {
             while self.metric("spafe_requests_in_flight").await > 0.0 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await;
+    }
+
+    /// Starts a process that takes this one's place, and waits until it says that it
+    /// listens. This one has to be told to hand over.
+    pub(crate) async fn successor(&self) -> Gateway {
+        let launch = self.launch.clone();
+        let start = move || launch.anywhere(&["--upgrade"]);
+        tokio::task::spawn_blocking(start).await.unwrap()
+    }
+
+    /// Starts another process at the same addresses.
+    pub(crate) async fn again(&self) -> Gateway {
+        let launch = self.launch.clone();
+        let (listen, admin) = (self.address.to_string(), self.admin.to_string());
+        let start = move || launch.start(&["--listen", &listen, "--admin", &admin]);
+        tokio::task::spawn_blocking(start).await.unwrap()
+    }
+
+    /// The program's number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the program has printed these words.
+    pub(crate) async fn says(&self, words: &str) {
+        soon(words, async {
+            while !self.output().contains(words) {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         })
@@ -280,66 +301,4 @@ impl Drop for Gateway {
             );
         }
     }
-}
-
-/// What the program has told of its addresses.
-#[derive(Default)]
-struct Starting {
-    plain: Option<SocketAddr>,
-    tls: Option<SocketAddr>,
-    admin: Option<SocketAddr>,
-}
-
-impl Starting {
-    /// Reads lines until all addresses are told; the error says why they are not.
-    fn read(lines: &Receiver<String>, tls: bool) -> Result<Self, &'static str> {
-        let mut starting = Self::default();
-        let deadline = now() + PATIENCE;
-        while !starting.is_complete(tls) {
-            let rest = deadline.saturating_duration_since(now());
-            match lines.recv_timeout(rest) {
-                Ok(line) => starting.line(&line),
-                Err(RecvTimeoutError::Timeout) => return Err("did not say where it listens"),
-                Err(RecvTimeoutError::Disconnected) => return Err("ended"),
-            }
-        }
-        Ok(starting)
-    }
-
-    fn line(&mut self, line: &str) {
-        for (words, place) in [
-            ("listening on http://", &mut self.plain),
-            ("listening on https://", &mut self.tls),
-            ("admin on http://", &mut self.admin),
-        ] {
-            if let Some(address) = line.strip_prefix(words) {
-                *place = Some(address.trim().parse().unwrap());
-            }
-        }
-    }
-
-    fn is_complete(&self, tls: bool) -> bool {
-        self.plain.is_some() && self.admin.is_some() && self.tls.is_some() == tls
-    }
-}
-
-/// Keeps what a pipe brings until its end, and tells each line while somebody listens.
-fn keep_output(
-    pipe: impl Read + Send + 'static,
-    output: &Arc<Mutex<String>>,
-    told: SyncSender<String>,
-) {
-    let output = Arc::clone(output);
-    std::thread::spawn(move || {
-        let mut told = Some(told);
-        for line in BufReader::new(pipe).lines() {
-            let Ok(line) = line else { break };
-            {
-                let mut output = output.lock().unwrap();
-                output.push_str(&line);
-                output.push('\n');
-            }
-            told = told.filter(|told| told.send(line).is_ok());
-        }
-    });
 }

@@ -5,6 +5,7 @@
 //! the stream is reset, or the connection is gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -15,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::client::Answer;
 use super::gateway::Gateway;
@@ -35,25 +37,19 @@ pub(crate) struct Upload {
 impl Http2 {
     /// Connects and shakes hands.
     pub(crate) async fn open(gateway: &Gateway) -> Self {
-        let mut roots = rustls::RootCertStore::empty();
-        let trusted = gateway.certificate.as_ref().unwrap();
-        roots
-            .add(CertificateDer::from_pem_file(trusted).unwrap())
+        Self::with(gateway, &h2::client::Builder::new()).await
+    }
+
+    /// As [`Http2::open`], with so little room for each answer that is not yet taken.
+    pub(crate) async fn narrow(gateway: &Gateway, window_bytes: u32) -> Self {
+        let mut builder = h2::client::Builder::new();
+        Self::with(gateway, builder.initial_window_size(window_bytes)).await
+    }
+
+    async fn with(gateway: &Gateway, builder: &h2::client::Builder) -> Self {
+        let (requests, connection) = soon("HTTP/2", builder.handshake(secure(gateway, "h2").await))
+            .await
             .unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let tcp = TcpStream::connect(gateway.tls_address.unwrap());
-        let tcp = soon("a connection", tcp).await.unwrap();
-        tcp.set_nodelay(true).unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-        let tls = soon("a TLS handshake", tls).await.unwrap();
-        let (requests, connection) = soon("HTTP/2", h2::client::handshake(tls)).await.unwrap();
         let driving = tokio::spawn(async move {
             // How it ends is seen by the requests on it.
             let _ = connection.await;
@@ -63,10 +59,23 @@ impl Http2 {
 
     /// Begins a POST of JSON; `length` is told where it is given.
     pub(crate) async fn begin(&mut self, path: &str, length: Option<usize>) -> Upload {
+        self.begin_named(path, length, None).await
+    }
+
+    /// As [`Http2::begin`], with an id of the request's own.
+    pub(crate) async fn begin_named(
+        &mut self,
+        path: &str,
+        length: Option<usize>,
+        id: Option<&str>,
+    ) -> Upload {
         let mut request = Request::post(format!("https://localhost{path}"))
             .header("content-type", "application/json");
         if let Some(length) = length {
             request = request.header("content-length", length);
+        }
+        if let Some(id) = id {
+            request = request.header("x-request-id", id);
         }
         let mut requests = soon("room for a stream", self.requests.clone().ready())
             .await
@@ -77,10 +86,41 @@ impl Http2 {
         Upload { body, answer }
     }
 
+    /// Waits until the gateway has ended the connection.
+    pub(crate) async fn ended(mut self) {
+        soon("the end of a connection", &mut self.driving)
+            .await
+            .unwrap();
+    }
+
     /// Leaves at once, with whatever is under way.
     pub(crate) fn leave(self) {
         self.driving.abort();
     }
+}
+
+/// A connection with TLS to a gateway that has agreed on this protocol, and no more.
+pub(crate) async fn secure(gateway: &Gateway, protocol: &str) -> TlsStream<TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    let trusted = gateway.certificate.as_ref().unwrap();
+    roots
+        .add(CertificateDer::from_pem_file(trusted).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    if !protocol.is_empty() {
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    }
+    let tcp = TcpStream::connect(gateway.tls_address.unwrap());
+    let tcp = soon("a connection", tcp).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp);
+    soon("a TLS handshake", tls).await.unwrap()
 }
 
 impl Drop for Http2 {
@@ -105,6 +145,18 @@ impl Upload {
     /// Gives up this request and keeps the connection.
     pub(crate) fn reset(mut self) {
         self.body.send_reset(Reason::CANCEL);
+    }
+
+    /// Reads the answer's head and then its body as it comes, with a pause after each
+    /// part; how that ended.
+    pub(crate) async fn take_slowly(self, pause: Duration) -> Result<(), h2::Error> {
+        let (_, mut stream) = soon("an answer's head", self.answer).await?.into_parts();
+        while let Some(part) = soon("an answer's body", stream.data()).await {
+            let part = part?;
+            tokio::time::sleep(pause).await;
+            stream.flow_control().release_capacity(part.len())?;
+        }
+        Ok(())
     }
 
     /// Reads the whole answer.

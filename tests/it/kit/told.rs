@@ -3,6 +3,8 @@
 //! Its log and its metrics are read as an operator would, and waited for, because
 //! a request is told of after its client has the answer.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::client::Connection;
@@ -92,5 +94,15 @@ impl Gateway {
             .parse()
             .unwrap();
         kibibytes * 1024
+    }
+
+    /// The processor time that the program has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which stands in parentheses and may hold anything.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+        // In hundredths of a second, whatever the machine: proc(5), utime and stime.
+        Duration::from_millis((ticks(12) + ticks(13)) * 10)
     }
 }

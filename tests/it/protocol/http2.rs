@@ -121,7 +121,8 @@ fn chat() -> Request<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_one_connection_get_their_own_answers() {
     let (setup, upstream) = recorded().await;
-    let gateway = setup.tls().start();
+    let many = "[limits]\nin_flight_per_client_max = 64";
+    let gateway = setup.tls().tables(many).start();
     let client = Client::connect(&gateway).await;
     let asked = (0..200).map(|number| {
         let mark = format!("number-{number:03}");

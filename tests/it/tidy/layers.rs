@@ -15,7 +15,7 @@ const STEPS: [&str; 9] = [
 
 /// What any step may import: what lies under all of them, and the two that
 /// collect what steps give back, errors (`refusal`) and facts (`record`).
-const UNDER_STEPS: [&str; 10] = [
+const UNDER_STEPS: [&str; 11] = [
     "fail_point",
     "config",
     "names",
@@ -23,6 +23,7 @@ const UNDER_STEPS: [&str; 10] = [
     "snapshot",
     "sse",
     "pools",
+    "phase",
     "sys",
     "refusal",
     "record",
@@ -39,11 +40,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["*"]),
     // The gateway's other half: it asks the steps, too.
     ("visit", &["*"]),
-    ("ingress", &["gateway", "refusal", "config", "names", "sys"]),
+    // `record` for what it counts of connections, `client` for what is one client.
+    (
+        "ingress",
+        &[
+            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys",
+        ],
+    ),
     (
         "admin",
         &[
-            "gateway", "server", "pools", "snapshot", "record", "config", "names", "sys",
+            "gateway", "server", "pools", "snapshot", "record", "config", "names", "phase", "sys",
         ],
     ),
     ("pages", &["config", "names", "refusal"]),
@@ -88,6 +95,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["names"]),
     ("names", &[]),
     ("fail_point", &[]),
+    ("phase", &[]),
     ("sys", &[]),
 ];
 

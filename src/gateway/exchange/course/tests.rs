@@ -51,7 +51,7 @@ fn question(tables: &str, model_keys: &str) -> Question {
     Question {
         plan: Arc::clone(snapshot.router.route("m").unwrap()),
         ask: inspect(&body, &snapshot.bounds).unwrap(),
-        body,
+        body: body.into(),
         id: RequestId::made(1, 1),
         client: 7,
         attempts: Arc::clone(&snapshot.attempts),
@@ -264,7 +264,7 @@ proptest! {
 fn hashes_tell_clients_users_and_conversations_apart() {
     let with = |body: &'static str, client: u64| {
         let mut question = question("", "");
-        question.body = Bytes::from_static(body.as_bytes());
+        question.body = Bytes::from_static(body.as_bytes()).into();
         let bounds = crate::gateway::inspect::Bounds {
             depth_max: 64,
             keys_max: 100,

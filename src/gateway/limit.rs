@@ -1,0 +1,168 @@
+//! May they ask at all now?
+//!
+//! A bound on the requests that are answered at once, of everybody together and of
+//! each client. It is asked before a body is read, because whoever is refused must cost
+//! next to nothing: that is what keeps the others served while too many ask. A client's
+//! own bound is smaller, so that one of them alone cannot use up the common one.
+//!
+//! Policy comes in with every question, the counts stay: a reload changes the bounds,
+//! and nobody who was let in is forgotten.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+
+use crate::gateway::client::ClientId;
+
+/// Parts of the table of clients, so that two requests seldom wait for one lock.
+const SHARDS: usize = 16;
+
+/// Counts the requests that are being answered.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// `all = Σ clients`, but for the moment between two additions.
+    all: AtomicUsize,
+    /// Only clients with a request here, so never more than `all`.
+    clients: [Mutex<HashMap<ClientId, usize>>; SHARDS],
+    hasher: std::hash::RandomState,
+}
+
+/// How many requests may be answered at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Of everybody; ≥ 1.
+    pub all: usize,
+    /// Of one client; ≥ 1.
+    pub per_client: usize,
+}
+
+/// Why a request is not let in.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Too many are being answered.
+    #[error("too many requests are being answered")]
+    All,
+    /// Too many of this client are being answered.
+    #[error("too many requests of this client are being answered")]
+    Client,
+}
+
+/// A request that was let in, until it is dropped.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    gate: &'a Gate,
+    client: ClientId,
+}
+
+impl Gate {
+    /// Lets a request in, where there is room for it.
+    ///
+    /// # Errors
+    /// Where there is none, and whose bound was met.
+    pub fn enter(&self, client: ClientId, bounds: Bounds) -> Result<Permit<'_>, Full> {
+        let room = |all: usize| (all < bounds.all).then_some(all + 1);
+        self.all
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .map_err(|_| Full::All)?;
+        let mut clients = self.shard(client);
+        let count = clients.entry(client).or_default();
+        if *count >= bounds.per_client {
+            drop(clients);
+            self.all.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full::Client);
+        }
+        *count += 1;
+        drop(clients);
+        Ok(Permit { gate: self, client })
+    }
+
+    fn shard(&self, client: ClientId) -> MutexGuard<'_, HashMap<ClientId, usize>> {
+        let hash = self.hasher.hash_one(client);
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "a remainder of SHARDS is below it"
+        )]
+        let shard = &self.clients[(hash % SHARDS as u64) as usize];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut count) = self.gate.shard(self.client).entry(self.client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        self.gate.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        all: 3,
+        per_client: 2,
+    };
+
+    fn client(last: u8) -> ClientId {
+        ClientId::new(Some([192, 0, 2, last].into()))
+    }
+
+    fn clients(gate: &Gate) -> usize {
+        let shards = gate.clients.iter();
+        shards.map(|shard| shard.lock().unwrap().len()).sum()
+    }
+
+    #[test]
+    fn a_client_has_its_own_bound_and_all_have_one() {
+        let gate = Gate::default();
+        let first = gate.enter(client(1), BOUNDS).unwrap();
+        let _second = gate.enter(client(1), BOUNDS).unwrap();
+        assert_eq!(gate.enter(client(1), BOUNDS).unwrap_err(), Full::Client);
+        let _third = gate.enter(client(2), BOUNDS).unwrap();
+        assert_eq!(gate.enter(client(3), BOUNDS).unwrap_err(), Full::All);
+        drop(first);
+        let _fourth = gate.enter(client(3), BOUNDS).unwrap();
+        assert_eq!(gate.enter(client(2), BOUNDS).unwrap_err(), Full::All);
+    }
+
+    #[test]
+    fn who_is_refused_leaves_nothing_behind() {
+        let gate = Gate::default();
+        let permits: Vec<_> = (0..3)
+            .map(|last| gate.enter(client(last), BOUNDS))
+            .collect();
+        assert!(permits.iter().all(Result::is_ok));
+        for last in 0..=255 {
+            assert!(gate.enter(client(last), BOUNDS).is_err());
+        }
+        assert_eq!(clients(&gate), 3);
+        drop(permits);
+        assert_eq!(clients(&gate), 0);
+        assert_eq!(gate.all.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn bounds_that_shrink_turn_nobody_out() {
+        let gate = Gate::default();
+        let permits: Vec<_> = (0..3)
+            .map(|last| gate.enter(client(last), BOUNDS))
+            .collect();
+        let smaller = Bounds {
+            all: 1,
+            per_client: 1,
+        };
+        assert_eq!(gate.enter(client(0), smaller).unwrap_err(), Full::All);
+        drop(permits);
+        assert!(gate.enter(client(0), smaller).is_ok());
+    }
+}

@@ -1,0 +1,186 @@
+//! How many connections may be open, and how many of one network?
+//!
+//! A connection costs memory and a descriptor before it has said a word, so it is
+//! counted as it is accepted and closed at once where a cap is met: no handshake, no
+//! answer, no line in a log, a number only. An IPv4 address is counted by itself. Of
+//! IPv6 one customer has a /64 and may have a /56 or a /48, so each of the three is
+//! counted, with room that grows more slowly than the network.
+//!
+//! Only open connections are in the table, so it is as bounded as they are.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::config::bounds::Limits;
+use crate::gateway::client::network;
+use crate::gateway::record::outcome::Cap;
+
+/// How many connections may be open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caps {
+    /// All together.
+    pub(super) all: usize,
+    /// Of an IPv4 address or an IPv6 /64.
+    pub(super) per_address: usize,
+    /// Of an IPv6 /56.
+    pub(super) per_v6_56: usize,
+    /// Of an IPv6 /48.
+    pub(super) per_v6_48: usize,
+}
+
+/// Connections by network.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    all: usize,
+    /// By address and bits of its prefix; each count is ≥ 1, and no more than `all` of a prefix.
+    networks: HashMap<(IpAddr, u32), usize>,
+}
+
+impl Caps {
+    /// Those of the configuration.
+    #[must_use]
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            all: limits.connections_max,
+            per_address: limits.connections_per_address_max,
+            per_v6_56: limits.connections_per_v6_56_max,
+            per_v6_48: limits.connections_per_v6_48_max,
+        }
+    }
+}
+
+impl Open {
+    /// Counts one more connection of this address.
+    ///
+    /// # Errors
+    /// The first cap that has no room for it; nothing is counted then.
+    pub(super) fn enter(&mut self, address: IpAddr, caps: Caps) -> Result<(), Cap> {
+        if self.all >= caps.all {
+            return Err(Cap::All);
+        }
+        let networks = networks(address);
+        for (network, (cap, max)) in networks.clone().zip([
+            (Cap::Address, caps.per_address),
+            (Cap::V6Of56, caps.per_v6_56),
+            (Cap::V6Of48, caps.per_v6_48),
+        ]) {
+            if self.networks.get(&network).is_some_and(|open| *open >= max) {
+                return Err(cap);
+            }
+        }
+        self.all += 1;
+        for network in networks {
+            *self.networks.entry(network).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Forgets a connection that was counted.
+    pub(super) fn leave(&mut self, address: IpAddr) {
+        self.all = self.all.saturating_sub(1);
+        for network in networks(address) {
+            if let Entry::Occupied(mut open) = self.networks.entry(network) {
+                *open.get_mut() -= 1;
+                if *open.get() == 0 {
+                    open.remove();
+                }
+            }
+        }
+    }
+}
+
+/// What an address is counted as, from the smallest network to the widest.
+fn networks(address: IpAddr) -> impl Iterator<Item = (IpAddr, u32)> + Clone {
+    let (v4, v6) = match address.to_canonical() {
+        IpAddr::V4(address) => (Some((IpAddr::V4(address), 32)), None),
+        IpAddr::V6(address) => (None, Some(address)),
+    };
+    let wider = move |address: Ipv6Addr| {
+        let of = move |bits| (IpAddr::V6(network(address, bits)), bits);
+        [64, 56, 48].map(of)
+    };
+    v4.into_iter().chain(v6.map(wider).into_iter().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CAPS: Caps = Caps {
+        all: 10,
+        per_address: 2,
+        per_v6_56: 3,
+        per_v6_48: 4,
+    };
+
+    #[track_caller]
+    fn check(addresses: &[&str], last: Result<(), Cap>) {
+        let mut open = Open::default();
+        let entered: Vec<_> = addresses
+            .iter()
+            .map(|address| open.enter(address.parse().unwrap(), CAPS))
+            .collect();
+        let (end, before) = entered.split_last().unwrap();
+        assert!(before.iter().all(Result::is_ok), "{entered:?}");
+        assert_eq!(*end, last);
+    }
+
+    #[test]
+    fn each_network_has_its_own_room() {
+        let a = "192.0.2.1";
+        check(&[a, a], Ok(()));
+        check(&[a, a, a], Err(Cap::Address));
+        check(&[a, "::ffff:192.0.2.1", a], Err(Cap::Address));
+        check(&[a, a, "192.0.2.2"], Ok(()));
+        let b = "2001:db8:0:100::1";
+        check(&[b, "2001:db8:0:100::2", b], Err(Cap::Address));
+        check(&[b, b, "2001:db8:0:101::1"], Ok(()));
+        let of_56 = [b, b, "2001:db8:0:101::1", "2001:db8:0:102::1"];
+        check(&of_56, Err(Cap::V6Of56));
+        let of_48 = [b, b, "2001:db8:0:101::1", "2001:db8:0:200::1"];
+        check(&of_48, Ok(()));
+        let beyond = [&of_48[..], &["2001:db8:0:300::1"]].concat();
+        check(&beyond, Err(Cap::V6Of48));
+        check(&[&of_48[..], &["2001:db8:1::1"]].concat(), Ok(()));
+    }
+
+    #[test]
+    fn all_together_have_room_for_so_many() {
+        let mut open = Open::default();
+        for last in 0..10 {
+            open.enter([192, 0, 2, last].into(), CAPS).unwrap();
+        }
+        let one_more = [192, 0, 2, 99].into();
+        assert_eq!(open.enter(one_more, CAPS), Err(Cap::All));
+        open.leave([192, 0, 2, 3].into());
+        assert_eq!(open.enter(one_more, CAPS), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_left_is_not_in_the_table(
+            addresses in proptest::collection::vec(any::<(bool, u8)>(), 0..64),
+        ) {
+            let address = |(v6, last): (bool, u8)| -> IpAddr {
+                if v6 {
+                    [0x2001, 0xdb8, 0, u16::from(last), 0, 0, 0, 1].into()
+                } else {
+                    [192, 0, 2, last].into()
+                }
+            };
+            let mut open = Open::default();
+            let mut entered: Vec<IpAddr> = addresses.into_iter().map(address).collect();
+            entered.retain(|address| open.enter(*address, CAPS).is_ok());
+            prop_assert_eq!(open.all, entered.len());
+            prop_assert!(open.networks.len() <= 3 * entered.len());
+            for address in entered {
+                open.leave(address);
+            }
+            prop_assert_eq!(open.all, 0);
+            prop_assert!(open.networks.is_empty());
+        }
+    }
+}

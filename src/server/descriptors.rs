@@ -1,0 +1,83 @@
+//! How many files may the process open?
+//!
+//! Each connection of a client is one, and each request on it another toward its
+//! upstream. A process without descriptors can accept nothing and look nothing up, so
+//! where there are few, it takes fewer connections rather than fail on each.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::bounds::Limits;
+
+/// For all that is no client's and no upstream's: listeners, the admin listener's
+/// connections, logs, images, look-ups, the runtime's own.
+const RESERVED: u64 = 64;
+
+/// Takes as many descriptors as the system allows, and tells how many; `None`: any number.
+pub(super) fn take_all() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+            limit.current
+        }
+    }
+}
+
+/// Keeps connections and requests within the descriptors there are.
+///
+/// A request needs one toward its client and one toward its upstream. Where they run out
+/// nobody can be accepted, and whoever was accepted cannot be answered; so it is the
+/// caps that are met first. Whatever configuration is used is to be fitted.
+pub(super) fn fit(limits: &mut Limits, descriptors: Option<u64>) {
+    let Some(descriptors) = descriptors else {
+        return;
+    };
+    let each = descriptors.saturating_sub(RESERVED) / 2;
+    let each = usize::try_from(each).unwrap_or(usize::MAX).max(1);
+    for (name, max) in [
+        ("connections_max", &mut limits.connections_max),
+        ("in_flight_max", &mut limits.in_flight_max),
+    ] {
+        if *max > each {
+            tracing::warn!(
+                descriptors,
+                "limits.{name} is {each} and not {max}: there are too few descriptors; raise the limit of open files to {}",
+                RESERVED + 2 * (*max as u64)
+            );
+            *max = each;
+        }
+    }
+}
+
+/// Says that nothing here needs to be root.
+pub(super) fn warn_if_root() {
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!("running as root, which is not needed: give the process a user of its own");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_and_requests_leave_descriptors_for_each_other() {
+        let mut limits = crate::config::example("").limits;
+        for (descriptors, connections, in_flight) in [
+            (None, 4_096, 2_048),
+            (Some(8_256), 4_096, 2_048),
+            (Some(8_254), 4_095, 2_048),
+            (Some(256), 96, 96),
+            (Some(10), 1, 1),
+        ] {
+            fit(&mut limits, descriptors);
+            let fitted = (limits.connections_max, limits.in_flight_max);
+            assert_eq!(fitted, (connections, in_flight), "{descriptors:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Does a process that is told to stop lose anything?
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use spafe::simulator::Simulator;
+use spafe::simulator::script::{Gate, Script};
+
+use crate::kit::client::{Connection, ask, post};
+use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::http2::Http2;
+use crate::kit::load::{Load, OpenStream, held_stream};
+use crate::kit::now;
+use crate::kit::upstream::{always, base, upstream};
+
+const PATH: &str = "/v1/chat/completions";
+
+/// Upstreams whose answers wait for a gate, and one that answers at once.
+struct Upstreams {
+    streams: Simulator,
+    whole: Simulator,
+    quick: Simulator,
+    gate: Gate,
+}
+
+async fn upstreams() -> Upstreams {
+    let gate = Gate::new();
+    Upstreams {
+        streams: always(held_stream(&gate)).await,
+        whole: always(Script::json(200, "{\"id\":\"x\"}").hold_head(&gate)).await,
+        quick: upstream().await,
+        gate,
+    }
+}
+
+fn before(upstreams: &Upstreams) -> Setup {
+    Setup::new()
+        .pool("streams", &[&base(&upstreams.streams)])
+        .pool("whole", &[&base(&upstreams.whole)])
+        .pool("quick", &[&base(&upstreams.quick)])
+        .model("streams", &["streams"])
+        .model("whole", &["whole"])
+        .model("quick", &["quick"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_with_nothing_to_do_ends_within_a_second_of_the_default_delay() {
+    let upstreams = upstreams().await;
+    let mut gateway = before(&upstreams)
+        .server("# drain_delay has its default")
+        .start();
+    let began = now();
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let took = began.elapsed();
+    let expected = Duration::from_secs(5)..Duration::from_secs(6);
+    assert!(expected.contains(&took), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_is_still_sent_requests_it_answers_each_as_the_last_of_its_connection() {
+    let upstreams = upstreams().await;
+    let mut gateway = before(&upstreams).server("drain_delay = \"2s\"").start();
+    let mut kept = Connection::open(gateway.address).await;
+    let answer = kept.post(PATH, ask("quick", false)).await;
+    assert_ne!(answer.field("connection"), Some("close"));
+    let mut waiting = Connection::open(gateway.address).await;
+    waiting
+        .send(post(PATH, &[], ask("whole", false).as_bytes()))
+        .await;
+    upstreams.whole.next_request().await.unwrap();
+    let began = now();
+    gateway.signal(Signal::TERM);
+    unready(&gateway).await;
+    for connection in [&mut kept, &mut Connection::open(gateway.address).await] {
+        let answer = connection.post(PATH, ask("quick", false)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.field("connection"), Some("close"));
+    }
+    // It came before the signal, and its answer after.
+    upstreams.gate.open();
+    let answer = waiting.answer().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.field("connection"), Some("close"));
+    drop((kept, waiting));
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "the delay is over"
+    );
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    assert!(began.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_no_request_that_was_sent_is_lost() {
+    let upstreams = upstreams().await;
+    let mut gateway = before(&upstreams).server("drain_delay = \"500ms\"").start();
+    let streams = OpenStream::open_many(gateway.address, "streams", 20).await;
+    let load = Load::start(gateway.address, "quick", 16, Duration::from_millis(5));
+    load.goes_on(200).await;
+    gateway.signal(Signal::TERM);
+    let tally = load.refused().await;
+    assert_eq!(tally.lost, Vec::<String>::new());
+    assert_eq!(tally.refused, 16);
+    // The streams go on without anybody new.
+    upstreams.gate.open();
+    for stream in streams {
+        let rest = stream.rest().await;
+        assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    }
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_finished_in_time_is_told_so() {
+    let upstreams = upstreams().await;
+    let mut gateway = before(&upstreams)
+        .server("drain_timeout = \"1s\"")
+        .tables("[limits]\nbody_first_byte_timeout = \"60s\"")
+        .start();
+    let stream = OpenStream::open(gateway.address, "streams").await;
+    let mut whole = Connection::open(gateway.address).await;
+    whole
+        .send(post(PATH, &[], ask("whole", false).as_bytes()))
+        .await;
+    upstreams.whole.next_request().await.unwrap();
+    let mut unsaid = Connection::open(gateway.address).await;
+    let request = post(
+        PATH,
+        &["x-request-id: unsaid"],
+        ask("quick", false).as_bytes(),
+    );
+    let head = request.windows(4).position(|part| part == b"\r\n\r\n");
+    unsaid.send(&request[..head.unwrap() + 4]).await;
+
+    gateway.signal(Signal::TERM);
+    let rest = stream.rest().await;
+    let event = rest.strip_prefix("data: ").unwrap().trim_end();
+    let event: serde_json::Value = serde_json::from_str(event).unwrap();
+    assert_eq!(event["error"]["code"], "overloaded", "{rest}");
+    for connection in [&mut whole, &mut unsaid] {
+        let answer = connection.answer().await;
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert_eq!(answer.json()["error"]["code"], "overloaded");
+        assert_eq!(answer.field("retry-after"), Some("1"));
+        assert_eq!(answer.field("x-should-retry"), None);
+    }
+    let lines = gateway.request_log(3).await;
+    let outcome = |stream: bool| {
+        let mut lines = lines.iter().filter(|line| line["stream"] == stream);
+        lines
+            .next()
+            .map(|line| (line["outcome"].clone(), line["cause"].clone()))
+    };
+    assert_eq!(
+        outcome(true),
+        Some(("stream_broken".into(), "stopped".into()))
+    );
+    assert_eq!(outcome(false).unwrap().0, "refused");
+    drop((whole, unsaid));
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http2_what_was_begun_is_finished_and_the_connection_is_left() {
+    let upstreams = upstreams().await;
+    let mut gateway = before(&upstreams).tls().start();
+    let mut client = Http2::open(&gateway).await;
+    let body = ask("whole", false);
+    let mut upload = client.begin(PATH, Some(body.len())).await;
+    upload.send(body.into(), true).await;
+    upstreams.whole.next_request().await.unwrap();
+    gateway.signal(Signal::TERM);
+    gateway.says("no new connections").await;
+    upstreams.gate.open();
+    let answer = upload.answer().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // The client was sent away: it keeps nothing that would have to be waited for.
+    client.ended().await;
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+/// Waits until the process says that it takes no more requests.
+async fn unready(gateway: &Gateway) {
+    loop {
+        let mut admin = Connection::open(gateway.admin).await;
+        admin
+            .send("GET /readyz HTTP/1.1\r\nHost: admin\r\n\r\n")
+            .await;
+        if admin.answer().await.status == 503 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How long is a client waited for that says nothing over TLS?
+//!
+//! What comes before HTTP is waited for as well: a preface of HTTP/2 that was agreed on,
+//! a head. (A handshake has a minute, a constant of pingora's, which is too long for a
+//! test that runs on every change; the long runs look at it.)
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::recorded;
+use crate::kit::client::Connection;
+use crate::kit::http2::{Http2, secure};
+use crate::kit::{now, soon};
+
+const SCALED: &str = "[limits]\nhead_timeout = \"400ms\"\nh2_idle = \"1s\"";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_agrees_on_a_protocol_and_is_silent_is_let_go() {
+    let (setup, upstream) = recorded().await;
+    let gateway = setup.tls().tables(SCALED).start();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let started = [&preface[..], &settings].concat();
+    for (what, protocol, sent) in [
+        ("no word of HTTP/2", "h2", &b""[..]),
+        ("half a preface", "h2", &preface[..12]),
+        ("a preface", "h2", &preface[..]),
+        ("no stream", "h2", &started),
+        (
+            "half a frame",
+            "h2",
+            &[&started[..], &[0, 0, 50, 1]].concat(),
+        ),
+        ("no word of HTTP/1.1", "http/1.1", b""),
+        ("half a head", "http/1.1", b"GET / HT"),
+        ("no protocol and no word", "", b""),
+    ] {
+        let mut client = secure(&gateway, protocol).await;
+        let began = now();
+        client.write_all(sent).await.unwrap();
+        let mut told = Vec::new();
+        // An end or a reset, either is one.
+        let _ = soon(what, client.read_to_end(&mut told)).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{what}");
+    }
+    gateway.counts("spafe_connections", 0).await;
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_that_begins_in_time_has_all_the_time_it_needs() {
+    let (setup, _upstream) = recorded().await;
+    let setup = setup.tls();
+    let gateway = setup.tables("[limits]\nhead_timeout = \"300ms\"").start();
+    let mut client = Http2::open(&gateway).await;
+    // Longer than what a first word has.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let upload = client.begin("/nowhere", Some(0)).await;
+    assert_eq!(upload.answer().await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_handshake_is_closed_and_the_next_one_works() {
+    let (setup, _upstream) = recorded().await;
+    let gateway = setup.tls().start();
+    let address = gateway.tls_address.unwrap();
+    // A ClientHello of TLS 1.1 that offers one of its cipher suites.
+    let mut old = vec![0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2];
+    old.extend([7; 32]);
+    old.extend([0, 0, 2, 0, 0x2f, 1, 0]);
+    for (what, sent) in [
+        ("HTTP", &b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]),
+        ("TLS 1.1", &old),
+        ("a record of zeros", &[0; 64]),
+    ] {
+        let mut client = Connection::open(address).await;
+        client.send(sent).await;
+        let told = client.closed().await;
+        // An alert at most, and never a handshake.
+        assert!(told.is_empty() || told[0] == 0x15, "{what}: {told:?}");
+    }
+    for protocol in ["h2", "http/1.1", ""] {
+        secure(&gateway, protocol).await;
+    }
+    gateway.counts("spafe_connections", 0).await;
+}

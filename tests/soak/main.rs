@@ -1,0 +1,45 @@
+//! Does the real program keep its promises for long, or under more than it can do?
+//!
+//! What takes minutes or wants the machine for itself stands here and not beside the
+//! integration tests, whose kit it uses: `make soak` runs it, `make test` only compiles
+//! it. One file for each theme; each run is bounded in time, says what it measured, and
+//! is shorter where `SPAFE_SOAK_SECONDS` says so.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside, where time passes"
+)]
+
+/// The words of the integration tests, of which no theme here needs all.
+#[cfg(test)]
+#[path = "../it"]
+#[expect(dead_code, reason = "each binary uses a part of the kit")]
+mod shared {
+    pub(crate) mod kit;
+}
+#[cfg(test)]
+use shared::kit;
+
+/// A caller that must notice nothing, and what must be as it was.
+#[cfg(test)]
+mod siege;
+/// Clients that say little, or take little, by the thousand.
+#[cfg(test)]
+mod clients;
+/// Process after process, and nobody notices.
+#[cfg(test)]
+mod upgrade;
+/// A stop at full load.
+#[cfg(test)]
+mod drain;
+/// More than the gateway can do.
+#[cfg(test)]
+mod overload;
+
+/// How long a theme's run lasts: `SPAFE_SOAK_SECONDS`, else its own time.
+#[cfg(test)]
+fn lasting(seconds: u64) -> std::time::Duration {
+    let wished = std::env::var("SPAFE_SOAK_SECONDS").ok();
+    let wished = wished.map(|seconds| seconds.parse().expect("SPAFE_SOAK_SECONDS is a number"));
+    std::time::Duration::from_secs(wished.unwrap_or(seconds))
+}

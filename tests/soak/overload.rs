@@ -1,0 +1,148 @@
+//! What does a caller see where twice as much is asked as can be done?
+//!
+//! Callers who come whether or not others were answered (open loop), as the world does:
+//! a test whose callers wait for each other never overloads anything. What can be done is
+//! measured first, with callers who do wait (closed loop); then there are runs at 80 % of
+//! that and at twice as much, and a look at how it is afterwards.
+//!
+//! Once the bound is a pool's, at an upstream that takes 50 ms and has a known number of
+//! places; and once it is the program's own, which has one thread to serve with.
+
+/// Callers, open loop and closed.
+mod load;
+
+use std::time::Duration;
+
+use spafe::simulator::script::Script;
+use spafe::simulator::{Options, Simulator};
+
+use crate::kit::client::chat;
+use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::pair::completion;
+use crate::kit::upstream::base;
+use crate::lasting;
+use load::{Course, closed, open};
+
+/// How long one refusal may take.
+const REFUSED_P99_MAX: Duration = Duration::from_millis(50);
+/// How soon all must be as it was.
+const RECOVERY: Duration = Duration::from_secs(5);
+/// Memory of a program with some hundreds of connections; it is 1 GiB with all.
+const MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// What memory may grow by in a minute.
+const GROWTH_BYTES_A_MINUTE: f64 = 1024.0 * 1024.0;
+
+/// What must not be in the way of a pool's own bounds.
+const LIMITS: &str = "[limits]\nconnections_per_address_max = 4096\nin_flight_max = 4096\nin_flight_per_client_max = 4096";
+
+/// An upstream that records nothing, or it would be the one that grows.
+async fn upstream(script: Option<Script>) -> Simulator {
+    let listen = ([127, 0, 0, 1], 0).into();
+    let upstream = Simulator::start(listen, Options::instant()).await.unwrap();
+    if let Some(script) = script {
+        upstream.default(script);
+    }
+    upstream
+}
+
+/// Answers a second that can be given, by the best of three looks.
+async fn capacity(gateway: &Gateway, callers: usize) -> f64 {
+    let look = lasting(30) / 10;
+    let mut best: f64 = 0.0;
+    for _ in 0..3 {
+        best = best.max(closed(gateway.address, callers, look).await.goodput());
+    }
+    best
+}
+
+/// Runs at 80 % and at twice the capacity, and holds the second against the first.
+async fn overload(what: &str, gateway: &Gateway, capacity: f64) {
+    let quiet = open(gateway, 0.8 * capacity, lasting(120) / 4).await;
+    quiet.tell(&format!("{what}: 80 % of {capacity:.0}/s"));
+    let much = open(gateway, 2.0 * capacity, lasting(120)).await;
+    much.tell(&format!("{what}: 200 %"));
+    tokio::time::sleep(RECOVERY).await;
+    let after = open(gateway, 0.8 * capacity, lasting(120) / 8).await;
+    after.tell(&format!("{what}: 80 % again"));
+    check(&quiet, &much, &after, capacity);
+}
+
+fn check(quiet: &Course, much: &Course, after: &Course, capacity: f64) {
+    let mut faults = Vec::new();
+    let mut must = |holds: bool, what: String| {
+        if !holds {
+            faults.push(what);
+        }
+    };
+    let share = much.goodput() / capacity;
+    must(share >= 0.9, format!("goodput is {share:.2} of capacity"));
+    must(!much.refused.is_empty(), "nobody was refused".to_owned());
+    let refused = much.refused_p99();
+    must(
+        refused <= REFUSED_P99_MAX,
+        format!("refused in {refused:?} at p99"),
+    );
+    let (slow, usual) = (much.accepted_p99(), quiet.accepted_p99());
+    must(
+        slow <= usual * 2,
+        format!("accepted in {slow:?} at p99, and in {usual:?} at 80 %"),
+    );
+    for course in [quiet, much, after] {
+        must(course.lost == 0, format!("{} not answered", course.lost));
+        must(
+            course.odd.is_empty(),
+            format!("odd answers: {:?}", course.odd),
+        );
+    }
+    let memory = much.memory_bytes.iter().max().copied().unwrap_or(0);
+    must(memory <= MEMORY_BYTES_MAX, format!("{memory} bytes"));
+    let growth = much.growth_bytes_a_minute();
+    must(
+        growth.is_none_or(|growth| growth < GROWTH_BYTES_A_MINUTE),
+        format!("grows by {growth:?} bytes a minute"),
+    );
+    let again = after.accepted_p99();
+    must(
+        again <= usual * 2,
+        format!("{again:?} at p99 after it, and {usual:?} before"),
+    );
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// The bound is a pool's: 20 places of 50 ms are 400 answers a second. Five may wait, which
+/// at that pace is a quarter of an answer's time: the default of 256 would have everybody
+/// wait for more than half a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_is_full_answers_and_refuses_in_time() {
+    let script = completion("Hello").delay_head(Duration::from_millis(50));
+    let upstream = upstream(Some(script)).await;
+    let gateway = Setup::new()
+        .argument("--threads=1")
+        .tables("[log]\nrequests = \"off\"")
+        .tables(LIMITS)
+        .pool_with(
+            "p",
+            &[&base(&upstream)],
+            "concurrency = { target_max = 20, queue_max = 5 }",
+        )
+        .model("m", &["p"])
+        .start();
+    assert_eq!(chat(gateway.address, "m", false).await.status, 200);
+    let capacity = capacity(&gateway, 20).await;
+    overload("a pool of 20 places", &gateway, capacity).await;
+}
+
+/// The bound is the program's own, on one thread before an upstream that answers at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_can_do_no_more_answers_and_refuses_in_time() {
+    let upstream = upstream(None).await;
+    let gateway = Setup::new()
+        .argument("--threads=1")
+        .tables("[log]\nrequests = \"off\"")
+        .tables("[limits]\nconnections_per_address_max = 4096\nin_flight_max = 32\nin_flight_per_client_max = 32")
+        .pool("p", &[&base(&upstream)])
+        .model("m", &["p"])
+        .start();
+    let capacity = capacity(&gateway, 16).await;
+    overload("one thread", &gateway, capacity).await;
+}
