@@ -5,12 +5,16 @@
 //! is to stay of the same order whatever their size, for no caller may buy much work
 //! with few bytes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use spafe::config::{self, Source};
 use spafe::gateway::inspect::{Bounds, inspect};
+use spafe::gateway::pools::health::Verdict;
 use spafe::gateway::pools::registry::Registry;
+use spafe::gateway::pools::{Choice, Lesson};
 use spafe::gateway::record::metrics::Metrics;
 use spafe::gateway::splice;
 use spafe::snapshot::Snapshot;
@@ -165,4 +169,49 @@ fn route(bencher: Bencher, model: &str) {
     let snapshot =
         Snapshot::new(config, &Registry::default(), &Metrics::new()).expect("it names no file");
     bencher.bench(|| snapshot.router.route(black_box(model)));
+}
+
+/// Whom a pool gives, by its method and the number of its endpoints, all of them fit.
+#[expect(clippy::expect_used, reason = "the configuration is a constant")]
+#[divan::bench(
+    consts = [1, 4, 32],
+    args = ["round_robin", "least_requests", "peak_ewma", "hash"],
+)]
+fn pick<const ENDPOINTS: usize>(bencher: Bencher, method: &str) {
+    let targets: Vec<String> = (1..=ENDPOINTS)
+        .map(|port| format!("{{ url = \"http://127.0.0.1:{port}\" }}"))
+        .collect();
+    let targets = targets.join(", ");
+    let text = format!(
+        "[[pools]]\nname = \"p\"\nbalance = {method:?}\ntargets = [{targets}]\n[[models]]\nid = \"m\"\npools = [\"p\"]\n"
+    );
+    let source = Source {
+        name: "bench.toml",
+        text: &text,
+    };
+    let nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let config = config::load(source, &|_| None, &nothing).expect("a good configuration");
+    let snapshot = Snapshot::new(config, &Registry::default(), &Metrics::new());
+    let snapshot = snapshot.expect("it names no file");
+    let pool = snapshot.pools.first().expect("the configuration has one");
+    let now = spafe::sys::instant();
+    let answered = Lesson::Answered(Duration::from_millis(200));
+    for endpoint in pool
+        .targets
+        .iter()
+        .flat_map(|target| target.endpoints().to_vec())
+    {
+        pool.learn(&endpoint, answered, now, 0);
+    }
+    let mut chance = 1_u64;
+    bencher.bench_local(|| {
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let choice = Choice {
+            key: chance,
+            chance,
+        };
+        pool.pick(&[], Verdict::Fit, black_box(choice), now)
+    });
 }

@@ -7,8 +7,11 @@
 /// What was asked of the configuration.
 mod reload;
 
+/// How do pools and their targets stand?
+mod targets;
+
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -19,7 +22,6 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
-use crate::gateway::pools::health::Verdict;
 use crate::gateway::record::millis;
 use crate::phase::Phase;
 use crate::server::Bound;
@@ -32,6 +34,9 @@ struct Admin {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
     pulse: Pulse,
+    /// Held while gauges are brought up to date and read: series of targets that are no
+    /// more are dropped first, and nobody is to see the gap.
+    measuring: Arc<Mutex<()>>,
 }
 
 /// Serves the admin listener until the process ends, or is told that another one does.
@@ -55,6 +60,7 @@ pub fn spawn(
         gateway,
         reloader,
         pulse,
+        measuring: Arc::default(),
     };
     let serve = move || {
         let served = runtime.block_on(serve(bound, admin, stopped));
@@ -86,12 +92,11 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    admin.measure();
     let kind = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (kind, admin.gateway.metrics.text())
+    (kind, admin.measured())
 }
 
 /// Alive while the runtime that serves turns, however busy it is.
@@ -115,13 +120,7 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     let pools: serde_json::Map<String, serde_json::Value> = snapshot
         .pools
         .iter()
-        .map(|pool| {
-            let state = match &pool.unusable {
-                Some(reason) => json!({"usable": false, "reason": reason}),
-                None => json!({"usable": pool.is_usable(now)}),
-            };
-            (pool.name.to_string(), state)
-        })
+        .map(|pool| (pool.name.to_string(), targets::told(pool, now)))
         .collect();
     let some_usable = snapshot.pools.iter().any(|pool| pool.is_usable(now));
     let ready = is_ready(
@@ -163,35 +162,13 @@ async fn nothing() -> impl IntoResponse {
 }
 
 impl Admin {
-    /// Brings the gauges up to date that are read rather than counted.
-    fn measure(&self) {
+    /// All metrics, those brought up to date that are read rather than counted.
+    fn measured(&self) -> Vec<u8> {
+        let one_at_a_time = self.measuring.lock();
+        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
         let metrics = &self.gateway.metrics;
         let snapshot = self.gateway.snapshot.load_full();
-        let now = sys::instant();
-        for pool in &snapshot.pools {
-            metrics.places.measure(pool, now);
-            for target in &pool.targets {
-                let labels = [pool.name.as_str(), &*target.label];
-                let endpoints = target.endpoints();
-                let fit = pool.unusable.is_none()
-                    && endpoints
-                        .iter()
-                        .any(|endpoint| endpoint.state.health.verdict(now) == Verdict::Fit);
-                metrics
-                    .target_fit
-                    .with_label_values(&labels)
-                    .set(i64::from(fit));
-                let in_flight: usize = endpoints
-                    .iter()
-                    .map(|endpoint| endpoint.state.in_flight())
-                    .sum();
-                let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
-                metrics
-                    .target_in_flight
-                    .with_label_values(&labels)
-                    .set(in_flight);
-            }
-        }
+        targets::measure(&snapshot.pools, metrics, sys::instant());
         let held = self.gateway.bodies.held_bytes();
         metrics
             .load
@@ -209,6 +186,7 @@ impl Admin {
         let told = metrics.log_lines_dropped.get();
         let dropped = self.gateway.log_lines_dropped().saturating_sub(told);
         metrics.log_lines_dropped.inc_by(dropped);
+        metrics.text()
     }
 }
 

@@ -51,7 +51,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::registry::Registry;
-use crate::gateway::pools::resolve;
+use crate::gateway::pools::tend::{self, FirstAnswers};
 use crate::gateway::record::metrics::Metrics;
 use crate::ingress::Ingress;
 use crate::ingress::arrivals::{Arrivals, BeforeTls, Counted};
@@ -189,6 +189,7 @@ async fn serve(
         reloader,
         simulated,
         certificate,
+        first_answers,
     } = assemble(start).await?;
     let pulse = Pulse::new(sys::instant());
     tokio::spawn(pulse.clone().beat_forever());
@@ -211,6 +212,8 @@ async fn serve(
         stopped,
     )
     .map_err(ServeError::Start)?;
+    // Connections wait in their queue meanwhile, instead of finding nobody to ask.
+    first_answers.wait().await;
     let (stop_accepting, stopped) = value::channel(false);
     let public = sockets.plain.into_iter().zip(std::iter::repeat(None));
     let tls = sockets.tls.into_iter();
@@ -248,6 +251,7 @@ struct Assembled {
     /// Names of the pools that the built-in upstream plays.
     simulated: Vec<String>,
     certificate: Option<Arc<Certificate>>,
+    first_answers: FirstAnswers,
 }
 
 /// Makes what serves, and starts what looks after what it uses.
@@ -264,7 +268,7 @@ async fn assemble(start: Start) -> Result<Assembled, ServeError> {
     let images = Arc::new(ImageStore::open(&config.images)?);
     let log = RequestLog::open(&config.log, start.log_is_terminal).map_err(ServeError::Log)?;
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
-    resolve::spawn(&snapshot.pools, &registry);
+    let first_answers = tend::spawn(&snapshot.pools, &config.dns, &registry);
     tell_limits(&config, &metrics);
     let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
     let gateway = Arc::new(gateway);
@@ -281,6 +285,7 @@ async fn assemble(start: Start) -> Result<Assembled, ServeError> {
         gateway,
         simulated,
         certificate,
+        first_answers,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::config::{Config, Modality};
 use crate::gateway::inspect::image::image_ask;
 use crate::gateway::inspect::{self, Ask};
 use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::target::Target;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::millis;
 use crate::gateway::refusal::Refusal;
@@ -120,8 +121,9 @@ fn route(text: &mut String, plan: &Plan, ask: &Ask) {
             &format!("pool {}", number + 1),
             &format!("{} as {name}{state}", leg.pool.name),
         );
+        line(text, "  balance", leg.pool.method.as_str());
         for target in &leg.pool.targets {
-            line(text, "  target", &target.label);
+            line(text, "  target", &described(target));
         }
         line(text, "  deadlines", &deadlines(leg, ask.stream));
     }
@@ -130,6 +132,18 @@ fn route(text: &mut String, plan: &Plan, ask: &Ask) {
         "whole request",
         &format!("{} s", plan.request_timeout().as_secs_f64()),
     );
+}
+
+/// A target, and how far it is known before anything was asked.
+fn described(target: &Target) -> String {
+    let mut text = target.label.to_string();
+    if target.weight > 1 {
+        let _ = write!(text, ", weight {}", target.weight);
+    }
+    if target.endpoints().is_empty() {
+        text.push_str(", looked up when it serves");
+    }
+    text
 }
 
 fn deadlines(leg: &Leg, stream: bool) -> String {

@@ -16,6 +16,19 @@ pub enum Balance {
     Hash(HashBy),
 }
 
+impl Balance {
+    /// As it stands in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastRequests => "least_requests",
+            Self::PeakEwma => "peak_ewma",
+            Self::Hash(_) => "hash",
+        }
+    }
+}
+
 /// What of a request names its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashBy {

@@ -202,7 +202,7 @@ impl Exchange {
                 }
             }
         }
-        Err(course.refusal().unwrap_or(Refusal::NoHealthyUpstream))
+        Err(course.refusal(sys::instant()))
     }
 }
 
@@ -276,10 +276,14 @@ impl<'q> Asking<'q> {
         let result = attempt.run().await;
         let now = sys::instant();
         match &result {
-            Ok(_) => {
+            Ok(body) => {
                 let after = now.saturating_duration_since(attempt.began);
                 self.paced(next, after);
-                attempt.learn(Lesson::Answered(after), None);
+                let lesson = match body {
+                    Body::Events(_) => Lesson::Began(after),
+                    _ => Lesson::Answered(after),
+                };
+                attempt.learn(lesson, None);
             }
             Err(error) => {
                 for lesson in lessons(error).into_iter().flatten() {
@@ -312,6 +316,11 @@ impl Source {
     fn broke(&self, cause: &dyn fmt::Display) {
         learn(&self.pool, &self.endpoint, Lesson::Failed, Some(cause));
     }
+
+    /// The stream came to its end.
+    fn completed(&self) {
+        learn(&self.pool, &self.endpoint, Lesson::Completed, None);
+    }
 }
 
 /// Tells a pool what an attempt taught, and the operator what that changed.
@@ -336,6 +345,11 @@ fn learn(
             cause,
             rest_s = rest.as_secs_f64(),
             "target ejected"
+        ),
+        Some(Change::Returned) => tracing::info!(
+            pool = pool.name.as_str(),
+            address = &*endpoint.label,
+            "target is back"
         ),
         None => {}
     }

@@ -9,16 +9,26 @@
 pub mod target;
 /// What outlives the configuration?
 pub mod registry;
-/// Which target is next?
+/// Whom does a pool give?
+mod pick;
+/// Which endpoint is next?
 pub mod balance;
-/// May a target be asked?
+/// May an endpoint be asked?
 pub mod health;
+/// How soon does an endpoint answer?
+pub mod latency;
+/// Was the process itself asleep?
+mod pulse;
+/// Who looks after pools where no request does?
+pub mod tend;
 /// How many requests may be in flight at a pool, and who waits for the next place?
 pub mod slots;
 /// How much does a target take at once?
 pub mod room;
 /// How are names looked up?
-pub mod resolve;
+mod resolve;
+/// Does an endpoint answer where no request asks it?
+pub mod check;
 /// How many more attempts may a pool be asked for?
 pub mod budget;
 /// How soon does a pool answer?
@@ -28,19 +38,21 @@ pub mod wire;
 /// Which certificate authorities does a pool trust?
 mod authority;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use thiserror::Error;
 
-use crate::config::policy::{Balance, Concurrency, Hedging};
+use crate::config::policy::{Balance, Check, Concurrency, Ejection, Hedging};
 use crate::config::{self, ApiKey, Dialect};
 use crate::names::{PoolName, Secret};
-use balance::RoundRobin;
-use health::Verdict;
+use balance::Place;
+use balance::turns::Turns;
+use health::{Learned, Verdict, View};
 use registry::{PoolState, Registry};
-use resolve::Lookups;
 use slots::{Full, Places, Slot};
 use target::{Endpoint, EndpointState, Target};
 
@@ -61,12 +73,17 @@ pub struct Pool {
     pub method: Balance,
     /// Asking a second target where the first is slow.
     pub hedging: Hedging,
+    /// How endpoints are checked where no request asks them.
+    pub check: Option<Check>,
     /// How much it is asked at once.
     pub concurrency: Concurrency,
     /// What outlives the configuration.
     pub state: Arc<PoolState>,
-    turns: RoundRobin,
-    lookups: Lookups,
+    ejection: Ejection,
+    slow_start: Duration,
+    turns: Turns,
+    /// The endpoints of all targets, in their order.
+    places: ArcSwap<Vec<Place>>,
 }
 
 /// What a choice among targets depends on besides their state.
@@ -81,8 +98,12 @@ pub struct Choice {
 /// What an attempt taught about its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lesson {
-    /// It committed, this long after it began.
+    /// Its whole answer came, this long after it began.
     Answered(Duration),
+    /// The first event of its stream did. How the stream ends is a lesson of its own.
+    Began(Duration),
+    /// Its stream came to its end.
+    Completed,
     /// It failed by the endpoint's fault: no connection, broken, too slow, 5xx, no valid
     /// answer; or its stream broke after the commit.
     Failed,
@@ -99,6 +120,8 @@ pub enum Change {
     Ejected(Duration),
     /// It refused our credential, and rests.
     Refused,
+    /// It rested, and is back.
+    Returned,
 }
 
 /// Why a pool could not be built.
@@ -138,19 +161,24 @@ impl Pool {
             ApiKey::Known(secret) => (Some(secret.clone()), None),
             ApiKey::Missing(place) => (None, Some(format!("its secret is missing: {place}"))),
         };
-        Ok(Self {
+        let built = Self {
             name: pool.name.clone(),
             dialect: pool.dialect,
-            turns: RoundRobin::new(pool.targets.iter().map(|target| target.weight)),
+            turns: Turns::new(pool.targets.iter().map(|target| target.weight)),
             targets,
             api_key,
             unusable,
             method: pool.balance,
             hedging: pool.hedging.clone(),
+            check: pool.check.clone(),
             concurrency: pool.concurrency.clone(),
             state: registry.pool(&pool.name),
-            lookups: Lookups::default(),
-        })
+            ejection: pool.ejection.clone(),
+            slow_start: pool.slow_start,
+            places: ArcSwap::default(),
+        };
+        built.place();
+        Ok(built)
     }
 
     /// Takes the place of `old`, the pool of the same name before it. Whoever refused the
@@ -159,20 +187,16 @@ impl Pool {
         if self.api_key == old.api_key {
             return;
         }
-        for target in &self.targets {
-            for endpoint in target.endpoints().iter() {
-                endpoint.state.health.credential_changed();
-            }
+        for place in self.places.load().iter() {
+            place.endpoint.state.health.credential_changed();
         }
     }
 
     /// Where its targets are, as far as that is known.
-    pub fn peers(&self) -> impl Iterator<Item = Arc<HttpPeer>> {
-        self.targets.iter().flat_map(|target| {
-            let endpoints = target.endpoints();
-            let peers = endpoints.iter().map(|endpoint| Arc::clone(&endpoint.peer));
-            peers.collect::<Vec<_>>()
-        })
+    pub fn peers(&self) -> Vec<Arc<HttpPeer>> {
+        let places = self.places.load();
+        let peers = places.iter().map(|place| Arc::clone(&place.endpoint.peer));
+        peers.collect()
     }
 
     /// A place at the pool, to be held from before a target is chosen until the answer is
@@ -197,60 +221,47 @@ impl Pool {
     /// for, and it is for the choice of a target to say so.
     pub fn capacity(&self, now: Instant) -> usize {
         let Concurrency { pool_max, .. } = self.concurrency;
-        let room = |wanted: Verdict| -> usize {
-            let endpoints = self.targets.iter().map(Target::endpoints);
-            endpoints.fold(0, |sum, endpoints| {
-                let wanted =
-                    |endpoint: &&Arc<Endpoint>| endpoint.state.health.verdict(now) == wanted;
-                let bounds = endpoints.iter().filter(wanted);
-                bounds.fold(sum, |sum: usize, endpoint| {
-                    sum.saturating_add(endpoint.state.room.bound(&self.concurrency))
-                })
+        let places = self.places.load();
+        let room = |asked: fn(Verdict) -> bool| -> usize {
+            let endpoints = places.iter().map(|place| &place.endpoint);
+            let asked = endpoints.filter(|endpoint| {
+                let look = endpoint.state.health.look(now, self.view());
+                asked(look.verdict)
+            });
+            asked.fold(0, |sum: usize, endpoint| {
+                sum.saturating_add(endpoint.state.room.bound(&self.concurrency))
             })
         };
-        let asked = [Verdict::Fit, Verdict::Ejected].into_iter().map(room);
-        let room = asked.into_iter().find(|room| *room > 0);
+        let asked = [Verdict::may_be_asked, Verdict::may_be_asked_in_need];
+        let room = asked.into_iter().map(room).find(|room| *room > 0);
         room.map_or(pool_max, |room| room.min(pool_max))
-    }
-
-    /// The endpoint to ask next: by the pool's balance, in the state that is `wanted`, and
-    /// none that was tried. One without room is named only where no other is there, which
-    /// says whom to wait for; whoever has a place at the pool asks it for room once more.
-    pub fn pick(
-        &self,
-        tried: &[Arc<Endpoint>],
-        wanted: Verdict,
-        _choice: Choice,
-        now: Instant,
-    ) -> Option<Arc<Endpoint>> {
-        if self.unusable.is_some() {
-            return None;
-        }
-        let first = self.turns.next();
-        let find = |room: bool| {
-            let targets = self.turns.order(first);
-            let mut targets = targets.filter_map(|index| self.targets.get(index));
-            targets.find_map(|target| {
-                let endpoints = target.endpoints();
-                let fits = |endpoint: &&Arc<Endpoint>| {
-                    endpoint.state.health.verdict(now) == wanted
-                        && !tried.iter().any(|tried| tried.is(endpoint))
-                        && (!room || endpoint.has_room(&self.concurrency))
-                };
-                endpoints.iter().find(fits).map(Arc::clone)
-            })
-        };
-        find(true).or_else(|| find(false))
     }
 
     /// Whether any target could be asked now.
     pub fn is_usable(&self, now: Instant) -> bool {
-        let fit = |endpoint: &Arc<Endpoint>| endpoint.state.health.verdict(now) == Verdict::Fit;
-        self.unusable.is_none()
-            && self
-                .targets
-                .iter()
-                .any(|target| target.endpoints().iter().any(fit))
+        let fit = |place: &Place| {
+            let look = place.endpoint.state.health.look(now, self.view());
+            look.verdict.may_be_asked()
+        };
+        self.unusable.is_none() && self.places.load().iter().any(fit)
+    }
+
+    /// When the first endpoint that cools down has done so; none where none does.
+    pub fn cooling(&self, now: Instant) -> Option<Duration> {
+        let places = self.places.load();
+        let left = places
+            .iter()
+            .filter_map(|place| place.endpoint.state.health.cooling(now));
+        left.min().filter(|_| self.unusable.is_none())
+    }
+
+    /// How an endpoint of it stands now, in one word.
+    pub fn standing(&self, endpoint: &Endpoint, now: Instant) -> &'static str {
+        if self.unusable.is_some() {
+            return "unusable";
+        }
+        let look = endpoint.state.health.look(now, self.view());
+        look.verdict.as_str()
     }
 
     /// Takes what an attempt taught about one of its endpoints.
@@ -259,24 +270,99 @@ impl Pool {
         endpoint: &Endpoint,
         lesson: Lesson,
         now: Instant,
-        _chance: u64,
+        chance: u64,
     ) -> Option<Change> {
-        let EndpointState { health, room, .. } = &*endpoint.state;
+        let EndpointState {
+            health,
+            room,
+            latency,
+            ..
+        } = &*endpoint.state;
         if room.learn(lesson, endpoint.state.in_flight(), &self.concurrency, now) {
             self.state.slots.allow(self.capacity(now));
         }
-        match lesson {
-            Lesson::Answered(_) => health.succeeded(),
-            Lesson::Failed if health.failed(now) => {
-                return Some(Change::Ejected(Duration::from_secs(10)));
+        let learned = match lesson {
+            Lesson::Answered(took) => {
+                latency.measured(took, now);
+                health.answered(took, now, &self.ejection)
+            }
+            Lesson::Began(took) => {
+                latency.measured(took, now);
+                health.began(took, now, &self.ejection)
+            }
+            Lesson::Completed => {
+                health.completed(now, &self.ejection);
+                Learned::Nothing
+            }
+            Lesson::Failed if self.state.pulse.has_just_woken(now) => Learned::Nothing,
+            Lesson::Failed => health.failed(now, &self.ejection),
+            Lesson::Busy(wait) => {
+                health.busy(wait, now);
+                Learned::Nothing
             }
             Lesson::Refused => {
                 health.refused(now);
                 return Some(Change::Refused);
             }
-            Lesson::Failed | Lesson::Busy(_) => {}
+        };
+        match learned {
+            Learned::Nothing => None,
+            Learned::Returned => Some(Change::Returned),
+            Learned::Eject => self.eject(endpoint, now, chance),
         }
-        None
+    }
+
+    /// Takes the addresses of one of its targets' names.
+    fn locate(&self, target: &Target, addresses: &[SocketAddr], registry: &Registry) {
+        target.locate(addresses, registry);
+        self.place();
+    }
+
+    /// Gathers the endpoints of all targets.
+    fn place(&self) {
+        self.places.rcu(|_| {
+            let targets = self.targets.iter().enumerate();
+            let places = targets.flat_map(|(number, target)| {
+                let endpoints = target.endpoints();
+                let share = u32::try_from(endpoints.len()).map_or(f64::INFINITY, f64::from);
+                let place = |endpoint: &Arc<Endpoint>| Place {
+                    endpoint: Arc::clone(endpoint),
+                    target: number,
+                    weight: f64::from(target.weight) / share,
+                    id: target.id(endpoint),
+                };
+                endpoints.iter().map(place).collect::<Vec<_>>()
+            });
+            places.collect::<Vec<_>>()
+        });
+    }
+
+    fn view(&self) -> View {
+        View {
+            checks: self.check.is_some(),
+            slow_start: self.slow_start,
+        }
+    }
+
+    /// Sends an endpoint to rest, if not too many do. One always may: in a pool of one it
+    /// is asked all the same where no other pool is left, but only then.
+    fn eject(&self, endpoint: &Endpoint, now: Instant, chance: u64) -> Option<Change> {
+        let percent = usize::try_from(self.ejection.pool_percent_max).unwrap_or(100);
+        if percent == 0 {
+            return None;
+        }
+        let one_at_a_time = self.state.ejecting.lock();
+        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
+        let places = self.places.load();
+        let others = places.iter().filter(|place| {
+            !place.endpoint.is(endpoint) && place.endpoint.state.health.is_ejected()
+        });
+        let allowed = (places.len() * percent / 100).max(1);
+        if others.count() >= allowed && !endpoint.state.health.is_ejected() {
+            return None;
+        }
+        let rest = endpoint.state.health.eject(now, &self.ejection, chance);
+        Some(Change::Ejected(rest))
     }
 }
 
@@ -287,30 +373,4 @@ pub fn share_connections(a: &HttpPeer, b: &HttpPeer) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use super::*;
-    use crate::config::HttpVersion;
-
-    #[test]
-    fn a_pool_that_is_made_again_knows_where_its_targets_are() {
-        let mut config = config::example("").pools.remove(0);
-        config.targets[0].url = url::Url::parse("http://up.test:80/v1").unwrap();
-        let registry = Registry::default();
-        let first = Pool::new(&config, &registry).unwrap();
-        assert_eq!(first.peers().count(), 0);
-        let address = SocketAddr::from(([127, 0, 0, 1], 80));
-        first.targets[0].locate(&[address], &registry);
-        let peer = |pool: &Pool| pool.peers().next().unwrap();
-        let again = Pool::new(&config, &registry).unwrap();
-        assert!(share_connections(&peer(&first), &peer(&again)));
-        // Another trust, or another version, is another connection.
-        config.http = HttpVersion::Http1;
-        let other = Pool::new(&config, &registry).unwrap();
-        assert!(!share_connections(&peer(&first), &peer(&other)));
-        drop((first, again, other));
-        let forgetful = Pool::new(&config, &registry).unwrap();
-        assert_eq!(forgetful.peers().count(), 0);
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@
 //! asked may leave meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -23,7 +23,7 @@ use crate::config::read::ReadProblem;
 use crate::config::{Config, Source, locate};
 use crate::gateway::Gateway;
 use crate::gateway::pools::registry::Registry;
-use crate::gateway::pools::resolve;
+use crate::gateway::pools::tend;
 use crate::server::certificate::{Certificate, Pair};
 use crate::server::compile::{Compiled, compile};
 use crate::server::demo::Player;
@@ -31,10 +31,6 @@ use crate::server::origin::{Inputs, Origin, OriginError, Reading};
 use crate::server::{descriptors, restart, retire, tell_limits};
 use crate::snapshot::Snapshot;
 use crate::sys;
-
-/// How long a new configuration waits for the addresses of its targets. Most names are
-/// found in milliseconds; one that is not must not keep the rest from coming into force.
-const NAMES_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is said of a key that a running process cannot follow.
 const NEEDS_RESTART: &str =
@@ -236,8 +232,9 @@ impl Reloader {
         let reloader = Arc::clone(self);
         let compile = move || reloader.compile(config, &reading.text);
         let Compiled { snapshot, pair } = tokio::task::spawn_blocking(compile).await??;
-        resolve::spawn(&snapshot.pools, &self.registry);
-        resolve::found(&snapshot.pools, NAMES_PATIENCE).await;
+        tend::spawn(&snapshot.pools, &snapshot.config.dns, &self.registry)
+            .wait()
+            .await;
         self.put_into_force(snapshot, pair);
         Ok(())
     }

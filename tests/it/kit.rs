@@ -28,6 +28,8 @@ pub(crate) mod program;
 pub(crate) mod load;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
+/// A name server that says what a test wants.
+pub(crate) mod dns;
 /// The simulator, run at full speed behind a gateway.
 pub(crate) mod upstream;
 

@@ -20,6 +20,12 @@ mod connections;
 mod privacy;
 /// Clients that leave.
 mod departure;
+/// Which of several targets is asked.
+mod balance;
+/// Which is not, and when it is again.
+mod health;
+/// Where targets are that are named.
+mod dns;
 /// Image models.
 mod images;
 /// The list of models, and what is counted.

@@ -38,7 +38,7 @@ pub(super) fn pool(pool: &Pool) -> Value {
             HttpVersion::Http1 => "1.1",
             HttpVersion::Http2 => "2",
         },
-        "balance": self::balance(*balance),
+        "balance": balance.as_str(),
         "hash_by": hash_by(*balance),
         "slow_start": duration_text(*slow_start),
         "ejection": self::ejection(ejection),
@@ -79,15 +79,6 @@ fn timeouts(timeouts: &Timeouts) -> Value {
         "request": duration_text(request),
         "idle": duration_text(idle),
     })
-}
-
-fn balance(balance: Balance) -> &'static str {
-    match balance {
-        Balance::RoundRobin => "round_robin",
-        Balance::LeastRequests => "least_requests",
-        Balance::PeakEwma => "peak_ewma",
-        Balance::Hash(_) => "hash",
-    }
 }
 
 fn hash_by(balance: Balance) -> Option<&'static str> {

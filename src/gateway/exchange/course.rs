@@ -176,12 +176,22 @@ impl<'a> Course<'a> {
         Some(next)
     }
 
-    /// What the caller is told when nobody is left.
-    pub(super) fn refusal(self) -> Option<Refusal> {
-        let full = (!self.full.is_empty()).then_some(Refusal::UpstreamOverloaded {
-            retry_after: FULL_RETRY_AFTER,
-        });
-        self.failure.map(AttemptError::refusal).or(full)
+    /// What the caller is told when nobody is left: how it failed, that there was no place,
+    /// or when somebody who is left alone may be asked again.
+    pub(super) fn refusal(self, now: Instant) -> Refusal {
+        if let Some(failure) = self.failure {
+            return failure.refusal();
+        }
+        if !self.full.is_empty() {
+            return Refusal::UpstreamOverloaded {
+                retry_after: FULL_RETRY_AFTER,
+            };
+        }
+        let legs = self.question.plan.legs.iter();
+        let cooling = legs.filter_map(|leg| leg.pool.cooling(now)).min();
+        cooling.map_or(Refusal::NoHealthyUpstream, |retry_after| {
+            Refusal::UpstreamRateLimited { retry_after }
+        })
     }
 
     fn take(&mut self, next: &Next<'_>) {

@@ -158,11 +158,11 @@ impl EventStream {
     /// Where the stream breaks. What had been appended before stays valid.
     pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
         let next = self.read_on(out).await;
-        // How long a stream may go on is our own bound, and no fault of whoever sends it.
-        if let Err(broken) = next
-            && broken != StreamBreak::TooLong
-        {
-            self.source.broke(&broken.as_str());
+        match next {
+            Ok(Next::End { .. }) => self.source.completed(),
+            // How long a stream may go on is our own bound, and no fault of whoever sends it.
+            Ok(Next::Slices | Next::Quiet) | Err(StreamBreak::TooLong) => {}
+            Err(broken) => self.source.broke(&broken.as_str()),
         }
         next
     }

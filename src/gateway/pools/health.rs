@@ -1,146 +1,376 @@
-//! May a target be asked?
+//! May an endpoint be asked?
 //!
-//! Learned from the requests themselves: three failures in a row eject a target
-//! for a while, one success brings it back. A target that refuses our credential
-//! is out for longer and is not asked even when nobody else is left, because
-//! asking again can only fail.
+//! Statistics and a small state machine, without I/O: what attempts and checks taught
+//! comes in with `now`, a verdict goes out.
 //!
-//! Everything is an atomic: the answer is needed on every request, and a race
-//! between two updates costs at most one attempt.
+//! ```text
+//!            failures in a row, or too many in the window
+//!      Fit ───────────────────────────────────────────────▶ Ejected
+//!       ▲                                                  │      ▲
+//!       │ a real request succeeds                 its time │      │ it fails: longer
+//!       └─────────────────────────────── Due ◀─────────────┘      │
+//!                                         └── one claims it ──────┘
+//! ```
+//!
+//! * **Two measures**, because each is blind where the other sees. A dead endpoint fails
+//!   in a row and is found after three requests, however few there are; one that fails
+//!   half of the time never fails often in a row, but its share in a window tells.
+//! * **Growing rests**, because an endpoint that failed its probe will likely fail the
+//!   next, and each probe costs a caller time. The count falls again with time in good
+//!   health, so that one bad night does not make every later hiccup long. Rests vary by
+//!   a tenth, so that endpoints which fell together are not probed together.
+//! * **One probe**, and by a real request: a check can pass where requests fail, and a
+//!   crowd would fall upon an endpoint that has hardly risen. A claim that nobody answers
+//!   for (its caller left) ends by itself.
+//! * **A pause between changes**: an endpoint that flaps each second is either out or in
+//!   for five seconds at least, instead of dragging requests along.
+//! * **Being busy is no failure.** 429 says when to come back; that is kept to, and nothing
+//!   is learned about health. Who cools down or refuses our credential is not asked even
+//!   where nobody else is left, because asking can only fail, and makes it worse.
+//! * **A stopped process blames nobody** (`pulse.rs`): after SIGSTOP or a stalled machine
+//!   every deadline has passed at once, by no endpoint's fault.
+//!
+//! How many of a pool may rest at the same time is the pool's to say: one endpoint knows
+//! nothing of the others, so it asks ([`Learned::Eject`]) and is told.
+//!
+//! A healthy endpoint costs one load of an atomic where it is looked at; everything else
+//! is under a mutex that is held for a few comparisons.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+/// What is kept of an endpoint, and what follows from it.
+mod state;
+/// How many of the last attempts failed?
+mod window;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failures in a row until a target is ejected.
-const FAILURES_MAX: u32 = 3;
-/// How long an ejected target rests.
-const EJECTION: Duration = Duration::from_secs(10);
-/// How long a target that refused our credential rests.
-const REFUSAL: Duration = Duration::from_mins(1);
+use crate::config::policy::{Check, Ejection};
+use state::{Rest, State};
 
-/// What a target's last requests say about it.
+/// How long an endpoint that refused our credential rests.
+const REFUSAL: Duration = Duration::from_mins(1);
+/// How long one that is busy is left alone where it did not say.
+const COOLING: Duration = Duration::from_secs(1);
+/// How long at most, whatever it says.
+const COOLING_MAX: Duration = Duration::from_mins(1);
+/// The least time between two changes, for rests of ten seconds; shorter ones shorten it.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// What is known about an endpoint.
 #[derive(Debug, Default)]
 pub struct Health {
-    began: OnceLock<Instant>,
-    failures: AtomicU32,
-    /// Milliseconds since `began`; 0: not ejected.
-    ejected_until_ms: AtomicU64,
-    /// Milliseconds since `began`; 0: not refused.
-    refused_until_ms: AtomicU64,
+    /// Whether there is anything to say beside "fit": `false ⇒ verdict = Fit, share = 1`
+    troubled: AtomicBool,
+    state: Mutex<State>,
 }
 
-/// Whether a target may be asked.
+/// Whether an endpoint may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It may.
     Fit,
-    /// It failed several times in a row and rests.
+    /// Its rest is over and nobody has tried yet: one request may.
+    Due,
+    /// It failed too often and rests.
     Ejected,
+    /// Its checks fail.
+    CheckFailed,
+    /// It said that it has too much to do.
+    Cooling,
     /// It does not accept our credential.
     Refused,
 }
 
+/// What a pool makes of its endpoints' health.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    /// Whether checks are made; without them an old failed one means nothing.
+    pub(super) checks: bool,
+    /// How long an endpoint that comes back gets less than its share.
+    pub(super) slow_start: Duration,
+}
+
+/// An endpoint at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Look {
+    pub(super) verdict: Verdict,
+    /// What of its share it may get: `0.1 ≤ share ≤ 1`
+    pub(super) share: f64,
+}
+
+/// What a lesson changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Learned {
+    /// Nothing.
+    Nothing,
+    /// It failed too often: the pool says whether it may rest.
+    Eject,
+    /// It is back.
+    Returned,
+}
+
+/// How bad an endpoint is that may not be asked; the least is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Badness {
+    reasons: u8,
+    left: Duration,
+    ejections: u32,
+}
+
 impl Health {
-    /// Whether it may be asked now.
+    /// Whether it may be asked now, where checks are made.
     #[must_use]
     pub fn verdict(&self, now: Instant) -> Verdict {
-        let refused = self.refused_until_ms.load(Ordering::Relaxed);
-        let ejected = self.ejected_until_ms.load(Ordering::Relaxed);
-        if refused == 0 && ejected == 0 {
+        if !self.troubled.load(Ordering::Acquire) {
             return Verdict::Fit;
         }
-        let now_ms = self.since_began_ms(now);
-        if now_ms < refused {
-            Verdict::Refused
-        } else if now_ms < ejected {
-            Verdict::Ejected
-        } else {
-            Verdict::Fit
-        }
+        self.lock().verdict(now, true)
     }
 
-    /// An attempt succeeded.
-    pub fn succeeded(&self) {
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
-            self.ejected_until_ms.store(0, Ordering::Relaxed);
+    /// Whether it may be asked now, and how much.
+    pub(super) fn look(&self, now: Instant, view: View) -> Look {
+        if !self.troubled.load(Ordering::Acquire) {
+            return Look {
+                verdict: Verdict::Fit,
+                share: 1.0,
+            };
         }
+        let state = self.lock();
+        let look = Look {
+            verdict: state.verdict(now, view.checks),
+            share: state.share(now, view.slow_start),
+        };
+        if look.verdict == Verdict::Fit && look.share >= 1.0 && !state.check_failed {
+            self.troubled.store(false, Ordering::Release);
+        }
+        look
     }
 
-    /// An attempt failed by the target's fault. True if this ejects it.
-    pub fn failed(&self, now: Instant) -> bool {
-        let failures = self
-            .failures
-            .fetch_add(1, Ordering::Relaxed)
-            .saturating_add(1);
-        if failures < FAILURES_MAX {
+    /// Claims the one request that tries whether its rest is over. True for one only.
+    pub(super) fn claim(&self, now: Instant, lasts: Duration) -> bool {
+        let mut state = self.lock();
+        let Some(rest) = &mut state.rest else {
             return false;
+        };
+        let free = now >= rest.until && !rest.is_claimed(now);
+        if free {
+            rest.claimed_until = Some(now + lasts);
         }
-        let fresh = self.verdict(now) == Verdict::Fit;
-        let until = self.after_ms(now, EJECTION);
-        self.ejected_until_ms.store(until, Ordering::Relaxed);
-        fresh
+        free
     }
 
-    /// The target refused our credential.
-    pub fn refused(&self, now: Instant) {
-        let until = self.after_ms(now, REFUSAL);
-        self.refused_until_ms.store(until, Ordering::Relaxed);
+    /// An attempt succeeded that began `took` ago.
+    pub(super) fn answered(&self, took: Duration, now: Instant, policy: &Ejection) -> Learned {
+        if policy.latency.is_some_and(|most| took >= most) {
+            return self.failed(now, policy);
+        }
+        let mut state = self.lock();
+        state.failures = 0;
+        let Some(rest) = state.rest else {
+            state.window.count(false, now, policy.window);
+            return Learned::Nothing;
+        };
+        // What was asked before it fell says nothing about now.
+        let is_news = rest.began + took <= now;
+        if !is_news || state.changed_within(steady(policy), now) {
+            return Learned::Nothing;
+        }
+        state.rest = None;
+        state.come_back(now);
+        Learned::Returned
+    }
+
+    /// A stream of it began `took` ago, with its first event just now. That says how soon
+    /// it answers and not how well: a rest ends by it, since a stream may take long, and
+    /// failures are forgotten at its end.
+    pub(super) fn began(&self, took: Duration, now: Instant, policy: &Ejection) -> Learned {
+        let is_slow = policy.latency.is_some_and(|most| took >= most);
+        if is_slow || self.lock().rest.is_some() {
+            self.answered(took, now, policy)
+        } else {
+            Learned::Nothing
+        }
+    }
+
+    /// A stream of it came to its end. Where it rests, that stream began before.
+    pub(super) fn completed(&self, now: Instant, policy: &Ejection) {
+        let mut state = self.lock();
+        if state.rest.is_none() {
+            state.failures = 0;
+            state.window.count(false, now, policy.window);
+        }
+    }
+
+    /// An attempt failed by its fault.
+    pub(super) fn failed(&self, now: Instant, policy: &Ejection) -> Learned {
+        let mut state = self.lock();
+        if let Some(rest) = state.rest {
+            // Without a claim these are requests that fell with it, or panic.
+            return if rest.is_claimed(now) {
+                Learned::Eject
+            } else {
+                Learned::Nothing
+            };
+        }
+        state.failures = state.failures.saturating_add(1);
+        state.window.count(true, now, policy.window);
+        let too_often = state.failures >= policy.failures
+            || state
+                .window
+                .is_bad(policy.requests_min, policy.failure_percent);
+        if too_often && !state.changed_within(steady(policy), now) {
+            Learned::Eject
+        } else {
+            Learned::Nothing
+        }
+    }
+
+    /// Sends it to rest, longer each time. Gives for how long.
+    pub(super) fn eject(&self, now: Instant, policy: &Ejection, chance: u64) -> Duration {
+        let mut state = self.lock();
+        if state.rest.is_none() {
+            state.changed = Some(now);
+            state.forgive(now, policy.time);
+        }
+        state.ejections = state.ejections.saturating_add(1);
+        let longest = policy.time.saturating_mul(state.ejections);
+        let rest = jittered(longest.min(policy.time_max), chance);
+        state.rest = Some(Rest {
+            refused: false,
+            began: now,
+            until: now + rest,
+            claimed_until: None,
+        });
+        state.failures = 0;
+        state.window.clear();
+        self.troubled.store(true, Ordering::Release);
+        rest
+    }
+
+    /// It refused our credential.
+    pub(super) fn refused(&self, now: Instant) {
+        let mut state = self.lock();
+        state.rest = Some(Rest {
+            refused: true,
+            began: now,
+            until: now + REFUSAL,
+            claimed_until: None,
+        });
+        self.troubled.store(true, Ordering::Release);
     }
 
     /// It is asked with another credential from now on.
     pub fn credential_changed(&self) {
-        self.refused_until_ms.store(0, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.rest = state.rest.filter(|rest| !rest.refused);
     }
 
-    fn since_began_ms(&self, now: Instant) -> u64 {
-        let began = *self.began.get_or_init(|| now);
-        u64::try_from(now.saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX)
+    /// It has too much to do; `None`: it did not say for how long.
+    pub(super) fn busy(&self, wait: Option<Duration>, now: Instant) {
+        let until = now + wait.unwrap_or(COOLING).min(COOLING_MAX);
+        let mut state = self.lock();
+        state.cools_until = state.cools_until.max(Some(until));
+        if let Some(rest) = &mut state.rest {
+            rest.claimed_until = None;
+        }
+        self.troubled.store(true, Ordering::Release);
     }
 
-    fn after_ms(&self, now: Instant, rest: Duration) -> u64 {
-        let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
-        self.since_began_ms(now).saturating_add(rest_ms)
+    /// How long it still cools down.
+    pub(super) fn cooling(&self, now: Instant) -> Option<Duration> {
+        let until = self.lock().cools_until?;
+        Some(until.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
+
+    /// A check of it passed, or did not. True if this changes whether it is asked.
+    pub(super) fn checked(&self, passed: bool, check: &Check, now: Instant) -> bool {
+        let mut state = self.lock();
+        if passed != state.check_failed {
+            state.contradictions = 0;
+            return false;
+        }
+        state.contradictions = state.contradictions.saturating_add(1);
+        let enough = if passed {
+            check.healthy_after
+        } else {
+            check.unhealthy_after
+        };
+        let steady = STEADY.min(check.interval);
+        if state.contradictions < enough || state.changed_within(steady, now) {
+            return false;
+        }
+        state.check_failed = !passed;
+        state.contradictions = 0;
+        if passed {
+            state.come_back(now);
+        } else {
+            state.changed = Some(now);
+        }
+        self.troubled.store(true, Ordering::Release);
+        true
+    }
+
+    /// Whether it rests because it failed, its probe not yet passed.
+    pub(super) fn is_ejected(&self) -> bool {
+        self.troubled.load(Ordering::Acquire) && self.lock().rest.is_some_and(|rest| !rest.refused)
+    }
+
+    /// How bad it is: by what speaks against it, by how long it still rests, by how often it did.
+    pub(super) fn badness(&self, now: Instant) -> Badness {
+        let state = self.lock();
+        let left = state
+            .rest
+            .map(|rest| rest.until.saturating_duration_since(now));
+        Badness {
+            reasons: u8::from(left.is_some()) + u8::from(state.check_failed),
+            left: left.unwrap_or_default(),
+            ejections: state.ejections,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Verdict {
+    /// The word for metrics and people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fit => "fit",
+            // Until a request succeeds.
+            Self::Due | Self::Ejected => "ejected",
+            Self::CheckFailed => "check_failed",
+            Self::Cooling => "cooling",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether a request may go there without further ado.
+    #[must_use]
+    pub fn may_be_asked(self) -> bool {
+        matches!(self, Self::Fit | Self::Due)
+    }
+
+    /// Whether one may where nobody else is left.
+    #[must_use]
+    pub fn may_be_asked_in_need(self) -> bool {
+        matches!(self, Self::Ejected | Self::CheckFailed)
+    }
+}
+
+/// The least time between two changes by attempts.
+fn steady(policy: &Ejection) -> Duration {
+    STEADY.min(policy.time / 2)
+}
+
+/// Longer or shorter by up to a tenth.
+pub(super) fn jittered(length: Duration, chance: u64) -> Duration {
+    let part = super::balance::fraction(super::balance::upper(chance));
+    length.mul_f64(0.9 + 0.2 * part)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn three_failures_in_a_row_eject_and_time_brings_back() {
-        let health = Health::default();
-        let start = crate::sys::instant();
-        assert!(!health.failed(start));
-        assert!(!health.failed(start));
-        assert_eq!(health.verdict(start), Verdict::Fit);
-        assert!(health.failed(start));
-        assert_eq!(health.verdict(start), Verdict::Ejected);
-        assert_eq!(health.verdict(start + EJECTION), Verdict::Fit);
-    }
-
-    #[test]
-    fn a_success_forgets_failures() {
-        let health = Health::default();
-        let start = crate::sys::instant();
-        for _ in 0..10 {
-            assert!(!health.failed(start));
-            assert!(!health.failed(start));
-            health.succeeded();
-        }
-        assert_eq!(health.verdict(start), Verdict::Fit);
-    }
-
-    #[test]
-    fn a_refused_credential_outlasts_an_ejection() {
-        let health = Health::default();
-        let start = crate::sys::instant();
-        health.refused(start);
-        assert_eq!(health.verdict(start + EJECTION), Verdict::Refused);
-        assert_eq!(health.verdict(start + REFUSAL), Verdict::Fit);
-        health.credential_changed();
-        assert_eq!(health.verdict(start), Verdict::Fit);
-    }
-}
+mod tests;

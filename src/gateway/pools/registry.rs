@@ -2,14 +2,20 @@
 //!
 //! The state of pools and endpoints, kept by name, so that a new configuration neither
 //! forgets nor doubles it. The registry itself holds nothing: what no pool in force and
-//! no request on its way uses any more is gone.
+//! no request on its way uses any more is gone. It owns the tasks that look after the
+//! pools in force, and there is one set of them, however often the configuration changes.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arc_swap::ArcSwap;
+use tokio::task::JoinSet;
+
 use crate::gateway::pools::budget::Budget;
+use crate::gateway::pools::check::{Checks, Connections};
 use crate::gateway::pools::pace::Pace;
+use crate::gateway::pools::pulse::Pulse;
 use crate::gateway::pools::slots::Slots;
 use crate::gateway::pools::target::EndpointState;
 use crate::names::PoolName;
@@ -19,7 +25,14 @@ use crate::names::PoolName;
 pub struct Registry {
     pools: Mutex<HashMap<PoolName, Weak<PoolState>>>,
     endpoints: Mutex<HashMap<(PoolName, String, SocketAddr), Weak<EndpointState>>>,
+    located: Mutex<HashMap<String, Weak<Located>>>,
+    pulse: Arc<Pulse>,
+    connections: Arc<Connections>,
+    tasks: Mutex<JoinSet<()>>,
 }
+
+/// The addresses that a name had when it was last found; none before that.
+pub(super) type Located = ArcSwap<Vec<SocketAddr>>;
 
 /// What a pool has lived through.
 #[derive(Debug, Default)]
@@ -32,14 +45,43 @@ pub struct PoolState {
     pub answers: Pace,
     /// How soon first events come.
     pub first_events: Pace,
+    /// What its checks came to.
+    pub checks: Checks,
+    /// The pulse of the process.
+    pub(super) pulse: Arc<Pulse>,
+    /// Held while it is decided whether one more endpoint may rest.
+    pub(super) ejecting: Mutex<()>,
     /// Its places, and who waits for one.
     pub slots: Arc<Slots>,
 }
 
 impl Registry {
+    /// Replaces the tasks that look after pools; those before end here.
+    pub(super) fn tend(&self, tasks: JoinSet<()>) {
+        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    /// The pulse of the process.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    /// What makes connections for checks.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
     /// The state of a pool.
     pub(super) fn pool(&self, name: &PoolName) -> Arc<PoolState> {
-        kept(&self.pools, name.clone())
+        kept(&self.pools, name.clone(), || PoolState {
+            pulse: self.pulse(),
+            ..PoolState::default()
+        })
+    }
+
+    /// Where the target of this label was last found.
+    pub(super) fn located(&self, label: &str) -> Arc<Located> {
+        kept(&self.located, label.to_owned(), Located::default)
     }
 
     /// The state of a target's endpoint; `target` tells it from others of its pool.
@@ -49,43 +91,35 @@ impl Registry {
         target: &str,
         address: SocketAddr,
     ) -> Arc<EndpointState> {
-        kept(&self.endpoints, (pool.clone(), target.to_owned(), address))
-    }
-
-    /// Where a target was found last, as far as anybody still uses that.
-    pub(super) fn addresses(&self, pool: &PoolName, target: &str) -> Vec<SocketAddr> {
-        let endpoints = self.endpoints.lock();
-        let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
-        let mut addresses: Vec<SocketAddr> = endpoints
-            .iter()
-            .filter(|((of, name, _), state)| {
-                of == pool && name == target && state.strong_count() > 0
-            })
-            .map(|((_, _, address), _)| *address)
-            .collect();
-        addresses.sort_unstable();
-        addresses
+        let key = (pool.clone(), target.to_owned(), address);
+        kept(&self.endpoints, key, EndpointState::default)
     }
 
     /// Forgets the names of what is gone.
     pub fn sweep(&self) {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.retain(|_, state| state.strong_count() > 0);
-        drop(pools);
-        let endpoints = self.endpoints.lock();
-        let mut endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
-        endpoints.retain(|_, state| state.strong_count() > 0);
+        sweep(&self.pools);
+        sweep(&self.endpoints);
+        sweep(&self.located);
     }
 }
 
 /// What is known by this key, or a new one. Forgets what nobody uses any more.
-fn kept<K: std::hash::Hash + Eq, S: Default>(known: &Mutex<HashMap<K, Weak<S>>>, key: K) -> Arc<S> {
+fn kept<K: std::hash::Hash + Eq, S>(
+    known: &Mutex<HashMap<K, Weak<S>>>,
+    key: K,
+    new: impl FnOnce() -> S,
+) -> Arc<S> {
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(state) = known.get(&key).and_then(Weak::upgrade) {
         return state;
     }
     known.retain(|_, state| state.strong_count() > 0);
-    let state = Arc::new(S::default());
+    let state = Arc::new(new());
     known.insert(key, Arc::downgrade(&state));
     state
+}
+
+fn sweep<K: std::hash::Hash + Eq, S>(known: &Mutex<HashMap<K, Weak<S>>>) {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|_, state| state.strong_count() > 0);
 }

@@ -1,30 +1,45 @@
 //! Where is a target?
 //!
-//! Names are looked up in the background, and the request path sees addresses
-//! only: a slow or broken resolver delays nobody. What was once found is kept
-//! until something newer is found.
+//! Names are looked up in the background, and the request path sees addresses only: a
+//! slow or broken name server delays nobody. An answer is used for as long as it says
+//! it is good, within bounds; what was once found is kept until something newer is found,
+//! for an address that worked a minute ago is better than none. All addresses of a name
+//! are endpoints of their own. The system's own look-up would not tell how long an answer
+//! is good, and blocks a thread for as long as the name server pleases.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+/// How is a name server asked?
+mod ask;
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
+use tokio::sync::mpsc;
 
+use crate::config::policy::Dns;
 use crate::gateway::pools::Pool;
 use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::target::{Name, Target};
+use ask::{Answer, ask};
 
-/// How often names are looked up.
-const INTERVAL: Duration = Duration::from_secs(30);
-/// How often a name is looked up that was never found.
-const INTERVAL_UNKNOWN: Duration = Duration::from_secs(2);
-/// How often a reload that waits for names looks whether they are there.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// How long one look-up may take.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of one name that are used. Large services give eight; a name with hundreds
+/// would make of one target a pool of its own.
+const ADDRESSES_MAX: usize = 64;
+/// How soon it is tried again after a failure, and for a name that was never found.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+const RETRY_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// Which name is looked up, for whom.
+pub(super) struct Search {
+    pub(super) pool: Weak<Pool>,
+    pub(super) target: usize,
+    pub(super) registry: Weak<Registry>,
+    pub(super) dns: Arc<Dns>,
+}
 
 /// The address of a URL that names one by number.
 #[must_use]
-pub fn literal(url: &url::Url) -> Option<SocketAddr> {
+pub(super) fn literal(url: &url::Url) -> Option<SocketAddr> {
     let port = url.port_or_known_default()?;
     let address = match url.host()? {
         url::Host::Ipv4(address) => IpAddr::V4(address),
@@ -34,93 +49,131 @@ pub fn literal(url: &url::Url) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port))
 }
 
-/// The look-ups of one pool's names. They end with it.
-#[derive(Debug, Default)]
-pub(super) struct Lookups(Mutex<Vec<AbortHandle>>);
-
-impl Drop for Lookups {
-    fn drop(&mut self) {
-        let running = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for lookup in running {
-            lookup.abort();
-        }
-    }
-}
-
-/// Looks up every named target of `pools`, again and again, for as long as they are in use.
-pub fn spawn(pools: &[Arc<Pool>], registry: &Arc<Registry>) {
-    for pool in pools {
-        let targets = pool.targets.iter().enumerate();
-        for (index, _) in targets.filter(|(_, target)| target.is_named) {
-            let lookup = keep_located(Arc::downgrade(pool), index, Arc::clone(registry));
-            let lookup = tokio::spawn(lookup).abort_handle();
-            let running = pool.lookups.0.lock();
-            running.unwrap_or_else(PoisonError::into_inner).push(lookup);
-        }
-    }
-}
-
-/// Waits until every name of `pools` was found, for at most so long.
-pub async fn found(pools: &[Arc<Pool>], patience: Duration) {
-    let is_missing = || {
-        let mut targets = pools.iter().flat_map(|pool| &pool.targets);
-        targets.any(|target| target.endpoints().is_empty())
-    };
-    let all = async {
-        while is_missing() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    // A name that is not found is told by its look-up.
-    let _ = tokio::time::timeout(patience, all).await;
-}
-
-async fn keep_located(pool: std::sync::Weak<Pool>, index: usize, registry: Arc<Registry>) {
-    let mut told = false;
-    loop {
-        let Some(pool) = pool.upgrade() else {
-            return;
-        };
-        let Some(target) = pool.targets.get(index) else {
-            return;
-        };
-        match lookup(&target.label).await {
-            Ok(addresses) => {
-                target.locate(&addresses, &registry);
-                told = false;
-            }
-            Err(cause) if !told => {
-                tracing::warn!(
-                    pool = pool.name.as_str(),
-                    address = &*target.label,
-                    cause,
-                    "target not resolved; its last known address stays in use, if there is one"
-                );
-                told = true;
-            }
-            Err(_) => {}
-        }
-        let pause = if target.endpoints().is_empty() {
-            INTERVAL_UNKNOWN
-        } else {
-            INTERVAL
-        };
-        drop(pool);
+/// Looks a target's name up, again and again, for as long as it is in use. `looked_up` is
+/// dropped after the first time.
+pub(super) async fn keep_located(search: Search, looked_up: mpsc::Sender<()>) {
+    let mut looked_up = Some(looked_up);
+    let mut told = Told::default();
+    while let Some(pause) = search.once(&mut told).await {
+        looked_up.take();
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn lookup(label: &str) -> Result<Vec<SocketAddr>, String> {
-    match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host(label)).await {
-        Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(addresses)) => {
-            let addresses: Vec<SocketAddr> = addresses.collect();
-            if addresses.is_empty() {
-                Err("the name has no address".to_owned())
-            } else {
-                Ok(addresses)
+impl Search {
+    /// Looks it up once, and tells when to do so again; never, where it is not in use any more.
+    async fn once(&self, told: &mut Told) -> Option<Duration> {
+        let pool = self.pool.upgrade()?;
+        let registry = self.registry.upgrade()?;
+        let target = pool.targets.get(self.target)?;
+        let name = target.name()?;
+        let known = name.located.load_full();
+        let found = ask(&name.host, &self.dns.servers)
+            .await
+            .and_then(|answer| addresses(answer, name, &known));
+        Some(match found {
+            Ok(found) => {
+                told.found(&pool, target, &found);
+                name.located.store(Arc::new(found.addresses.clone()));
+                pool.locate(target, &found.addresses, &registry);
+                found.good_for.clamp(self.dns.ttl_min, self.dns.ttl_max)
             }
+            Err(cause) => {
+                told.failed(&pool, target, &cause);
+                if known.is_empty() {
+                    RETRY_UNKNOWN
+                } else {
+                    self.dns.ttl_min.min(RETRY_MAX)
+                }
+            }
+        })
+    }
+}
+
+/// What is to be used of an answer.
+struct Found {
+    /// At least one, in a fixed order: servers rotate theirs, which is no change.
+    addresses: Vec<SocketAddr>,
+    /// How many more there were.
+    ignored: usize,
+    good_for: Duration,
+}
+
+/// The addresses to use. Where only one family was answered for, what is known of the
+/// other stays; what this machine has no way to is left out, unless nothing else is there.
+fn addresses(answer: Answer, name: &Name, known: &[SocketAddr]) -> Result<Found, String> {
+    let mut found = answer.addresses;
+    if found.is_empty() {
+        return Err("the name has no address".to_owned());
+    }
+    let stays = |address: &IpAddr| match address {
+        IpAddr::V4(_) => answer.unanswered.v4,
+        IpAddr::V6(_) => answer.unanswered.v6,
+    };
+    found.extend(known.iter().map(SocketAddr::ip).filter(stays));
+    found.sort_unstable();
+    found.dedup();
+    if found.iter().any(|address| has_route(*address)) {
+        found.retain(|address| has_route(*address));
+    }
+    let ignored = found.len().saturating_sub(ADDRESSES_MAX);
+    found.truncate(ADDRESSES_MAX);
+    let place = |address: IpAddr| SocketAddr::new(address, name.port);
+    Ok(Found {
+        addresses: found.into_iter().map(place).collect(),
+        ignored,
+        good_for: answer.good_for,
+    })
+}
+
+/// Whether the system would know where to send a packet; none is sent.
+fn has_route(address: IpAddr) -> bool {
+    let any: SocketAddr = match address {
+        IpAddr::V4(_) => ([0_u8; 4], 0).into(),
+        IpAddr::V6(_) => ([0_u16; 8], 0).into(),
+    };
+    UdpSocket::bind(any).is_ok_and(|socket| socket.connect((address, 9)).is_ok())
+}
+
+/// What was told of a name, so that a line is written where something changed and only there.
+#[derive(Default)]
+struct Told {
+    failing: bool,
+    ignored: bool,
+}
+
+impl Told {
+    fn found(&mut self, pool: &Pool, target: &Target, found: &Found) {
+        let (pool, address) = (pool.name.as_str(), &*target.label);
+        if std::mem::take(&mut self.failing) {
+            tracing::info!(pool, address, "target resolved again");
+        }
+        let endpoints = target.endpoints();
+        let before = endpoints.iter().map(|endpoint| endpoint.address);
+        if !endpoints.is_empty() && !before.eq(found.addresses.iter().copied()) {
+            tracing::info!(pool, address, now = ?found.addresses, "target has moved");
+        }
+        if found.ignored > 0 && !std::mem::replace(&mut self.ignored, true) {
+            tracing::warn!(
+                pool,
+                address,
+                ignored = found.ignored,
+                "the name has more than {ADDRESSES_MAX} addresses; the rest is not used"
+            );
+        }
+    }
+
+    fn failed(&mut self, pool: &Pool, target: &Target, cause: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(
+                pool = pool.name.as_str(),
+                address = &*target.label,
+                cause,
+                "target not resolved; its last known addresses stay in use, if there are any"
+            );
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

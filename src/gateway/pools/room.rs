@@ -236,12 +236,12 @@ impl Window {
         self.began.get_or_insert(now);
         self.in_flight = self.in_flight.max(in_flight);
         match lesson {
-            Lesson::Answered(latency) => {
+            Lesson::Answered(latency) | Lesson::Began(latency) => {
                 self.answers += 1;
                 self.latencies += latency;
             }
             Lesson::Failed | Lesson::Busy(_) => self.failures += 1,
-            Lesson::Refused => {}
+            Lesson::Completed | Lesson::Refused => {}
         }
     }
 

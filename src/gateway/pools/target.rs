@@ -16,7 +16,8 @@ use crate::config::policy::Concurrency;
 use crate::config::{self, ApiKey, HttpVersion};
 use crate::gateway::pools::authority::Authorities;
 use crate::gateway::pools::health::Health;
-use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::latency::Latency;
+use crate::gateway::pools::registry::{Located, Registry};
 use crate::gateway::pools::resolve;
 use crate::gateway::pools::room::Room;
 use crate::gateway::pools::wire::Wire;
@@ -34,9 +35,18 @@ pub struct Target {
     pool: PoolName,
     /// What tells it from other targets of the pool: label and path.
     key: String,
-    /// Whether its address has to be looked up.
-    pub(super) is_named: bool,
+    /// The name to look up; `None` where it is named by number.
+    name: Option<Name>,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+}
+
+/// A target's host name, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Name {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Where it was last found, whatever configuration asked.
+    pub(super) located: Arc<Located>,
 }
 
 /// One place where a target is.
@@ -59,6 +69,8 @@ pub struct Endpoint {
 pub struct EndpointState {
     /// Whether it may be asked.
     pub health: Health,
+    /// How soon it answers.
+    pub latency: Latency,
     /// How much it takes at once.
     pub room: Room,
     in_flight: AtomicUsize,
@@ -110,23 +122,39 @@ impl Target {
             ApiKey::None | ApiKey::Missing(_) => None,
         };
         let base_path = url.path().trim_end_matches('/');
+        let literal = resolve::literal(url);
+        let name = literal.is_none().then(|| Name {
+            host: host.to_owned(),
+            port: url.port_or_known_default().unwrap_or(443),
+            located: registry.located(&label),
+        });
         let built = Self {
+            name,
             wire: Arc::new(Wire::new(base_path, &authority, pool.dialect, key)),
             key: format!("{label}{base_path}"),
             label: label.into(),
             weight: target.weight,
             template,
             pool: pool.name.clone(),
-            is_named: resolve::literal(url).is_none(),
             endpoints: ArcSwap::default(),
         };
-        let addresses = match resolve::literal(url) {
-            Some(address) => vec![address],
-            // A pool that is made again need not wait for what was found before.
-            None => registry.addresses(&pool.name, &built.key),
-        };
-        built.locate(&addresses, registry);
+        match (literal, &built.name) {
+            (Some(address), _) => built.locate(&[address], registry),
+            // What was found before a new configuration is found at once in it.
+            (None, Some(name)) => built.locate(&name.located.load(), registry),
+            (None, None) => {}
+        }
         built
+    }
+
+    /// The name to look up, where it has one.
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// A number for one of its endpoints, the same in every process.
+    pub(super) fn id(&self, endpoint: &Endpoint) -> u64 {
+        first_bits(format!("{} {}", self.key, endpoint.address).as_bytes())
     }
 
     /// Where it is now; none until its name was resolved.
@@ -135,7 +163,7 @@ impl Target {
     }
 
     /// Takes the addresses of its name. Those that it had keep their state.
-    pub fn locate(&self, addresses: &[SocketAddr], registry: &Registry) {
+    pub(super) fn locate(&self, addresses: &[SocketAddr], registry: &Registry) {
         let known = self.endpoints.load();
         let same = known.len() == addresses.len()
             && known
@@ -202,13 +230,12 @@ impl EndpointState {
 /// Which connections a pool may use again: those that were made for a pool of its name,
 /// with the same trust and the same versions of HTTP.
 fn group_key(pool: &config::Pool, authorities: Option<&Authorities>) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(pool.name.as_str().as_bytes());
-    hasher.update(format!("/{:?}/", pool.http).as_bytes());
-    if let Some(authorities) = authorities {
-        hasher.update(authorities.hash.as_bytes());
-    }
-    let hash = hasher.finalize();
+    let trust = authorities.map(|authorities| authorities.hash);
+    first_bits(format!("{}/{:?}/{trust:?}", pool.name.as_str(), pool.http).as_bytes())
+}
+
+fn first_bits(of: &[u8]) -> u64 {
+    let hash = blake3::hash(of);
     let mut first = [0; 8];
     first.copy_from_slice(hash.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
     u64::from_le_bytes(first)

@@ -106,6 +106,21 @@ impl Wire {
         head.insert_header(CONTENT_LENGTH, varying.body_bytes)?;
         Ok(Box::new(head))
     }
+
+    /// The head of a check: what a request carries, but for what it asks.
+    ///
+    /// # Errors
+    /// Where a field is no valid header; the configuration's check has excluded it.
+    pub fn get(&self, path: &str) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
+        let mut head = RequestHeader::build("GET", path.as_bytes(), Some(4))?;
+        head.insert_header(HOST, self.authority.as_str())?;
+        head.insert_header(USER_AGENT, AGENT)?;
+        head.insert_header(ACCEPT_ENCODING, "identity")?;
+        if let Some(authorization) = &self.authorization {
+            head.insert_header(AUTHORIZATION, authorization.clone())?;
+        }
+        Ok(Box::new(head))
+    }
 }
 
 impl Varying<'_> {

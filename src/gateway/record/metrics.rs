@@ -75,6 +75,10 @@ pub struct Metrics {
     pub terminators_added: IntCounter,
     /// `spafe_target_fit`
     pub target_fit: IntGaugeVec,
+    /// `spafe_target_state`
+    pub target_state: IntGaugeVec,
+    /// `spafe_target_checks_total`
+    pub target_checks: IntCounterVec,
     /// `spafe_target_in_flight`
     pub target_in_flight: IntGaugeVec,
     /// Of pools.
@@ -195,7 +199,7 @@ impl Metrics {
             ),
             ejections: new.counters(
                 "spafe_target_ejections_total",
-                "Targets taken out after failures in a row.",
+                "Endpoints of targets put to rest after failures.",
                 &["pool"],
             ),
             retries_unpaid: new.counters(
@@ -241,6 +245,16 @@ impl Metrics {
                 "spafe_target_fit",
                 "1 where a target may be asked, else 0.",
                 &["pool", "target"],
+            ),
+            target_state: new.gauges(
+                "spafe_target_state",
+                "Endpoints of a target by the state they are in.",
+                &["pool", "target", "state"],
+            ),
+            target_checks: new.counters(
+                "spafe_target_checks_total",
+                "Checks of targets by what they came to.",
+                &["pool", "outcome"],
             ),
             target_in_flight: new.gauges(
                 "spafe_target_in_flight",

@@ -26,10 +26,12 @@ async fn a_request_for_text_is_explained() {
     user            u
     route           gpt-4o (text)
     pool 1          main as gpt-4o
+      balance       round_robin
       target        127.0.0.1:1001
       target        127.0.0.1:1002
       deadlines     connect 2 s, answer 300 s
     pool 2          spare as openai/gpt-4o
+      balance       round_robin
       target        127.0.0.1:1003
       deadlines     connect 2 s, answer 60 s
     whole request   600 s
@@ -49,10 +51,12 @@ async fn a_stream_for_an_alias_is_explained_with_what_cannot_be_used() {
     stream          yes
     route           gpt-4o (text)
     pool 1          main as gpt-4o, not used: its secret is missing: environment variable MAIN_KEY
+      balance       round_robin
       target        127.0.0.1:1001
       target        127.0.0.1:1002
       deadlines     connect 2 s, first event 30 s, between events 60 s, whole stream 900 s
     pool 2          spare as openai/gpt-4o
+      balance       round_robin
       target        127.0.0.1:1003
       deadlines     connect 2 s, first event 5 s, between events 60 s, whole stream 900 s
     whole request   600 s

@@ -288,6 +288,16 @@ async fn check_within(cases: Vec<Case>, wire: Wire, timeouts: &str) {
                 continue;
             }
             let what = format!("{} over {wire:?}, stream: {stream}", case.name);
+            if case.status == 429 {
+                // Who said that it has too much to do is left alone for a second.
+                for pool in [&case.name, &format!("{}-backed", case.name)] {
+                    let target = upstream.simulator.addr();
+                    let state = format!(
+                        "spafe_target_state{{pool=\"{pool}\",state=\"fit\",target=\"{target}\"}}"
+                    );
+                    gateway.counts(&state, 1).await;
+                }
+            }
             let before = upstream.simulator.requests().len();
             let began = Instant::now();
             let alone = chat(gateway.address, &case.name, stream).await;

@@ -194,7 +194,10 @@ fn the_caller_is_told_how_its_own_model_failed() {
         let next = course.next(now, 1).unwrap();
         course.failed(&next, failure);
     }
-    assert_eq!(course.refusal(), Some(Refusal::UpstreamTimeout));
+    assert_eq!(
+        course.refusal(crate::sys::instant()),
+        Refusal::UpstreamTimeout
+    );
 }
 
 #[test]
