@@ -4,6 +4,8 @@
 
 /// What would happen to one request?
 mod explain;
+/// What becomes of every fault, with this configuration?
+mod drill;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -63,6 +65,12 @@ enum Command {
     /// Prints what was read in the body, the route, the targets in order, deadlines
     /// and cache policy. Exit code 1 where the request would be refused.
     Explain(Explain),
+    /// Try out every fault of upstreams, and print what callers see of it.
+    ///
+    /// A whole gateway runs in this process before scripted upstreams, with the policy
+    /// of a configuration and its times made shorter; nothing but loopback is spoken to.
+    /// Takes about half a minute. Exit code 1 where a caller saw what they must not.
+    Drill(drill::Drill),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
 }
@@ -143,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Check(file) => check(&file.config),
         Command::Simulate(simulate) => run_simulator(&simulate),
         Command::Explain(explain) => explain_request(&explain),
+        Command::Drill(arguments) => run_drill(arguments),
         Command::Schema => print(&format!("{:#}", config::schema())),
     };
     match done {
@@ -292,6 +301,17 @@ fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn run_drill(arguments: drill::Drill) -> Result<ExitCode, String> {
+    // Faults are what a drill is made of: their log is for whoever asks for it.
+    if let Some(filter) = environment("RUST_LOG") {
+        telemetry::init(Some(&filter), std::io::stderr().is_terminal())
+            .map_err(|error| format!("spafe: {error}"))?;
+    }
+    let (text, code) = drill::drill(arguments)?;
+    print(&text)?;
+    Ok(code)
 }
 
 fn load(path: &Path) -> Result<Config, String> {

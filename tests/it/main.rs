@@ -35,6 +35,9 @@ mod bodies;
 /// What an operator types, reads and signals.
 #[cfg(test)]
 mod cli;
+/// Every fault, tried out by the program itself.
+#[cfg(test)]
+mod drill;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
