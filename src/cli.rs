@@ -2,6 +2,8 @@
 //!
 //! The only place that reads the environment and writes to the terminal.
 
+/// The built-in upstream by itself.
+mod simulate;
 /// What would happen to one request?
 mod explain;
 /// What becomes of every fault, with this configuration?
@@ -20,7 +22,6 @@ use crate::config::{self, ApiKey, Config, Source};
 use crate::server::demo::Demo;
 use crate::server::supervisor::Supervisor;
 use crate::server::{self, Serving, Start};
-use crate::simulator::{Options, Simulator};
 use crate::telemetry;
 
 /// The configuration that is used where none is named.
@@ -59,7 +60,7 @@ enum Command {
     ///
     /// It speaks the upstream side of OpenAI: chat completions as JSON and as a
     /// stream, models, and image generations with real small pictures.
-    Simulate(Simulate),
+    Simulate(simulate::Simulate),
     /// Tell what would happen to one request, without sending anything.
     ///
     /// Prints what was read in the body, the route, the targets in order, deadlines
@@ -116,22 +117,6 @@ enum DemoPools {
 }
 
 #[derive(Debug, Args)]
-struct Simulate {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
-    listen: SocketAddr,
-    /// Milliseconds from the request to the first token.
-    #[arg(long, value_name = "MS", default_value_t = 150)]
-    first_token_ms: u64,
-    /// Milliseconds from token to token.
-    #[arg(long, value_name = "MS", default_value_t = 25)]
-    token_gap_ms: u64,
-    /// Milliseconds from the request to a painted image.
-    #[arg(long, value_name = "MS", default_value_t = 600)]
-    image_ms: u64,
-}
-
-#[derive(Debug, Args)]
 struct Explain {
     #[command(flatten)]
     file: ConfigFile,
@@ -149,7 +134,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => run_server(&serve),
         Command::Check(file) => check(&file.config),
-        Command::Simulate(simulate) => run_simulator(&simulate),
+        Command::Simulate(simulate) => simulate::run(&simulate),
         Command::Explain(explain) => explain_request(&explain),
         Command::Drill(arguments) => run_drill(arguments),
         Command::Schema => print(&format!("{:#}", config::schema())),
@@ -258,32 +243,6 @@ fn check(path: &Path) -> Result<ExitCode, String> {
         }
     }
     print(&text)
-}
-
-fn run_simulator(simulate: &Simulate) -> Result<ExitCode, String> {
-    let options = Options {
-        first_token: Duration::from_millis(simulate.first_token_ms),
-        token_gap: Duration::from_millis(simulate.token_gap_ms),
-        image: Duration::from_millis(simulate.image_ms),
-        ..Options::instant()
-    };
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("spafe: {error}"))?;
-    runtime.block_on(async {
-        let simulator = Simulator::start(simulate.listen, options)
-            .await
-            .map_err(|error| {
-                format!(
-                    "spafe: cannot listen on {}: {error}; choose another address with --listen",
-                    simulate.listen
-                )
-            })?;
-        print(&format!("simulating on http://{}/v1", simulator.addr()))?;
-        tokio::select! {
-            () = simulator.run_forever() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        Ok(ExitCode::SUCCESS)
-    })
 }
 
 fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
