@@ -2,8 +2,12 @@
 //!
 //! The only place that reads the environment and writes to the terminal.
 
+/// The built-in upstream by itself.
+mod simulate;
 /// What would happen to one request?
 mod explain;
+/// What becomes of every fault, with this configuration?
+mod drill;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -21,7 +25,6 @@ use crate::server::demo::Demo;
 use crate::server::origin::{Arguments, Origin};
 use crate::server::supervisor::Supervisor;
 use crate::server::{self, Serving, Start};
-use crate::simulator::{Options, Simulator};
 use crate::telemetry;
 
 /// The configuration that is used where none is named.
@@ -60,12 +63,18 @@ enum Command {
     ///
     /// It speaks the upstream side of OpenAI: chat completions as JSON and as a
     /// stream, models, and image generations with real small pictures.
-    Simulate(Simulate),
+    Simulate(simulate::Simulate),
     /// Tell what would happen to one request, without sending anything.
     ///
     /// Prints what was read in the body, the route, the targets in order, deadlines
     /// and cache policy. Exit code 1 where the request would be refused.
     Explain(Explain),
+    /// Try out every fault of upstreams, and print what callers see of it.
+    ///
+    /// A whole gateway runs in this process before scripted upstreams, with the policy
+    /// of a configuration and its times made shorter; nothing but loopback is spoken to.
+    /// Takes about half a minute. Exit code 1 where a caller saw what they must not.
+    Drill(drill::Drill),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
 }
@@ -111,22 +120,6 @@ enum DemoPools {
 }
 
 #[derive(Debug, Args)]
-struct Simulate {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
-    listen: SocketAddr,
-    /// Milliseconds from the request to the first token.
-    #[arg(long, value_name = "MS", default_value_t = 150)]
-    first_token_ms: u64,
-    /// Milliseconds from token to token.
-    #[arg(long, value_name = "MS", default_value_t = 25)]
-    token_gap_ms: u64,
-    /// Milliseconds from the request to a painted image.
-    #[arg(long, value_name = "MS", default_value_t = 600)]
-    image_ms: u64,
-}
-
-#[derive(Debug, Args)]
 struct Explain {
     #[command(flatten)]
     file: ConfigFile,
@@ -144,8 +137,9 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => run_server(&serve),
         Command::Check(file) => check(&file.config),
-        Command::Simulate(simulate) => run_simulator(&simulate),
+        Command::Simulate(simulate) => simulate::run(&simulate),
         Command::Explain(explain) => explain_request(&explain),
+        Command::Drill(arguments) => run_drill(arguments),
         Command::Schema => print(&format!("{:#}", config::schema())),
     };
     match done {
@@ -264,32 +258,6 @@ fn check(path: &Path) -> Result<ExitCode, String> {
     print(&text)
 }
 
-fn run_simulator(simulate: &Simulate) -> Result<ExitCode, String> {
-    let options = Options {
-        first_token: Duration::from_millis(simulate.first_token_ms),
-        token_gap: Duration::from_millis(simulate.token_gap_ms),
-        image: Duration::from_millis(simulate.image_ms),
-        ..Options::instant()
-    };
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("spafe: {error}"))?;
-    runtime.block_on(async {
-        let simulator = Simulator::start(simulate.listen, options)
-            .await
-            .map_err(|error| {
-                format!(
-                    "spafe: cannot listen on {}: {error}; choose another address with --listen",
-                    simulate.listen
-                )
-            })?;
-        print(&format!("simulating on http://{}/v1", simulator.addr()))?;
-        tokio::select! {
-            () = simulator.run_forever() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        Ok(ExitCode::SUCCESS)
-    })
-}
-
 fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
     let (_, _, config) = load(&explain.file.config)?;
     let body = if explain.body == Path::new("-") {
@@ -305,6 +273,17 @@ fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn run_drill(arguments: drill::Drill) -> Result<ExitCode, String> {
+    // Faults are what a drill is made of: their log is for whoever asks for it.
+    if let Some(filter) = environment("RUST_LOG") {
+        telemetry::init(Some(&filter), std::io::stderr().is_terminal())
+            .map_err(|error| format!("spafe: {error}"))?;
+    }
+    let (text, code) = drill::drill(arguments)?;
+    print(&text)?;
+    Ok(code)
 }
 
 /// The file's name and text, and the configuration that they are.

@@ -27,6 +27,8 @@ pub mod openai;
 pub mod sse;
 /// The built-in upstream.
 pub mod simulator;
+/// What becomes of every fault, tried out.
+pub mod drill;
 /// The logs.
 pub mod telemetry;
 /// Whether the process goes on.

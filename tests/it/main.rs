@@ -38,6 +38,9 @@ mod cli;
 /// The configuration, replaced under traffic.
 #[cfg(test)]
 mod reload;
+/// Every fault, tried out by the program itself.
+#[cfg(test)]
+mod drill;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;

@@ -14,9 +14,14 @@ use async_openai::types::chat::{
     CreateChatCompletionRequestArgs,
 };
 use futures_util::StreamExt as _;
+use serde_json::json;
+use spafe::simulator::script::Script;
 
 use crate::kit::gateway::{Gateway, Setup};
-use crate::kit::upstream::{BODY_BYTES_MAX, BREAKING, FAULTS, WORKING, base, faults, upstream};
+use crate::kit::pair::{chunk, stop};
+use crate::kit::upstream::{
+    BODY_BYTES_MAX, BREAKING, FAULTS, WORKING, always, base, faults, upstream,
+};
 use crate::kit::{repository, script, soon};
 
 #[test]
@@ -57,6 +62,114 @@ async fn javascript_throws_the_class_of_every_error() {
     let (setup, _upstreams) = faults().await;
     let gateway = setup.start();
     script::node("errors.mjs", &error_environment(&gateway).as_pairs());
+}
+
+/// Streams that break or only end unusually: what came, and the code of what is raised.
+fn streams() -> [(&'static str, Script, Option<&'static str>, &'static str); 8] {
+    let events = || Script::sse(&[&chunk("One "), &chunk("two."), &stop(0)]);
+    let first = "data: \n\n".len() + chunk("One ").len();
+    let error = r#"{"error":{"message":"Out of memory","type":"server_error","code":"oom"}}"#;
+    let told = Script::sse(&[&chunk("One "), error]).without_done();
+    let unfinished = Script::sse(&[&chunk("One ")]).without_done();
+    let cut = Some("upstream_unavailable");
+    let stalled = Some("upstream_timeout");
+    let malformed = Some("upstream_invalid_response");
+    [
+        ("cut", events().cut_after(first), cut, "One "),
+        ("cut-in-event", events().cut_after(first + 30), cut, "One "),
+        ("stalls", events().stall_after(first), stalled, "One "),
+        (
+            "stalls-in-event",
+            events().stall_after(first + 30),
+            stalled,
+            "One ",
+        ),
+        (
+            "malformed",
+            events().malformed_chunk_after(first),
+            malformed,
+            "One ",
+        ),
+        ("unfinished", unfinished, cut, "One "),
+        ("told", told, Some("oom"), "One "),
+        ("no-done", events().without_done(), None, "One two."),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_takes_no_broken_stream_for_an_answer() {
+    let mut setup = Setup::new().tables("[timeouts]\nevent_gap = \"500ms\"");
+    let mut upstreams = Vec::new();
+    let mut told = Vec::new();
+    for (model, script, code, content) in streams() {
+        let upstream = always(script).await;
+        setup = setup
+            .pool(model, &[&base(&upstream)])
+            .model(model, &[model]);
+        upstreams.push(upstream);
+        told.push(json!({"model": model, "code": code, "content": content}));
+    }
+    let large = format!(
+        "{{\"choices\":[],\"filler\":\"{}\"}}",
+        "x".repeat(9 * 1024 * 1024)
+    );
+    let severed = always(Script::json(200, large).cut_after(9 * 1024 * 1024)).await;
+    let gateway = setup
+        .pool("severed", &[&base(&severed)])
+        .model("severed", &["severed"])
+        .start();
+    script::python(
+        "streams.py",
+        &[
+            ("SPAFE_URL", &gateway.url("")),
+            ("SPAFE_STREAMS", &json!(told).to_string()),
+            ("SPAFE_SEVERED", "severed"),
+        ],
+    );
+    for upstream in &upstreams {
+        assert_eq!(
+            upstream.requests().len(),
+            1,
+            "a stream that had begun was asked for again"
+        );
+    }
+}
+
+/// What one failed call costs upstreams, with the retries of the SDK and of the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn python_retrying_asks_a_pool_that_is_down_hardly_more_than_it_calls() {
+    const CALLERS: u32 = 4;
+    const CALLS: u32 = 75;
+    let busy = || Script::json(503, r#"{"error":{"message":"Too busy."}}"#);
+    for down in [[busy(), busy()], [Script::reset(), Script::close()]] {
+        let [first, second] = down;
+        let (first, second) = (always(first).await, always(second).await);
+        let gateway = Setup::new()
+            .pool("p", &[&base(&first), &base(&second)])
+            .model("m", &["p"])
+            .start();
+        script::python(
+            "outage.py",
+            &[
+                ("SPAFE_URL", &gateway.url("")),
+                ("SPAFE_MODEL", "m"),
+                ("SPAFE_CALLERS", &CALLERS.to_string()),
+                ("SPAFE_CALLS", &CALLS.to_string()),
+            ],
+        );
+        let mut arrived = Vec::new();
+        for upstream in [&first, &second] {
+            arrived.extend(upstream.requests().iter().map(|request| request.arrived));
+        }
+        let (begin, end) = (arrived.iter().min().unwrap(), arrived.iter().max().unwrap());
+        let seconds = (*end - *begin).as_secs_f64();
+        let allowed = 1.2 * f64::from(CALLERS * CALLS) + 3.0 * (seconds + 1.0);
+        let asked = u32::try_from(arrived.len()).unwrap();
+        assert!(
+            f64::from(asked) <= allowed,
+            "{asked} upstream attempts of {allowed} in {seconds} s"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

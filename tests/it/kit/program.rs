@@ -33,6 +33,33 @@ pub(crate) async fn spafe(
     environment: &[(&str, &str)],
     input: &str,
 ) -> Ended {
+    soon(
+        "the command's end",
+        ended(folder, arguments, environment, input),
+    )
+    .await
+}
+
+/// The same for a command that takes its time, and no input.
+pub(crate) async fn spafe_within(
+    seconds: u64,
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Ended {
+    let ended = ended(folder, arguments, environment, "");
+    let within = Duration::from_secs(seconds);
+    tokio::time::timeout(within, ended)
+        .await
+        .unwrap_or_else(|_| panic!("{arguments:?} did not end within {seconds} s"))
+}
+
+async fn ended(
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: &str,
+) -> Ended {
     let mut stdin = tempfile::tempfile().unwrap();
     stdin.write_all(input.as_bytes()).unwrap();
     stdin.rewind().unwrap();
@@ -49,15 +76,12 @@ pub(crate) async fn spafe(
         .spawn()
         .unwrap();
     let mut running = Running(child);
-    let status = soon("the command's end", async {
-        loop {
-            if let Some(status) = running.0.try_wait().unwrap() {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+    let status = loop {
+        if let Some(status) = running.0.try_wait().unwrap() {
+            break status;
         }
-    })
-    .await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
     Ended {
         code: status.code(),
         stdout: text(stdout),

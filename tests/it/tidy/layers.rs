@@ -36,6 +36,8 @@ const UNDER_ONE_STEP: [(&str, &[&str]); 1] = [("exchange", &["dialect", "splice"
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["*"]),
+    // A whole gateway with a whole world around it.
+    ("drill", &["*"]),
     ("server", &["*"]),
     ("gateway", &["*"]),
     // The gateway's other half: it asks the steps, too.
