@@ -32,6 +32,9 @@ mod upgrade;
 /// A stop at full load.
 #[cfg(test)]
 mod drain;
+/// Targets that fail, flap, or seem to.
+#[cfg(test)]
+mod failing;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;
