@@ -35,6 +35,9 @@ mod drain;
 /// Configurations that come and go.
 #[cfg(test)]
 mod reload;
+/// Targets that fail, flap, or seem to.
+#[cfg(test)]
+mod failing;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;
