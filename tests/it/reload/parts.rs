@@ -137,7 +137,11 @@ async fn removed(wire: Wire) {
         .hold_after("data: \n\n".len() + first.len(), &gate);
     let (old, new) = (Upstream::start(wire).await, Upstream::start(wire).await);
     old.simulator.default(script);
-    let setup = || Setup::new().tables("[reload]\ndebounce = \"50ms\"");
+    let setup = || {
+        Setup::new()
+            .tables("[reload]\ndebounce = \"50ms\"")
+            .tables("[limits]\nin_flight_per_client_max = 100")
+    };
     let gateway = old.pool(setup(), "old", "").model("m", &["old"]).start();
     let mut streams = Vec::new();
     for _ in 0..STREAMS {
