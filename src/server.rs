@@ -173,13 +173,7 @@ async fn serve(
     let mut signals = stop::Signals::catch().map_err(ServeError::Start)?;
     // Unheard, it would end the process.
     let hangup = signal(SignalKind::hangup()).map_err(ServeError::Start)?;
-    let mut predecessor = None;
-    if start.upgrade {
-        let run_dir = &start.config.server.run_dir;
-        let taken = upgrade::take(run_dir, upgrade::MEETING).await?;
-        given.and(taken.0);
-        predecessor = Some(taken.1);
-    }
+    let predecessor = take_over(&start, &mut given).await?;
     let sockets = Sockets::open(&start.config, given)?;
     descriptors::warn_if_root();
     let kept = sockets.keep().map_err(ServeError::Start)?;
@@ -242,6 +236,20 @@ async fn serve(
     running.end(told, signals).await;
     accepting.abort();
     Ok(())
+}
+
+/// The process that this one replaces, where it is told to; its sockets are ours then.
+async fn take_over(
+    start: &Start,
+    given: &mut Given,
+) -> Result<Option<upgrade::Predecessor>, ServeError> {
+    if !start.upgrade {
+        return Ok(None);
+    }
+    let run_dir = &start.config.server.run_dir;
+    let (taken, predecessor) = upgrade::take(run_dir, upgrade::MEETING).await?;
+    given.and(taken);
+    Ok(Some(predecessor))
 }
 
 /// What serves, before anybody is let in.

@@ -154,13 +154,16 @@ pub(crate) const FAULTS: [Fault; 12] = [
             "credential",
         )
     },
-    fault(
-        "is-rate-limited",
-        429,
-        "rate_limit_error",
-        "upstream_rate_limited",
-        "rate limited",
-    ),
+    Fault {
+        once: true,
+        ..fault(
+            "is-rate-limited",
+            429,
+            "rate_limit_error",
+            "upstream_rate_limited",
+            "rate limited",
+        )
+    },
     fault(
         "is-overloaded",
         503,

@@ -72,7 +72,9 @@ async fn broken(pair: &Pair, script: Script, events: &str, code: &str, kind: &st
 #[tokio::test(flavor = "multi_thread")]
 async fn a_break_drops_the_half_event_and_says_so_in_one_of_its_own() {
     for wire in WIRES {
-        let pair = Pair::start(wire).await;
+        // Half of its streams break, which would send the target to rest.
+        let setup = Setup::new().tables("[ejection]\nrequests_min = 1000");
+        let pair = Pair::with(wire, setup).await;
         let first = event(&chunk("Hello"));
         let half = event(&chunk("wörld 🙂"));
         let both = first.clone() + &half;
