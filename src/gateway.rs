@@ -66,6 +66,9 @@ use relay::departure::Departure;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
 
+/// The caller's own id of its request.
+const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
 /// Serves requests: what is in force, and what outlives it.
 pub struct Gateway {
     /// The configuration in force.
@@ -241,7 +244,7 @@ impl Gateway {
     fn begin<'a>(&self, session: &'a mut ServerSession, peer: Option<IpAddr>) -> Visit<'a> {
         let snapshot = self.snapshot.load_full();
         let head = session.req_header();
-        let sent = head.headers.get("x-request-id").and_then(RequestId::accept);
+        let sent = head.headers.get(REQUEST_ID).and_then(RequestId::accept);
         let id = sent.unwrap_or_else(|| self.next_id());
         let common = Common {
             id: id.clone(),

@@ -49,6 +49,12 @@ pub fn random() -> u64 {
     RandomState::new().hash_one(0_u64)
 }
 
+/// Sixty-four bits by chance, for choices that nobody gains by guessing.
+#[must_use]
+pub fn chance() -> u64 {
+    fastrand::u64(..)
+}
+
 /// Whether the peer of a connection has said that it sends no more, or is gone. Bytes
 /// that it sent before and nobody has read do not hide this.
 #[must_use]

@@ -107,7 +107,11 @@ impl Subject {
             Self::Haproxy => haproxy_configuration(ways),
             Self::Reference => String::new(),
         };
-        fs::write(file, configuration)?;
+        fs::write(file, &configuration)?;
+        if self == Self::Baseline && !understands(&self.program()?, file)? {
+            // An older build has no such bounds.
+            fs::write(file, configuration.replace(MANY, ""))?;
+        }
         match self {
             Self::Spafe | Self::SpafeLogging | Self::Baseline => {
                 command.arg("serve").arg("--config").arg(file)
@@ -123,6 +127,14 @@ impl Subject {
     }
 }
 
+/// Whether a build of the gateway takes a configuration.
+fn understands(program: &Path, file: &Path) -> io::Result<bool> {
+    let mut check = Command::new(program);
+    let check = check.arg("check").arg("--config").arg(file);
+    let output = check.stdin(Stdio::null()).output()?;
+    Ok(output.status.success())
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -136,6 +148,17 @@ struct Ways {
     upstream: SocketAddr,
     folder: PathBuf,
 }
+
+/// All clients of the comparison have one address, and none of the others has a bound.
+const MANY: &str = "\
+connections_max = 20000
+connections_per_address_max = 20000
+in_flight_max = 20000
+in_flight_per_client_max = 20000
+[concurrency]
+target_max = 20000
+pool_max = 20000
+";
 
 fn spafe_configuration(ways: &Ways, requests: &str) -> String {
     let Ways {
@@ -153,6 +176,7 @@ threads = 1
 # Subjects are compared on connections that go on, as the others are set up to.
 [limits]
 requests_per_connection = 1_000_000_000
+{MANY}
 
 [log]
 requests = {requests}

@@ -9,27 +9,55 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Who is asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientId(IpAddr);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientId {
+    address: IpAddr,
+    key: u64,
+}
 
 impl ClientId {
     /// The client behind a connection; unknown peers are one client.
     #[must_use]
     pub fn new(peer: Option<IpAddr>) -> Self {
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        Self(match peer.to_canonical() {
+        let address = match peer.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(network(address, 64)),
-        })
+        };
+        let bits = match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        Self {
+            address,
+            key: mixed(bits),
+        }
     }
 
     /// A number that is the same for the same client, and rarely for two.
     #[must_use]
     pub fn key(&self) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
+        self.key
     }
+}
+
+impl Hash for ClientId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.key);
+    }
+}
+
+/// Sixty-four bits of which each depends on all of an address: what splitmix64 ends with,
+/// once for either half. Whoever chooses addresses could make two of them equal; tables
+/// by client are bounded, and compare addresses.
+fn mixed(bits: u128) -> u64 {
+    let half = |part: u64| {
+        let part = (part ^ (part >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let part = (part ^ (part >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        part ^ (part >> 31)
+    };
+    let (high, low) = ((bits >> 64) as u64, bits as u64);
+    half(half(high).wrapping_add(0x9E37_79B9_7F4A_7C15) ^ low)
 }
 
 /// The network of an IPv6 address: its first bits, and zeros.
@@ -43,7 +71,7 @@ pub fn network(address: Ipv6Addr, prefix_bits: u32) -> Ipv6Addr {
 impl fmt::Display for ClientId {
     /// The /24 of an IPv4 and the /48 of an IPv6 address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self.address {
             IpAddr::V4(address) => {
                 let [a, b, c, _] = address.octets();
                 write!(f, "{a}.{b}.{c}.0/24")

@@ -173,7 +173,7 @@ impl Exchange {
             if now >= question.deadline {
                 return Err(Refusal::UpstreamTimeout);
             }
-            let Some(next) = course.next(now, sys::random()) else {
+            let Some(next) = course.next(now, sys::chance()) else {
                 break;
             };
             let Some(next) = asking.enter(&mut course, next, &mut place, now).await else {
@@ -250,7 +250,7 @@ impl<'q> Asking<'q> {
             };
             let waited = place.insert(slot).waited();
             if waited.is_some() {
-                next = course.anew(&next, sys::instant(), sys::random())?;
+                next = course.anew(&next, sys::instant(), sys::chance())?;
             }
         }
         if !next.endpoint.has_room(&next.leg.pool.concurrency) {
@@ -283,11 +283,11 @@ impl<'q> Asking<'q> {
                     Body::Events(_) => Lesson::Began(after),
                     _ => Lesson::Answered(after),
                 };
-                attempt.learn(lesson, None);
+                attempt.learn(lesson, now, None);
             }
             Err(error) => {
                 for lesson in lessons(error).into_iter().flatten() {
-                    attempt.learn(lesson, Some(error));
+                    attempt.learn(lesson, now, Some(error));
                 }
             }
         }
@@ -314,12 +314,16 @@ fn lessons(error: &AttemptError) -> [Option<Lesson>; 2] {
 impl Source {
     /// The answer broke after its commit.
     fn broke(&self, cause: &dyn fmt::Display) {
-        learn(&self.pool, &self.endpoint, Lesson::Failed, Some(cause));
+        self.learn(Lesson::Failed, Some(cause));
     }
 
     /// The stream came to its end.
     fn completed(&self) {
-        learn(&self.pool, &self.endpoint, Lesson::Completed, None);
+        self.learn(Lesson::Completed, None);
+    }
+
+    fn learn(&self, lesson: Lesson, cause: Option<&dyn fmt::Display>) {
+        learn(&self.pool, &self.endpoint, lesson, sys::instant(), cause);
     }
 }
 
@@ -328,10 +332,11 @@ fn learn(
     pool: &Pool,
     endpoint: &Endpoint,
     lesson: Lesson,
+    now: Instant,
     cause: Option<&dyn fmt::Display>,
 ) -> Option<Change> {
     let cause = cause.map(tracing::field::display);
-    let change = pool.learn(endpoint, lesson, sys::instant(), sys::random());
+    let change = pool.learn(endpoint, lesson, now, sys::chance());
     match change {
         Some(Change::Refused) => tracing::error!(
             pool = pool.name.as_str(),

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,8 +27,29 @@ pub struct Gate {
     /// `all = Σ clients`, but for the moment between two additions.
     all: AtomicUsize,
     /// Only clients with a request here, so never more than `all`.
-    clients: [Mutex<HashMap<ClientId, usize>>; SHARDS],
-    hasher: std::hash::RandomState,
+    clients: [Mutex<Clients>; SHARDS],
+}
+
+/// Requests by client. Its key is mixed already and need not be hashed again.
+type Clients = HashMap<ClientId, usize, BuildHasherDefault<KeyIsHash>>;
+
+/// Takes a client's key for its hash.
+#[derive(Debug, Default)]
+struct KeyIsHash(u64);
+
+impl Hasher for KeyIsHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only numbers are written, below.
+        debug_assert!(bytes.is_empty());
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
 }
 
 /// How many requests may be answered at once.
@@ -80,14 +101,15 @@ impl Gate {
         Ok(Permit { gate: self, client })
     }
 
-    fn shard(&self, client: ClientId) -> MutexGuard<'_, HashMap<ClientId, usize>> {
-        let hash = self.hasher.hash_one(client);
+    fn shard(&self, client: ClientId) -> MutexGuard<'_, Clients> {
+        // Other bits than those the table begins with.
+        let bits = client.key() >> 32;
         #[expect(
             clippy::indexing_slicing,
             clippy::cast_possible_truncation,
             reason = "a remainder of SHARDS is below it"
         )]
-        let shard = &self.clients[(hash % SHARDS as u64) as usize];
+        let shard = &self.clients[(bits % SHARDS as u64) as usize];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

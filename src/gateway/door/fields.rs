@@ -49,9 +49,12 @@ pub(super) fn connection_is_harmless(headers: &HeaderMap) -> Result<(), Refusal>
 /// where they tell that apart, else for everything. A twentieth of it, at most half a
 /// second, is kept for the way back.
 pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
-    const NAMES: [&str; 2] = ["x-stainless-read-timeout", "x-stainless-timeout"];
+    static NAMES: [HeaderName; 2] = [
+        HeaderName::from_static("x-stainless-read-timeout"),
+        HeaderName::from_static("x-stainless-timeout"),
+    ];
     const SPARE_MAX: Duration = Duration::from_millis(500);
-    let said = NAMES.iter().find_map(|name| headers.get(*name))?;
+    let said = NAMES.iter().find_map(|name| headers.get(name))?;
     let seconds: f64 = said.to_str().ok()?.trim().parse().ok()?;
     let waits = Duration::try_from_secs_f64(seconds)
         .ok()

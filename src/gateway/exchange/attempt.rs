@@ -58,7 +58,7 @@ impl Attempt<'_> {
             return Err(self.error_answer(upstream).await);
         }
         if let Some(wait) = spent(upstream.headers()) {
-            self.learn(Lesson::Busy(Some(wait)), None);
+            self.learn(Lesson::Busy(Some(wait)), sys::instant(), None);
         }
         if wants_events {
             if !upstream.has_type("text/event-stream") {
@@ -122,7 +122,7 @@ impl Attempt<'_> {
     }
 
     /// Takes what the attempt taught about its endpoint.
-    pub(super) fn learn(&self, lesson: Lesson, error: Option<&AttemptError>) {
+    pub(super) fn learn(&self, lesson: Lesson, now: Instant, error: Option<&AttemptError>) {
         if let Lesson::Refused = lesson {
             self.leg.metrics.auth_failures.inc();
         }
@@ -130,6 +130,7 @@ impl Attempt<'_> {
             &self.leg.pool,
             self.endpoint,
             lesson,
+            now,
             error.map(|error| error as &dyn fmt::Display),
         );
         if let Some(Change::Ejected(_)) = change {

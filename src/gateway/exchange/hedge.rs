@@ -54,7 +54,7 @@ impl<'q> Asking<'q> {
             answer = &mut asked => return answer.map_err(|error| (first.clone(), error)),
             () = tokio::time::sleep(after) => {}
         }
-        let Some(second) = course.beside(&first, sys::instant(), sys::random()) else {
+        let Some(second) = course.beside(&first, sys::instant(), sys::chance()) else {
             return asked.await.map_err(|error| (first.clone(), error));
         };
         first.leg.metrics.hedges.inc();

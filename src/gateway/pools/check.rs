@@ -120,7 +120,7 @@ async fn keep_checked(pool: Weak<Pool>, target: usize, connections: Arc<Connecti
                 async move { pool.checked(endpoint, check, connections).await }
             });
             join_all(checks).await;
-            jittered(check.interval, sys::random())
+            jittered(check.interval, sys::chance())
         };
         tokio::time::sleep(pause).await;
     }

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 /// The least that an upstream means, and the longest it is believed.
 pub const WAIT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(2);
@@ -41,16 +41,19 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 /// and the same of tokens.
 #[must_use]
 pub fn spent(headers: &HeaderMap) -> Option<Duration> {
-    const KINDS: [(&str, &str); 2] = [
+    static KINDS: [(HeaderName, HeaderName); 2] = [
         (
-            "x-ratelimit-remaining-requests",
-            "x-ratelimit-reset-requests",
+            HeaderName::from_static("x-ratelimit-remaining-requests"),
+            HeaderName::from_static("x-ratelimit-reset-requests"),
         ),
-        ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+        (
+            HeaderName::from_static("x-ratelimit-remaining-tokens"),
+            HeaderName::from_static("x-ratelimit-reset-tokens"),
+        ),
     ];
     let waits = KINDS.iter().filter_map(|(remaining, reset)| {
-        let nothing = headers.get(*remaining)?.as_bytes().trim_ascii() == b"0";
-        let reset = headers.get(*reset).filter(|_| nothing)?;
+        let nothing = headers.get(remaining)?.as_bytes().trim_ascii() == b"0";
+        let reset = headers.get(reset).filter(|_| nothing)?;
         span(reset.to_str().ok()?.trim())
     });
     let longest = waits.max()?;
