@@ -56,6 +56,10 @@ fn mixed(bits: u128) -> u64 {
         let part = (part ^ (part >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         part ^ (part >> 31)
     };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "each half is taken by itself"
+    )]
     let (high, low) = ((bits >> 64) as u64, bits as u64);
     half(half(high).wrapping_add(0x9E37_79B9_7F4A_7C15) ^ low)
 }

@@ -104,11 +104,7 @@ impl Gate {
     fn shard(&self, client: ClientId) -> MutexGuard<'_, Clients> {
         // Other bits than those the table begins with.
         let bits = client.key() >> 32;
-        #[expect(
-            clippy::indexing_slicing,
-            clippy::cast_possible_truncation,
-            reason = "a remainder of SHARDS is below it"
-        )]
+        #[expect(clippy::indexing_slicing, reason = "a remainder of SHARDS is below it")]
         let shard = &self.clients[(bits % SHARDS as u64) as usize];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
