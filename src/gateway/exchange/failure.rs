@@ -27,6 +27,9 @@ pub enum AttemptError {
     /// No connection.
     #[error("not connected: {0}")]
     Connect(String),
+    /// No trust: the handshake failed, or the certificate is not one to be trusted.
+    #[error("TLS failed: {0}")]
+    Tls(String),
     /// The connection broke before the answer was whole, or before its first event.
     #[error("broke off: {0}")]
     Broken(String),
@@ -64,12 +67,12 @@ impl AttemptError {
             ErrorType::ConnectRefused
             | ErrorType::ConnectNoRoute
             | ErrorType::ConnectError
-            | ErrorType::TLSHandshakeFailure
-            | ErrorType::InvalidCert
-            | ErrorType::HandshakeError
-            | ErrorType::TLSWantX509Lookup
             | ErrorType::SocketError
             | ErrorType::BindError => Self::Connect(cause(error)),
+            ErrorType::TLSHandshakeFailure
+            | ErrorType::InvalidCert
+            | ErrorType::HandshakeError
+            | ErrorType::TLSWantX509Lookup => Self::Tls(cause(error)),
             ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
                 Self::Timeout("reading or writing")
             }
@@ -86,6 +89,7 @@ impl AttemptError {
     pub fn outcome(&self) -> AttemptOutcome {
         match self {
             Self::Connect(_) => AttemptOutcome::Connect,
+            Self::Tls(_) => AttemptOutcome::Tls,
             Self::Broken(_) => AttemptOutcome::Broken,
             Self::Timeout(_) => AttemptOutcome::Timeout,
             Self::Status {
@@ -134,7 +138,10 @@ impl AttemptError {
     pub fn may_pass(&self) -> bool {
         matches!(
             self.outcome(),
-            AttemptOutcome::Connect | AttemptOutcome::Broken | AttemptOutcome::ServerError
+            AttemptOutcome::Connect
+                | AttemptOutcome::Tls
+                | AttemptOutcome::Broken
+                | AttemptOutcome::ServerError
         ) && self.busy().is_none()
     }
 
@@ -170,6 +177,7 @@ impl AttemptError {
         matches!(
             self.outcome(),
             AttemptOutcome::Connect
+                | AttemptOutcome::Tls
                 | AttemptOutcome::Broken
                 | AttemptOutcome::Timeout
                 | AttemptOutcome::ServerError
@@ -181,7 +189,7 @@ impl AttemptError {
     #[must_use]
     pub fn refusal(self) -> Refusal {
         match self {
-            Self::Connect(_) | Self::Broken(_) => Refusal::UpstreamUnavailable,
+            Self::Connect(_) | Self::Tls(_) | Self::Broken(_) => Refusal::UpstreamUnavailable,
             Self::Timeout(_) => Refusal::UpstreamTimeout,
             Self::Invalid(_) => Refusal::UpstreamInvalidResponse,
             Self::Internal(_) => Refusal::Internal,

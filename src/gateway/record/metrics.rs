@@ -120,7 +120,7 @@ pub struct ModelMetrics {
 #[derive(Debug)]
 pub struct LegMetrics {
     requests: [IntCounter; 4],
-    attempts: [IntCounter; 11],
+    attempts: [IntCounter; 12],
     /// Connections taken from the pool of idle ones.
     pub reused: IntCounter,
     /// Connections made.

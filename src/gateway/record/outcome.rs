@@ -22,6 +22,8 @@ pub enum AttemptOutcome {
     Answered,
     /// No connection.
     Connect,
+    /// A connection that is not trusted.
+    Tls,
     /// A connection that broke.
     Broken,
     /// A deadline passed.
@@ -89,9 +91,10 @@ impl Class {
 
 impl AttemptOutcome {
     /// Every outcome, in the order of the enum.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Answered,
         Self::Connect,
+        Self::Tls,
         Self::Broken,
         Self::Timeout,
         Self::RateLimited,
@@ -109,6 +112,7 @@ impl AttemptOutcome {
         match self {
             Self::Answered => "answered",
             Self::Connect => "connect_failed",
+            Self::Tls => "tls_failed",
             Self::Broken => "broken",
             Self::Timeout => "timeout",
             Self::RateLimited => "rate_limited",

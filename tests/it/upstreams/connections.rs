@@ -297,6 +297,9 @@ async fn a_certificate_that_is_not_trusted_gets_no_byte_of_a_request() {
             saying(&chat(gateway.address, "backed", false).await),
             "backup"
         );
+        // An operator sees that it is the trust, and not the way, that is missing.
+        let series = "spafe_attempts_total{outcome=\"tls_failed\",pool=\"unknown\"}";
+        assert!(gateway.metric(series).await >= 2.0);
         for upstream in [&unknown.simulator, &elsewhere.simulator] {
             assert_eq!(upstream.requests().len(), 0);
         }
