@@ -132,17 +132,19 @@ async fn a_pool_that_is_full_answers_and_refuses_in_time() {
     overload("a pool of 20 places", &gateway, capacity).await;
 }
 
-/// The bound is the program's own, on one thread before an upstream that answers at once.
+/// The bound is the program's own: twenty requests at once, whoever asks. That it has no
+/// core left can not be tested beside a caller and an upstream that want the same two.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_can_do_no_more_answers_and_refuses_in_time() {
-    let upstream = upstream(None).await;
+async fn a_program_that_takes_no_more_answers_and_refuses_in_time() {
+    let script = completion("Hello").delay_head(Duration::from_millis(50));
+    let upstream = upstream(Some(script)).await;
     let gateway = Setup::new()
         .argument("--threads=1")
         .tables("[log]\nrequests = \"off\"")
-        .tables("[limits]\nconnections_per_address_max = 4096\nin_flight_max = 32\nin_flight_per_client_max = 32")
+        .tables("[limits]\nconnections_per_address_max = 4096\nin_flight_max = 20\nin_flight_per_client_max = 20")
         .pool("p", &[&base(&upstream)])
         .model("m", &["p"])
         .start();
-    let capacity = capacity(&gateway, 16).await;
-    overload("one thread", &gateway, capacity).await;
+    let capacity = capacity(&gateway, 20).await;
+    overload("a program of 20 requests", &gateway, capacity).await;
 }
