@@ -341,3 +341,49 @@ async fn a_target_whose_streams_break_is_not_asked_for_more() {
     );
     assert!(!second.requests().is_empty());
 }
+
+/// An address where a connection is neither made nor refused: its queue is full, and the
+/// system drops what would come next. The sockets keep it so.
+fn black_hole() -> (std::net::SocketAddr, Vec<socket2::Socket>) {
+    use socket2::{Domain, Socket, Type};
+    let new = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let listener = new();
+    let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    listener.bind(&anywhere.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut kept = vec![listener];
+    for _ in 0..4 {
+        let filler = new();
+        filler.set_nonblocking(true).unwrap();
+        // That it is on its way is all there is to it.
+        let _ = filler.connect(&address.into());
+        kept.push(filler);
+    }
+    (address, kept)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_takes_no_connection_costs_its_deadline_and_no_more() {
+    let (address, _kept) = black_hole();
+    let second = upstream().await;
+    let gateway = Setup::new()
+        .tables("[timeouts]\nconnect = \"500ms\"")
+        .pool("first", &[&format!("http://{address}/v1")])
+        .pool("second", &[&base(&second)])
+        .model("backed", &["first", "second"])
+        .model("alone", &["first"])
+        .start();
+    for stream in [false, true] {
+        let began = now();
+        let answer = chat(gateway.address, "backed", stream).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.field("x-spafe-upstream"), Some("second"));
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(450), "{took:?}");
+        assert!(took < Duration::from_millis(1_500), "{took:?}");
+    }
+    let answer = chat(gateway.address, "alone", false).await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.field("x-spafe-attempts"), Some("1"));
+}
