@@ -340,20 +340,23 @@ fn learn(
     match change {
         Some(Change::Refused) => tracing::error!(
             pool = pool.name.as_str(),
-            address = &*endpoint.label,
+            target_name = &*endpoint.label,
+            address = %endpoint.address,
             cause,
             "our credential was refused; check the pool's api_key"
         ),
         Some(Change::Ejected(rest)) => tracing::warn!(
             pool = pool.name.as_str(),
-            address = &*endpoint.label,
+            target_name = &*endpoint.label,
+            address = %endpoint.address,
             cause,
             rest_s = rest.as_secs_f64(),
             "target ejected"
         ),
         Some(Change::Returned) => tracing::info!(
             pool = pool.name.as_str(),
-            address = &*endpoint.label,
+            target_name = &*endpoint.label,
+            address = %endpoint.address,
             "target is back"
         ),
         None => {}

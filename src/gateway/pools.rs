@@ -39,6 +39,7 @@ pub mod wire;
 mod authority;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,11 @@ pub struct Pool {
     pub state: Arc<PoolState>,
     ejection: Ejection,
     slow_start: Duration,
+    /// How long the one request that tries whether a rest is over may take, before another
+    /// one may: a silent target takes until the deadline of its first event to show it.
+    probe_lasts: Duration,
+    /// Another credential is in force, and what this one comes to says nothing of it.
+    key_replaced: AtomicBool,
     turns: Turns,
     /// The endpoints of all targets, in their order.
     places: ArcSwap<Vec<Place>>,
@@ -109,6 +115,8 @@ pub enum Lesson {
     Failed,
     /// It said that it has too much to do; `None` where it did not say for how long.
     Busy(Option<Duration>),
+    /// It answered, and has nothing left to give us for this long.
+    Spent(Duration),
     /// It refused our credential.
     Refused,
 }
@@ -175,6 +183,8 @@ impl Pool {
             state: registry.pool(&pool.name),
             ejection: pool.ejection.clone(),
             slow_start: pool.slow_start,
+            probe_lasts: pool.ejection.time.max(pool.timeouts.first_event),
+            key_replaced: AtomicBool::new(false),
             places: ArcSwap::default(),
         };
         built.place();
@@ -187,6 +197,7 @@ impl Pool {
         if self.api_key == old.api_key {
             return;
         }
+        old.key_replaced.store(true, Ordering::Relaxed);
         for place in self.places.load().iter() {
             place.endpoint.state.health.credential_changed();
         }
@@ -300,6 +311,11 @@ impl Pool {
                 health.busy(wait, now);
                 Learned::Nothing
             }
+            Lesson::Spent(wait) => {
+                health.busy(Some(wait), now);
+                Learned::Nothing
+            }
+            Lesson::Refused if self.key_replaced.load(Ordering::Relaxed) => Learned::Nothing,
             Lesson::Refused => {
                 health.refused(now);
                 return Some(Change::Refused);

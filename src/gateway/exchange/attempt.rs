@@ -41,15 +41,43 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Runs it to its commit.
+    /// Runs it to its commit. Where the caller's own deadline, or what is left of the whole
+    /// request's, is shorter than what its target may take, a target that is not done by
+    /// then is not to blame: an impatient caller must not send it to rest.
     pub(super) async fn run(&self) -> Result<Body, AttemptError> {
-        let timeouts = &self.leg.timeouts;
-        let wants_events = self.question.ask.stream && self.leg.pool.dialect == Dialect::OpenAi;
-        let (allowed, what) = if wants_events {
-            (timeouts.first_event, "no first event")
+        let (allowed, what) = self.allowed();
+        let run = self.run_within(allowed, what).await;
+        let in_full = self.began + allowed <= self.question.deadline + allowed / 20;
+        match run {
+            Err(AttemptError::Timeout(_))
+                if !in_full && sys::instant() >= self.question.deadline =>
+            {
+                Err(AttemptError::CutShort)
+            }
+            run => run,
+        }
+    }
+
+    fn wants_events(&self) -> bool {
+        self.question.ask.stream && self.leg.pool.dialect == Dialect::OpenAi
+    }
+
+    /// How long it may take to its commit, and what is missing where it takes longer.
+    fn allowed(&self) -> (Duration, &'static str) {
+        if self.wants_events() {
+            (self.leg.timeouts.first_event, "no first event")
         } else {
-            (timeouts.answer, "no answer")
-        };
+            (self.leg.timeouts.answer, "no answer")
+        }
+    }
+
+    async fn run_within(
+        &self,
+        allowed: Duration,
+        what: &'static str,
+    ) -> Result<Body, AttemptError> {
+        let timeouts = &self.leg.timeouts;
+        let wants_events = self.wants_events();
         let deadline = (self.began + allowed).min(self.question.deadline);
         let body = self.body();
         let sent = until(deadline, self.send(&body, wants_events)).await;
@@ -58,7 +86,7 @@ impl Attempt<'_> {
             return Err(self.error_answer(upstream).await);
         }
         if let Some(wait) = spent(upstream.headers()) {
-            self.learn(Lesson::Busy(Some(wait)), sys::instant(), None);
+            self.learn(Lesson::Spent(wait), sys::instant(), None);
         }
         if wants_events {
             if !upstream.has_type("text/event-stream") {

@@ -33,6 +33,9 @@ pub enum AttemptError {
     /// The connection broke before the answer was whole, or before its first event.
     #[error("broke off: {0}")]
     Broken(String),
+    /// The request's own deadline passed before the target had had its time.
+    #[error("the request had no more time")]
+    CutShort,
     /// A deadline passed.
     #[error("too slow: {0}")]
     Timeout(&'static str),
@@ -91,7 +94,7 @@ impl AttemptError {
             Self::Connect(_) => AttemptOutcome::Connect,
             Self::Tls(_) => AttemptOutcome::Tls,
             Self::Broken(_) => AttemptOutcome::Broken,
-            Self::Timeout(_) => AttemptOutcome::Timeout,
+            Self::Timeout(_) | Self::CutShort => AttemptOutcome::Timeout,
             Self::Status {
                 about: About::Context | About::Policy,
                 ..
@@ -182,7 +185,7 @@ impl AttemptError {
                 | AttemptOutcome::Timeout
                 | AttemptOutcome::ServerError
                 | AttemptOutcome::Invalid
-        ) && !matches!(self, Self::Internal(_))
+        ) && !matches!(self, Self::Internal(_) | Self::CutShort)
     }
 
     /// What the caller is told when nothing more is tried.
@@ -190,7 +193,7 @@ impl AttemptError {
     pub fn refusal(self) -> Refusal {
         match self {
             Self::Connect(_) | Self::Tls(_) | Self::Broken(_) => Refusal::UpstreamUnavailable,
-            Self::Timeout(_) => Refusal::UpstreamTimeout,
+            Self::Timeout(_) | Self::CutShort => Refusal::UpstreamTimeout,
             Self::Invalid(_) => Refusal::UpstreamInvalidResponse,
             Self::Internal(_) => Refusal::Internal,
             Self::Status {

@@ -111,7 +111,7 @@ impl Drop for Noted<'_> {
         let (outcome, cause) = if tried.answered {
             (AttemptOutcome::Outrun, "another was sooner")
         } else {
-            (AttemptOutcome::Abandoned, "the client left")
+            (AttemptOutcome::Abandoned, "nobody waits for it any more")
         };
         self.note(&mut tried, outcome, sys::instant());
         if let Some(record) = tried.attempts.get_mut(self.number) {

@@ -206,8 +206,9 @@ impl Health {
     pub(super) fn failed(&self, now: Instant, policy: &Ejection) -> Learned {
         let mut state = self.lock();
         if let Some(rest) = state.rest {
-            // Without a claim these are requests that fell with it, or panic.
-            return if rest.is_claimed(now) {
+            // While it lasts these are requests that fell with it, or panic. Once it is over
+            // a failure is news, also of a probe that took longer than its claim.
+            return if rest.is_claimed(now) || now >= rest.until {
                 Learned::Eject
             } else {
                 Learned::Nothing

@@ -67,7 +67,7 @@ impl Pool {
         // A request that failed already does not try whether a rest is over, if it need not.
         let may_try = tried.is_empty() || offered.is_none();
         if let Some(due) = due.filter(|_| may_try)
-            && due.endpoint.state.health.claim(now, self.ejection.time)
+            && due.endpoint.state.health.claim(now, self.probe_lasts)
         {
             return Some(due);
         }

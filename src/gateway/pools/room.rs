@@ -241,7 +241,7 @@ impl Window {
                 self.latencies += latency;
             }
             Lesson::Failed | Lesson::Busy(_) => self.failures += 1,
-            Lesson::Completed | Lesson::Refused => {}
+            Lesson::Completed | Lesson::Spent(_) | Lesson::Refused => {}
         }
     }
 

@@ -112,8 +112,8 @@ impl Target {
             (HttpVersion::Auto, false) | (HttpVersion::Http1, _) => ALPN::H1,
         };
         options.max_h2_streams = 100;
-        options.connection_timeout = Some(pool.timeouts.connect);
-        options.total_connection_timeout = Some(pool.timeouts.connect);
+        // How long connecting takes is bounded where it is awaited: a model may have a bound
+        // of its own.
         options.idle_timeout = Some(pool.timeouts.idle);
         options.write_timeout = Some(pool.timeouts.event_gap);
         options.ca = authorities.map(|authorities| Arc::clone(&authorities.trusted));

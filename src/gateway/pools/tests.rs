@@ -150,6 +150,39 @@ fn who_is_busy_or_refuses_our_credential_is_not_asked_even_in_need() {
 }
 
 #[test]
+fn a_target_that_is_silent_for_longer_than_its_rest_rests_again() {
+    let start = crate::sys::instant();
+    let pool = pool(&[1, 1], "");
+    falls(&pool, 0, start);
+    let over = start + 12 * SECOND;
+    let probe = pool.pick(&[], Verdict::Fit, chance(0), over).unwrap();
+    assert_eq!(probe.address.port(), endpoint(&pool, 0).address.port());
+    // One is enough to find that out, up to the deadline of a first event.
+    let next = pool.pick(&[], Verdict::Fit, chance(0), over + 25 * SECOND);
+    assert_ne!(port(next), Some(probe.address.port()));
+    // And it is heard also when its claim has passed.
+    let heard = over + 300 * SECOND;
+    let change = pool.learn(&probe, Lesson::Failed, heard, 1 << 63);
+    assert!(matches!(change, Some(Change::Ejected(_))), "{change:?}");
+}
+
+#[test]
+fn what_an_old_credential_comes_to_says_nothing_of_the_new_one() {
+    let now = crate::sys::instant();
+    let mut config = config::example("").pools.remove(0);
+    let registry = Registry::default();
+    let old = Pool::new(&config, &registry).unwrap();
+    config.api_key = ApiKey::Known(Secret::new("sk-new"));
+    let new = Pool::new(&config, &registry).unwrap();
+    new.succeed(&old);
+    let refused = old.learn(&endpoint(&old, 0), Lesson::Refused, now, 0);
+    assert_eq!(refused, None);
+    assert!(new.is_usable(now));
+    let refused = new.learn(&endpoint(&new, 0), Lesson::Refused, now, 0);
+    assert_eq!(refused, Some(Change::Refused));
+}
+
+#[test]
 fn a_request_that_failed_already_does_not_probe() {
     let start = crate::sys::instant();
     let pool = pool(&[1, 1, 1], "");

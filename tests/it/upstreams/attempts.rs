@@ -295,6 +295,41 @@ async fn a_caller_that_waits_less_long_is_answered_in_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_without_patience_sends_no_target_to_rest() {
+    let up = always(completion("in its time").delay_head(Duration::from_millis(600))).await;
+    let gateway = Setup::new()
+        .pool("p", &[&base(&up)])
+        .model("m", &["p"])
+        .start();
+    for _ in 0..6 {
+        let mut client = Connection::open(gateway.address).await;
+        let field = "X-Stainless-Timeout: 0.1";
+        client
+            .send(post(CHAT, &[field], ask("m", false).as_bytes()))
+            .await;
+        assert_eq!(client.answer().await.status, 504);
+    }
+    let series = "spafe_target_ejections_total{pool=\"p\"}";
+    gateway.counts(series, 0).await;
+    let answer = chat(gateway.address, "m", false).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_may_wait_longer_for_a_connection_than_its_pool_does() {
+    let (address, _kept) = black_hole();
+    let gateway = Setup::new()
+        .tables("[timeouts]\nconnect = \"300ms\"")
+        .pool("p", &[&format!("http://{address}/v1")])
+        .model_with("m", &["p"], "timeouts = { connect = \"1s\" }")
+        .start();
+    let began = now();
+    assert_eq!(chat(gateway.address, "m", false).await.status, 504);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(950), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn statuses_are_final_where_the_operator_says_so() {
     let first = always(error(500, "broken", "Broken.")).await;
     let second = upstream().await;
