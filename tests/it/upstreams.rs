@@ -8,8 +8,10 @@
 mod routing;
 /// What a failed attempt means, alone and with another pool behind it.
 mod faults;
-/// How often anyone is asked, and who answers in another's place.
+/// How often anyone is asked, and for how long.
 mod attempts;
+/// Who answers in another model's place.
+mod fallbacks;
 /// A second target beside a slow one.
 mod hedging;
 /// Pools and targets that are full.
