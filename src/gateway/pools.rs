@@ -53,6 +53,7 @@ use crate::names::{PoolName, Secret};
 use balance::Place;
 use balance::turns::Turns;
 use health::{Learned, Verdict, View};
+use latency::Latency;
 use registry::{PoolState, Registry};
 use slots::{Full, Places, Slot};
 use target::{Endpoint, EndpointState, Target};
@@ -294,11 +295,11 @@ impl Pool {
         }
         let learned = match lesson {
             Lesson::Answered(took) => {
-                latency.measured(took, now);
+                self.measure(latency, took, now);
                 health.answered(took, now, &self.ejection)
             }
             Lesson::Began(took) => {
-                latency.measured(took, now);
+                self.measure(latency, took, now);
                 health.began(took, now, &self.ejection)
             }
             Lesson::Completed => {
@@ -325,6 +326,13 @@ impl Pool {
             Learned::Nothing => None,
             Learned::Returned => Some(Change::Returned),
             Learned::Eject => self.eject(endpoint, now, chance),
+        }
+    }
+
+    /// Notes how soon an endpoint answered, where anybody asks.
+    fn measure(&self, latency: &Latency, took: Duration, now: Instant) {
+        if self.method == Balance::PeakEwma {
+            latency.measured(took, now);
         }
     }
 

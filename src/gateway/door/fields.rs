@@ -45,6 +45,11 @@ pub(super) fn connection_is_harmless(headers: &HeaderMap) -> Result<(), Refusal>
     Ok(())
 }
 
+/// Whether a field's name begins so.
+fn begins_with(headers: &HeaderMap, prefix: &str) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with(prefix))
+}
+
 /// How long the caller waits, as SDKs of OpenAI's say it, in seconds: for the next bytes
 /// where they tell that apart, else for everything. A twentieth of it, at most half a
 /// second, is kept for the way back.
@@ -54,6 +59,10 @@ pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
         HeaderName::from_static("x-stainless-timeout"),
     ];
     const SPARE_MAX: Duration = Duration::from_millis(500);
+    // Most callers say nothing of the kind, and looking along a few names is less than hashing.
+    if !begins_with(headers, "x-stainless-") {
+        return None;
+    }
     let said = NAMES.iter().find_map(|name| headers.get(name))?;
     let seconds: f64 = said.to_str().ok()?.trim().parse().ok()?;
     let waits = Duration::try_from_secs_f64(seconds)

@@ -109,7 +109,7 @@ impl Attempt<'_> {
         if !upstream.has_type("application/json") {
             return Err(AttemptError::Invalid("no JSON"));
         }
-        let answer = whole::read(upstream, deadline, self.source()).await?;
+        let answer = whole::read(upstream, deadline, &self.leg.pool, || self.source()).await?;
         match (&self.question.image, answer) {
             (Some(asked), Body::Whole { bytes, .. }) => {
                 let now = sys::now().wall;

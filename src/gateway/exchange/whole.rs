@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
 use crate::gateway::exchange::upstream::Upstream;
 use crate::gateway::exchange::{Body, Source, Through};
+use crate::gateway::pools::Pool;
 use crate::openai::Usage;
 
 /// What is held of one answer; more passes through.
@@ -31,7 +32,8 @@ struct Glance {
 pub(super) async fn read(
     mut upstream: Upstream,
     deadline: Instant,
-    source: Source,
+    pool: &Pool,
+    source: impl FnOnce() -> Source,
 ) -> Result<Body, AttemptError> {
     let mut parts: Vec<Bytes> = Vec::new();
     let mut held_bytes = 0;
@@ -43,7 +45,7 @@ pub(super) async fn read(
                 begin: parts,
                 length: upstream.length(),
                 upstream,
-                source,
+                source: source(),
                 deadline,
             })));
         }
@@ -60,7 +62,7 @@ pub(super) async fn read(
     upstream.release().await;
     let bytes = joined(parts, held_bytes);
     match serde_json::from_slice::<Glance>(&bytes) {
-        Ok(Glance { error: Some(_), .. }) => Err(from_error_object(&bytes, &source.pool)),
+        Ok(Glance { error: Some(_), .. }) => Err(from_error_object(&bytes, pool)),
         Ok(Glance { usage, error: None }) => Ok(Body::Whole { bytes, usage }),
         Err(_) => Err(AttemptError::Invalid("its body is no JSON object")),
     }

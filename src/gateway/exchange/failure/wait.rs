@@ -51,6 +51,10 @@ pub fn spent(headers: &HeaderMap) -> Option<Duration> {
             HeaderName::from_static("x-ratelimit-reset-tokens"),
         ),
     ];
+    let mut names = headers.keys();
+    if !names.any(|name| name.as_str().starts_with("x-ratelimit-remaining-")) {
+        return None;
+    }
     let waits = KINDS.iter().filter_map(|(remaining, reset)| {
         let nothing = headers.get(remaining)?.as_bytes().trim_ascii() == b"0";
         let reset = headers.get(reset).filter(|_| nothing)?;
