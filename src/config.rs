@@ -11,7 +11,7 @@ pub mod read;
 /// The configuration as serde sees the file.
 mod file;
 
-/// `[limits]` and `[attempts]`.
+/// `[bounds]` and `[attempts]`.
 pub mod bounds;
 
 /// How targets are chosen, spared and looked after.
@@ -46,7 +46,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::bounds::{Attempts, Limits};
+use self::bounds::{Attempts, Bounds};
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
 use crate::names::{ModelId, PoolName, Secret};
@@ -109,7 +109,7 @@ pub struct Config {
     /// Addresses, threads, TLS.
     pub server: Server,
     /// Bounds on what a caller may send, and how slowly.
-    pub limits: Limits,
+    pub bounds: Bounds,
     /// How often a request is tried.
     pub attempts: Attempts,
     /// How names of targets are looked up.

@@ -25,7 +25,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::{Error, ErrorType};
 use tokio::io::AsyncWriteExt;
 
-use crate::config::bounds::Limits;
+use crate::config::bounds::Bounds;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::phase::Phase;
@@ -53,26 +53,26 @@ impl Ingress {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
         let snapshot = gateway.snapshot.load_full();
-        let limits = &snapshot.config.limits;
+        let bounds = &snapshot.config.bounds;
         // These pingora takes once; all else is read anew for each request.
         let mut options = HttpServerOptions::default();
         // Counted are the requests that may follow the first.
-        options.keepalive_request_limit = Some(limits.requests_per_connection.saturating_sub(1));
-        options.h2_idle_timeout = Some(limits.h2_idle);
+        options.keepalive_request_limit = Some(bounds.requests_per_connection.saturating_sub(1));
+        options.h2_idle_timeout = Some(bounds.h2_idle);
         Self { gateway, options }
     }
 
     /// A limit as it is in force.
-    fn limit<T>(&self, of: impl FnOnce(&Limits) -> T) -> T {
-        of(&self.gateway.snapshot.load().config.limits)
+    fn limit<T>(&self, of: impl FnOnce(&Bounds) -> T) -> T {
+        of(&self.gateway.snapshot.load().config.bounds)
     }
 
     /// Reads a head under its deadline.
     async fn read_head(&self, session: &mut ServerSession, first: bool) -> Head {
         let allowed = if first {
-            self.limit(|limits| limits.head_timeout)
+            self.limit(|bounds| bounds.head_timeout)
         } else {
-            self.limit(|limits| limits.next_head_timeout)
+            self.limit(|bounds| bounds.next_head_timeout)
         };
         let read = tokio::select! {
             biased;
@@ -121,7 +121,7 @@ impl HttpServerApp for Ingress {
         // It tells when to stop accepting; requests go by the gateway's outlook.
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        session.set_write_timeout(Some(self.limit(|limits| limits.write_stall)));
+        session.set_write_timeout(Some(self.limit(|bounds| bounds.write_stall)));
         let first =
             session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
         let outlook = &self.gateway.outlook;
@@ -142,7 +142,7 @@ impl HttpServerApp for Ingress {
             || session.get_keepalive().is_none()
             || session.req_header().version == Version::HTTP_10;
         // pingora keeps a connection for ever unless it is told, and on every request.
-        let keep_alive = self.limit(|limits| limits.keep_alive);
+        let keep_alive = self.limit(|bounds| bounds.keep_alive);
         session.set_keepalive((!ends).then_some(keep_alive.as_secs().max(1)));
         session.set_pipelining_enabled(true);
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
@@ -166,12 +166,12 @@ impl HttpServerApp for Ingress {
 
     fn h2_options(&self) -> Option<H2Options> {
         // Asked for each connection, so that a reload is heard by the next one.
-        let limits = &self.gateway.snapshot.load().config.limits;
-        let header_list_bytes_max = u32::try_from(limits.h2_header_list_bytes_max);
+        let bounds = &self.gateway.snapshot.load().config.bounds;
+        let header_list_bytes_max = u32::try_from(bounds.h2_header_list_bytes_max);
         let header_list_bytes_max = header_list_bytes_max.unwrap_or(u32::MAX);
         let mut options = default_h2_options();
         options
-            .max_concurrent_streams(limits.h2_streams_max)
+            .max_concurrent_streams(bounds.h2_streams_max)
             .max_header_list_size(header_list_bytes_max)
             .initial_window_size(H2_STREAM_WINDOW_BYTES)
             .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);

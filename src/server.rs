@@ -147,7 +147,7 @@ pub struct Start {
 pub fn run(mut start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
     // Before any descriptor of our own is opened: they come by number.
     let given = start.supervisor.given();
-    descriptors::fit(&mut start.config.limits, descriptors::take_all());
+    descriptors::fit(&mut start.config.bounds, descriptors::take_all());
     let threads = start.config.server.threads;
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -334,7 +334,7 @@ fn listener(bound: &Bound) -> ListenerConfig {
 }
 
 fn tell_limits(config: &Config, metrics: &Metrics) {
-    let limits = &config.limits;
+    let limits = &config.bounds;
     for (name, limit) in [
         ("body_bytes", limits.body_bytes_max),
         ("bodies_bytes", limits.bodies_bytes_max),

@@ -53,8 +53,8 @@ impl Snapshot {
         Ok(Self {
             rules: Rules::new(&config),
             bounds: Bounds {
-                depth_max: config.limits.json_depth_max,
-                keys_max: config.limits.json_keys_max,
+                depth_max: config.bounds.json_depth_max,
+                keys_max: config.bounds.json_keys_max,
             },
             attempts: Arc::new(config.attempts.clone()),
             router: Router::new(&config, &pools, metrics),

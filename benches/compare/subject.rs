@@ -174,7 +174,7 @@ admin = "{admin}"
 threads = 1
 
 # Subjects are compared on connections that go on, as the others are set up to.
-[limits]
+[bounds]
 requests_per_connection = 1_000_000_000
 {MANY}
 

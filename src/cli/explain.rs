@@ -23,7 +23,7 @@ pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), St
     let snapshot = Snapshot::new(config, &Registry::default(), &Metrics::new())
         .map_err(|error| format!("spafe: {error}"))?;
     let mut text = String::new();
-    let limit = snapshot.config.limits.body_bytes_max;
+    let limit = snapshot.config.bounds.body_bytes_max;
     if body.len() > limit {
         return Ok((
             refused(

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// `[limits]`
+/// `[bounds]`
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct Bounds {
     /// From accept to the end of the first request head.
     pub head_timeout: Duration,
     /// How long an idle connection waits for its next request.

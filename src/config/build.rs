@@ -3,7 +3,7 @@
 //! Here nothing can go wrong any more: defaults are filled in and names become
 //! indices. The only way to reach this is through a check without findings.
 
-/// `[server]`, `[reload]` and `[limits]`.
+/// `[server]`, `[reload]` and `[bounds]`.
 mod server;
 /// `[[pools]]` and what holds for all of them.
 mod upstreams;
@@ -24,7 +24,7 @@ pub(super) fn build(file: File, api_keys: Vec<ApiKey>, text: &str) -> Config {
     let pools = file.pools.into_iter().zip(api_keys);
     Config {
         server: server::server(file.server),
-        limits: server::limits(&file.limits),
+        bounds: server::bounds(&file.bounds),
         attempts: upstreams::attempts(file.attempts),
         dns: upstreams::dns(file.dns),
         reload: server::reload(&file.reload),

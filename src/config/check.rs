@@ -20,7 +20,7 @@ mod inherit;
 mod server;
 
 /// Limits and deadlines that contradict one another.
-mod limits;
+mod bounds;
 
 /// Pools, and the secrets they name.
 mod pools;
@@ -71,7 +71,7 @@ pub(super) fn check(
     inherit::inherit(&mut document);
     let root = Node::root(&document);
     server::check(&root, outside, &mut findings);
-    limits::check(&root, &mut findings);
+    bounds::check(&root, &mut findings);
     let api_keys = pools::check(&root, outside, &mut findings);
     models::check(&root, &mut findings);
     findings.none_or_all()?;

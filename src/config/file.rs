@@ -9,8 +9,8 @@
 /// `[server]` and `[reload]`.
 pub(super) mod server;
 
-/// `[limits]`.
-pub(super) mod limits;
+/// `[bounds]`.
+pub(super) mod bounds;
 
 /// `[timeouts]`, `[attempts]`, and what else holds for every pool.
 pub(super) mod upstreams;
@@ -28,7 +28,7 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::limits::Limits;
+use self::bounds::Bounds;
 use self::model::Model;
 use self::pool::Pool;
 use self::server::{Reload, Server};
@@ -84,7 +84,7 @@ pub(super) struct File {
     pub(super) server: Server,
     /// Bounds on what a caller may send, and how slowly.
     #[serde(default)]
-    pub(super) limits: Limits,
+    pub(super) bounds: Bounds,
     /// Deadlines toward upstreams, for every pool that sets none of its own.
     #[serde(default)]
     pub(super) timeouts: Timeouts,

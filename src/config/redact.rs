@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// Pools.
 mod pool;
 
-use super::bounds::{Attempts, Limits};
+use super::bounds::{Attempts, Bounds};
 use super::policy::{Dns, Reload};
 use super::units::{duration_text, size_text};
 use super::{
@@ -23,7 +23,7 @@ use super::{
 pub(super) fn redacted(config: &Config) -> Value {
     let Config {
         server,
-        limits,
+        bounds,
         attempts,
         dns,
         reload,
@@ -38,7 +38,7 @@ pub(super) fn redacted(config: &Config) -> Value {
     json!({
         "version": version,
         "server": self::server(server),
-        "limits": self::limits(limits),
+        "bounds": self::bounds(bounds),
         "attempts": self::attempts(attempts),
         "dns": self::dns(dns),
         "reload": self::reload(reload),
@@ -84,8 +84,8 @@ fn server(server: &Server) -> Value {
     })
 }
 
-fn limits(limits: &Limits) -> Value {
-    let Limits {
+fn bounds(bounds: &Bounds) -> Value {
+    let Bounds {
         head_timeout,
         keep_alive,
         next_head_timeout,
@@ -109,7 +109,7 @@ fn limits(limits: &Limits) -> Value {
         in_flight_per_client_max,
         bodies_bytes_max,
         write_stall,
-    } = limits;
+    } = bounds;
     json!({
         "head_timeout": duration_text(*head_timeout),
         "keep_alive": duration_text(*keep_alive),

@@ -93,12 +93,12 @@ impl Policy {
         config.server.allowed_hosts = Vec::new();
         config.server.tls = None;
         config.log.requests = crate::config::LogTarget::Off;
-        let limits = &mut config.limits;
+        let bounds = &mut config.bounds;
         for bound in [
-            &mut limits.in_flight_max,
-            &mut limits.in_flight_per_client_max,
-            &mut limits.connections_max,
-            &mut limits.connections_per_address_max,
+            &mut bounds.in_flight_max,
+            &mut bounds.in_flight_per_client_max,
+            &mut bounds.connections_max,
+            &mut bounds.connections_per_address_max,
         ] {
             *bound = (*bound).max(16_384);
         }

@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use pingora_core::protocols::http::ServerSession;
 use thiserror::Error;
 
-use crate::config::bounds::Limits;
+use crate::config::bounds::Bounds;
 use crate::gateway::door::Framing;
 pub use budget::Budget;
 use budget::{Share, Spent};
@@ -73,14 +73,14 @@ pub enum BodyError {
 pub async fn read(
     session: &mut ServerSession,
     framing: Framing,
-    limits: &Limits,
+    bounds: &Bounds,
     budget: &Arc<Budget>,
     now: impl Fn() -> Instant,
 ) -> Result<Held, BodyError> {
     let no_room = || BodyError::NoRoom {
         held_bytes: budget.held_bytes(),
     };
-    let mut share = budget.share(limits.bodies_bytes_max);
+    let mut share = budget.share(bounds.bodies_bytes_max);
     // Told before it is sent, and not taken on its word: only what arrives is counted.
     if !share.could_grow(framing.length.unwrap_or(0)) {
         return Err(no_room());
@@ -89,7 +89,7 @@ pub async fn read(
         // pingora takes any word before the end of a body for the last of its connection.
         let keep_alive = session.get_keepalive();
         let told = session.write_continue_response();
-        let told = tokio::time::timeout(limits.write_stall, told).await;
+        let told = tokio::time::timeout(bounds.write_stall, told).await;
         if !matches!(told, Ok(Ok(()))) {
             return Err(BodyError::Gone { read_bytes: 0 });
         }
@@ -97,7 +97,7 @@ pub async fn read(
     }
     let mut whole = Collected::default();
     let mut window = Window {
-        ends: now() + limits.body_first_byte_timeout,
+        ends: now() + bounds.body_first_byte_timeout,
         read_bytes: 0,
         floor_bytes: 1,
     };
@@ -109,19 +109,19 @@ pub async fn read(
                     read_bytes: whole.len(),
                 });
             }
-            window = Window::next(now(), limits);
+            window = Window::next(now(), bounds);
             continue;
         };
         match read {
             Ok(None) => return Ok(whole.finish(share)),
             Ok(Some(part)) => {
-                if whole.len() + part.len() > limits.body_bytes_max {
+                if whole.len() + part.len() > bounds.body_bytes_max {
                     return Err(BodyError::TooLarge {
-                        bytes_max: limits.body_bytes_max,
+                        bytes_max: bounds.body_bytes_max,
                     });
                 }
                 if whole.len() == 0 {
-                    window = Window::next(now(), limits);
+                    window = Window::next(now(), bounds);
                 }
                 share.grow(part.len()).map_err(|Spent| no_room())?;
                 window.read_bytes += part.len();
@@ -162,12 +162,12 @@ struct Window {
 }
 
 impl Window {
-    fn next(now: Instant, limits: &Limits) -> Self {
+    fn next(now: Instant, bounds: &Bounds) -> Self {
         let seconds = usize::try_from(RATE_WINDOW.as_secs()).unwrap_or(usize::MAX);
         Self {
             ends: now + RATE_WINDOW,
             read_bytes: 0,
-            floor_bytes: limits.body_rate_min.saturating_mul(seconds),
+            floor_bytes: bounds.body_rate_min.saturating_mul(seconds),
         }
     }
 }

@@ -84,10 +84,10 @@ impl Rules {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
-            line_bytes_max: config.limits.request_line_bytes_max,
-            head_bytes_max: config.limits.head_bytes_max,
-            fields_max: config.limits.head_fields_max,
-            body_bytes_max: config.limits.body_bytes_max,
+            line_bytes_max: config.bounds.request_line_bytes_max,
+            head_bytes_max: config.bounds.head_bytes_max,
+            fields_max: config.bounds.head_fields_max,
+            body_bytes_max: config.bounds.body_bytes_max,
             allowed_hosts: config.server.allowed_hosts.clone(),
             origins: config.cors.origins.clone(),
             public_url: config.server.public_url.clone(),

@@ -103,10 +103,10 @@ impl<'a> Visit<'a> {
 
     /// A place among the requests that are answered at once, until it is dropped.
     pub(super) fn permit<'g>(&mut self, gate: &'g Gate) -> Result<Permit<'g>, Refusal> {
-        let limits = &self.snapshot.config.limits;
+        let bounds = &self.snapshot.config.bounds;
         let bounds = Bounds {
-            all: limits.in_flight_max,
-            per_client: limits.in_flight_per_client_max,
+            all: bounds.in_flight_max,
+            per_client: bounds.in_flight_per_client_max,
         };
         gate.enter(self.record.client, bounds).map_err(|full| {
             let (shed, refusal) = match full {
@@ -130,11 +130,11 @@ impl<'a> Visit<'a> {
             // nothing behind such a body is taken for a request. HTTP/2 is not concerned.
             self.session.set_keepalive(None);
         }
-        let limits = &self.snapshot.config.limits;
+        let bounds = &self.snapshot.config.bounds;
         let asked = sys::instant();
         let body = tokio::select! {
             biased;
-            body = body::read(self.session, framing, limits, budget, sys::instant) => body,
+            body = body::read(self.session, framing, bounds, budget, sys::instant) => body,
             () = self.departure.outlook.reached(Phase::Over) => return Err(Refusal::Stopping.into()),
         };
         self.record.body = sys::instant() - asked;

@@ -79,7 +79,7 @@ impl ConnectionFilter for Arrivals {
         let Some(peer) = peer else {
             return true;
         };
-        let caps = Caps::new(&self.gateway.snapshot.load().config.limits);
+        let caps = Caps::new(&self.gateway.snapshot.load().config.bounds);
         let load = &self.gateway.metrics.load;
         let entered = self.open().enter(peer.ip(), caps);
         match entered {
@@ -118,7 +118,7 @@ impl ServerApp for Counted {
     ) -> Option<Stream> {
         let is_tls = stream.get_ssl_digest().is_some();
         let _place = (!is_tls).then(|| self.arrivals.place(&*stream));
-        let stream = preface::awaited(stream, self.ingress.limit(|limits| limits.head_timeout));
+        let stream = preface::awaited(stream, self.ingress.limit(|bounds| bounds.head_timeout));
         self.ingress.process_new(stream, shutdown).await
     }
 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::config::bounds::Limits;
+use crate::config::bounds::Bounds;
 use crate::gateway::client::network;
 use crate::gateway::record::outcome::Cap;
 
@@ -40,12 +40,12 @@ pub(super) struct Open {
 impl Caps {
     /// Those of the configuration.
     #[must_use]
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(bounds: &Bounds) -> Self {
         Self {
-            all: limits.connections_max,
-            per_address: limits.connections_per_address_max,
-            per_v6_56: limits.connections_per_v6_56_max,
-            per_v6_48: limits.connections_per_v6_48_max,
+            all: bounds.connections_max,
+            per_address: bounds.connections_per_address_max,
+            per_v6_56: bounds.connections_per_v6_56_max,
+            per_v6_48: bounds.connections_per_v6_48_max,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::bounds::Limits;
+use crate::config::bounds::Bounds;
 
 /// For all that is no client's and no upstream's: listeners, the admin listener's
 /// connections, logs, images, look-ups, the runtime's own.
@@ -38,20 +38,20 @@ pub(super) fn allowed() -> Option<u64> {
 /// A request needs one toward its client and one toward its upstream. Where they run out
 /// nobody can be accepted, and whoever was accepted cannot be answered; so it is the
 /// caps that are met first. Whatever configuration is used is to be fitted.
-pub(super) fn fit(limits: &mut Limits, descriptors: Option<u64>) {
+pub(super) fn fit(bounds: &mut Bounds, descriptors: Option<u64>) {
     let Some(descriptors) = descriptors else {
         return;
     };
     let each = descriptors.saturating_sub(RESERVED) / 2;
     let each = usize::try_from(each).unwrap_or(usize::MAX).max(1);
     for (name, max) in [
-        ("connections_max", &mut limits.connections_max),
-        ("in_flight_max", &mut limits.in_flight_max),
+        ("connections_max", &mut bounds.connections_max),
+        ("in_flight_max", &mut bounds.in_flight_max),
     ] {
         if *max > each {
             tracing::warn!(
                 descriptors,
-                "limits.{name} is {each} and not {max}: there are too few descriptors; raise the limit of open files to {}",
+                "bounds.{name} is {each} and not {max}: there are too few descriptors; raise the limit of open files to {}",
                 RESERVED + 2 * (*max as u64)
             );
             *max = each;
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn connections_and_requests_leave_descriptors_for_each_other() {
-        let mut limits = crate::config::example("").limits;
+        let mut bounds = crate::config::example("").bounds;
         for (descriptors, connections, in_flight) in [
             (None, 4_096, 2_048),
             (Some(8_256), 4_096, 2_048),
@@ -80,8 +80,8 @@ mod tests {
             (Some(256), 96, 96),
             (Some(10), 1, 1),
         ] {
-            fit(&mut limits, descriptors);
-            let fitted = (limits.connections_max, limits.in_flight_max);
+            fit(&mut bounds, descriptors);
+            let fitted = (bounds.connections_max, bounds.in_flight_max);
             assert_eq!(fitted, (connections, in_flight), "{descriptors:?}");
         }
     }

@@ -67,7 +67,7 @@ impl Sockets {
     /// # Errors
     /// Where one cannot be bound; it is named.
     pub(super) fn open(config: &Config, mut given: Given) -> Result<Self, ServeError> {
-        let stall = config.limits.write_stall;
+        let stall = config.bounds.write_stall;
         let server = &config.server;
         let tls = server.tls.as_ref().map(|tls| tls.listen.as_slice());
         let sockets = Self {

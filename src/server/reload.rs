@@ -227,7 +227,7 @@ impl Reloader {
         }
         let reading = self.read().await?;
         let mut config = reading.config?;
-        descriptors::fit(&mut config.limits, descriptors::allowed());
+        descriptors::fit(&mut config.bounds, descriptors::allowed());
         player.play(&mut config).await.map_err(ReloadError::Demo)?;
         let reloader = Arc::clone(self);
         let compile = move || reloader.compile(config, &reading.text);

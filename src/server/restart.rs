@@ -10,7 +10,7 @@ use crate::config::Config;
 #[must_use]
 pub(super) fn needed(old: &Config, new: &Config) -> Vec<&'static str> {
     let server = (&old.server, &new.server);
-    let limits = (&old.limits, &new.limits);
+    let bounds = (&old.bounds, &new.bounds);
     let images = (&old.images, &new.images);
     let tls = |config: &Config| config.server.tls.as_ref().map(|tls| tls.listen.clone());
     let keys = [
@@ -21,14 +21,14 @@ pub(super) fn needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.run_dir", server.0.run_dir != server.1.run_dir),
         // pingora takes these two once.
         (
-            "limits.requests_per_connection",
-            limits.0.requests_per_connection != limits.1.requests_per_connection,
+            "bounds.requests_per_connection",
+            bounds.0.requests_per_connection != bounds.1.requests_per_connection,
         ),
-        ("limits.h2_idle", limits.0.h2_idle != limits.1.h2_idle),
+        ("bounds.h2_idle", bounds.0.h2_idle != bounds.1.h2_idle),
         // The sockets have it.
         (
-            "limits.write_stall",
-            limits.0.write_stall != limits.1.write_stall,
+            "bounds.write_stall",
+            bounds.0.write_stall != bounds.1.write_stall,
         ),
         ("images.store", images.0.store != images.1.store),
         (
@@ -69,17 +69,17 @@ mod tests {
             &["server.admin", "server.run_dir"],
         );
         check(
-            "[limits]\nwrite_stall = \"7s\"\nh2_idle = \"7s\"\nrequests_per_connection = 7",
+            "[bounds]\nwrite_stall = \"7s\"\nh2_idle = \"7s\"\nrequests_per_connection = 7",
             &[
-                "limits.requests_per_connection",
-                "limits.h2_idle",
-                "limits.write_stall",
+                "bounds.requests_per_connection",
+                "bounds.h2_idle",
+                "bounds.write_stall",
             ],
         );
         check("[images]\nstore = \"elsewhere\"", &["images.store"]);
         check("[log]\nrequests = \"off\"", &["log.requests"]);
         check(
-            "[server]\nallowed_hosts = [\"a.test\"]\nconfig_header = true\n[limits]\nhead_timeout = \"7s\"\nkeep_alive = \"7s\"\n[attempts]\nmax = 2\n[cors]\norigins = [\"http://a.test\"]",
+            "[server]\nallowed_hosts = [\"a.test\"]\nconfig_header = true\n[bounds]\nhead_timeout = \"7s\"\nkeep_alive = \"7s\"\n[attempts]\nmax = 2\n[cors]\norigins = [\"http://a.test\"]",
             &[],
         );
     }

@@ -214,7 +214,7 @@ async fn the_schema_is_json_and_knows_the_keys() {
     assert_eq!(ended.code, Some(0));
     let schema: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     for key in [
-        "server", "limits", "timeouts", "attempts", "images", "cors", "log", "pools", "models",
+        "server", "bounds", "timeouts", "attempts", "images", "cors", "log", "pools", "models",
     ] {
         assert!(
             schema["properties"][key]["description"].is_string(),

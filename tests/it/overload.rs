@@ -32,7 +32,7 @@ const LIST: &str = "GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n";
 async fn limited(limits: &str) -> (Setup, Simulator) {
     let upstream = upstream().await;
     let setup = Setup::new()
-        .tables(&format!("[limits]\n{limits}"))
+        .tables(&format!("[bounds]\n{limits}"))
         .pool("main", &[&base(&upstream)])
         .model(MODEL, &["main"]);
     (setup, upstream)

@@ -177,7 +177,7 @@ async fn python_asks_over_tls_and_http2() {
     let upstream = upstream().await;
     let gateway = Setup::new()
         .tls()
-        .tables("[limits]\nin_flight_per_client_max = 40")
+        .tables("[bounds]\nin_flight_per_client_max = 40")
         .pool("main", &[&base(&upstream)])
         .model("gpt-4o", &["main"])
         .start();

@@ -230,7 +230,7 @@ async fn more_idle_connections_than_there_are_places() {
     // 4,096 less what the caller needs for itself.
     const PLACES: usize = 4_000;
     const BYTES_MAX: u64 = 56 << 10;
-    let setup = Setup::new().tables("[limits]\nconnections_max = 4096\nhead_timeout = \"60s\"");
+    let setup = Setup::new().tables("[bounds]\nconnections_max = 4096\nhead_timeout = \"60s\"");
     let siege = Siege::begin(setup).await;
     let clients = crowd(&siege.gateway, PLACES, PER_ADDRESS).await;
     let grown = siege

@@ -25,7 +25,7 @@ async fn a_stop_at_full_load_loses_nothing() {
         let quick = upstream().await;
         let mut gateway = Setup::new()
             .server("drain_delay = \"2s\"")
-            .tables("[limits]\nconnections_per_address_max = 4096\nin_flight_per_client_max = 1024")
+            .tables("[bounds]\nconnections_per_address_max = 4096\nin_flight_per_client_max = 1024")
             .pool("streams", &[&base(&streams)])
             .pool("quick", &[&base(&quick)])
             .model("streams", &["streams"])

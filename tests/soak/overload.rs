@@ -33,7 +33,7 @@ const MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
 const GROWTH_BYTES_A_MINUTE: f64 = 1024.0 * 1024.0;
 
 /// What must not be in the way of a pool's own bounds.
-const LIMITS: &str = "[limits]\nconnections_per_address_max = 4096\nin_flight_max = 4096\nin_flight_per_client_max = 4096";
+const LIMITS: &str = "[bounds]\nconnections_per_address_max = 4096\nin_flight_max = 4096\nin_flight_per_client_max = 4096";
 
 /// An upstream that records nothing, or it would be the one that grows.
 async fn upstream(script: Option<Script>) -> Simulator {
@@ -141,7 +141,7 @@ async fn a_program_that_takes_no_more_answers_and_refuses_in_time() {
     let gateway = Setup::new()
         .argument("--threads=1")
         .tables("[log]\nrequests = \"off\"")
-        .tables("[limits]\nconnections_per_address_max = 4096\nin_flight_max = 20\nin_flight_per_client_max = 20")
+        .tables("[bounds]\nconnections_per_address_max = 4096\nin_flight_max = 20\nin_flight_per_client_max = 20")
         .pool("p", &[&base(&upstream)])
         .model("m", &["p"])
         .start();

@@ -27,7 +27,7 @@ async fn ten_upgrades_cost_no_caller_an_answer() {
     let quick = upstream().await;
     let mut gateway = Setup::new()
         .server("drain_delay = \"5s\"")
-        .tables("[limits]\nconnections_per_address_max = 4096\nin_flight_per_client_max = 1024\n\n[timeouts]\nfirst_event = \"10m\"\nevent_gap = \"10m\"\nstream = \"15m\"")
+        .tables("[bounds]\nconnections_per_address_max = 4096\nin_flight_per_client_max = 1024\n\n[timeouts]\nfirst_event = \"10m\"\nevent_gap = \"10m\"\nstream = \"15m\"")
         .pool("streams", &[&base(&streams)])
         .pool("quick", &[&base(&quick)])
         .model("streams", &["streams"])

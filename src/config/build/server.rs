@@ -1,9 +1,9 @@
-//! What do `[server]`, `[reload]` and `[limits]` mean?
+//! What do `[server]`, `[reload]` and `[bounds]` mean?
 
 use std::num::NonZeroUsize;
 
 use super::{bytes, count};
-use crate::config::bounds::Limits;
+use crate::config::bounds::Bounds;
 use crate::config::policy::Reload;
 use crate::config::{Server, Tls, file};
 
@@ -33,8 +33,8 @@ pub(super) fn server(file: file::server::Server) -> Server {
     }
 }
 
-pub(super) fn limits(file: &file::limits::Limits) -> Limits {
-    Limits {
+pub(super) fn bounds(file: &file::bounds::Bounds) -> Bounds {
+    Bounds {
         head_timeout: file.head_timeout.0,
         keep_alive: file.keep_alive.0,
         next_head_timeout: file.next_head_timeout.0,

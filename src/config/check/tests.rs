@@ -198,7 +198,7 @@ answer = "2m"
 origins = ["HTTPS://App.example.com:443", "http://localhost:3000"]
 [log]
 requests = { file = "/var/log/spafe" }
-[limits]
+[bounds]
 body_bytes_max = 4096
 [[pools]]
 name = "a"
@@ -223,7 +223,7 @@ timeouts = { connect = "1500ms" }
         config.cors.origins,
         ["https://app.example.com", "http://localhost:3000"]
     );
-    assert_eq!(config.limits.body_bytes_max, 4096);
+    assert_eq!(config.bounds.body_bytes_max, 4096);
     let pool = &config.pools[0];
     assert_eq!(pool.targets[0].url.as_str(), "https://a.example/v1");
     assert_eq!((pool.targets[0].weight, pool.targets[1].weight), (1, 2));

@@ -21,7 +21,7 @@ use crate::kit::upstream::{Secure, always, base, secure, unused_address, upstrea
 
 /// Bytes of a body: around what fits one read, one buffer, one window, and the bound.
 const SIZES: [usize; 7] = [0, 16_384, 65_535, 65_536, 65_537, 1 << 20, LARGEST];
-/// The default of `[limits] body_bytes_max`.
+/// The default of `[bounds] body_bytes_max`.
 const LARGEST: usize = 10 << 20;
 /// What the second pool calls the model.
 const OTHER_NAME: &str = "vendor/a-longer-name";

@@ -16,7 +16,7 @@ use crate::kit::now;
 
 const TOO_LARGE: Refusal = (413, "body_too_large", None);
 const TOO_SLOW: Refusal = (408, "request_timeout", None);
-/// The default of `[limits] body_bytes_max`.
+/// The default of `[bounds] body_bytes_max`.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +55,7 @@ async fn a_length_beyond_the_bound_is_refused_on_http2() {
 async fn a_body_without_length_is_refused_at_the_byte_beyond_the_bound() {
     let setup = Setup::new()
         .tls()
-        .tables("[limits]\nbody_bytes_max = \"64KiB\"");
+        .tables("[bounds]\nbody_bytes_max = \"64KiB\"");
     let bench = bench_with(setup).await;
     let good = padded(64 * 1024);
     let mut client = chunked(&bench).await;
@@ -79,7 +79,7 @@ async fn a_body_without_length_is_refused_at_the_byte_beyond_the_bound() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_does_not_grow_by_what_is_announced() {
-    let many = Setup::new().tables("[limits]\nin_flight_per_client_max = 64");
+    let many = Setup::new().tables("[bounds]\nin_flight_per_client_max = 64");
     let bench = bench_with(many).await;
     // What a first request costs is not what this is about.
     assert_eq!(bench.post(with("\"x\":1")).await.status, 200);
@@ -107,7 +107,7 @@ async fn memory_does_not_grow_by_what_is_announced() {
 async fn a_body_that_does_not_begin_is_refused_and_the_connection_closed() {
     let setup = Setup::new()
         .tls()
-        .tables("[limits]\nbody_first_byte_timeout = \"200ms\"");
+        .tables("[bounds]\nbody_first_byte_timeout = \"200ms\"");
     let bench = bench_with(setup).await;
     for mut client in [announce(&bench, "100").await, chunked(&bench).await] {
         let began = now();
@@ -129,7 +129,7 @@ async fn a_body_that_does_not_begin_is_refused_and_the_connection_closed() {
 /// The floor is an average over ten seconds, so this takes as long.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_comes_too_slowly_is_refused_and_the_connection_closed() {
-    let bench = bench_with(Setup::new().tables("[limits]\nbody_rate_min = \"4KiB\"")).await;
+    let bench = bench_with(Setup::new().tables("[bounds]\nbody_rate_min = \"4KiB\"")).await;
     let began = now();
     let mut client = announce(&bench, "100000").await;
     // More than nothing and less than 40 KiB.

@@ -22,7 +22,7 @@ const PATH: &str = "/v1/chat/completions";
 
 /// All clients of a test have one address, and more is asked than one may.
 pub(crate) const MANY: &str =
-    "[limits]\nin_flight_per_client_max = 2048\nconnections_per_address_max = 4096";
+    "[bounds]\nin_flight_per_client_max = 2048\nconnections_per_address_max = 4096";
 
 /// Clients that ask until they are told to stop.
 pub(crate) struct Load {

@@ -119,7 +119,7 @@ fn setup(number: usize, target: &str) -> Setup {
         .variable("KEY_1", "sk-1")
         .server("config_header = true")
         .tables("[reload]\ndebounce = \"50ms\"")
-        .tables(&format!("[limits]\njson_depth_max = {}", 20 + number % 400))
+        .tables(&format!("[bounds]\njson_depth_max = {}", 20 + number % 400))
         .pool_with(&name, &[target], &keys)
         .model("m", &[&name])
 }

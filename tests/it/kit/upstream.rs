@@ -88,7 +88,7 @@ impl Secure {
 /// A gateway's setup with one model for each fault, and the upstreams to keep.
 pub(crate) async fn faults() -> (Setup, Vec<Simulator>) {
     let mut setup = Setup::new()
-        .tables(&format!("[limits]\nbody_bytes_max = \"{BODY_BYTES_MAX}B\""))
+        .tables(&format!("[bounds]\nbody_bytes_max = \"{BODY_BYTES_MAX}B\""))
         .tables("[timeouts]\nconnect = \"200ms\"\nfirst_event = \"300ms\"\nanswer = \"300ms\"\nrequest = \"2s\"");
     let mut upstreams = Vec::new();
     for (model, script) in scripts() {

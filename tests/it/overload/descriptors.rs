@@ -19,7 +19,7 @@ async fn connections_do_not_use_up_the_descriptors() {
     let (setup, upstream) = limited("head_timeout = \"60s\"").await;
     let gateway = setup.descriptors(256).start();
     let told = gateway.output();
-    assert!(told.contains("limits.connections_max is 96 and not 4096"));
+    assert!(told.contains("bounds.connections_max is 96 and not 4096"));
     let gate = Gate::new();
     let first = chunk("Hello");
     let waits = Script::sse(&[&first, &stop(0)]).hold_after(8 + first.len(), &gate);

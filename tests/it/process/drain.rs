@@ -119,7 +119,7 @@ async fn what_cannot_be_finished_in_time_is_told_so() {
     let upstreams = upstreams().await;
     let mut gateway = before(&upstreams)
         .server("drain_timeout = \"1s\"")
-        .tables("[limits]\nbody_first_byte_timeout = \"60s\"")
+        .tables("[bounds]\nbody_first_byte_timeout = \"60s\"")
         .start();
     let stream = OpenStream::open(gateway.address, "streams").await;
     let mut whole = Connection::open(gateway.address).await;

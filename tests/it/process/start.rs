@@ -40,7 +40,7 @@ async fn with_few_open_files_it_says_so_and_takes_fewer_connections() {
         .started_by(&["/bin/sh", "-c", "ulimit -n 328; exec \"$0\" \"$@\""])
         .start();
     gateway
-        .says("limits.connections_max is 132 and not 4096")
+        .says("bounds.connections_max is 132 and not 4096")
         .await;
     let limit = gateway.metric("spafe_limit{name=\"connections\"}").await;
     assert!((limit - 132.0).abs() < f64::EPSILON, "{limit}");

@@ -84,7 +84,7 @@ async fn a_request_sent_while_another_is_answered_is_answered_next() {
 async fn a_connection_carries_as_many_requests_as_configured() {
     for count in [1, 3] {
         let (setup, _upstream) = recorded().await;
-        let limit = format!("[limits]\nrequests_per_connection = {count}");
+        let limit = format!("[bounds]\nrequests_per_connection = {count}");
         let gateway = setup.tables(&limit).start();
         let mut connection = Connection::open(gateway.address).await;
         for number in 1..=count {
@@ -109,7 +109,7 @@ async fn a_connection_carries_as_many_requests_as_configured() {
 async fn requests_beyond_the_last_of_a_connection_are_not_executed() {
     let (setup, upstream) = recorded().await;
     let gateway = setup
-        .tables("[limits]\nrequests_per_connection = 2")
+        .tables("[bounds]\nrequests_per_connection = 2")
         .start();
     let mut connection = Connection::open(gateway.address).await;
     let five: Vec<u8> = (0..5)

@@ -13,7 +13,7 @@ use super::{CHAT, assert_is_refusal, marked, recorded};
 use crate::kit::client::{Answer, Connection, post};
 
 const MIB: usize = 1024 * 1024;
-const BOUND: &str = "[limits]\nbody_bytes_max = \"512KiB\"";
+const BOUND: &str = "[bounds]\nbody_bytes_max = \"512KiB\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_before_the_body_arrives_and_nothing_in_the_body_is_executed() {
@@ -104,7 +104,7 @@ async fn a_refused_head_is_told_so_however_much_follows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunked_body_is_refused_at_the_byte_that_passes_the_bound() {
     let (setup, upstream) = recorded().await;
-    let gateway = setup.tables("[limits]\nbody_bytes_max = \"64KiB\"").start();
+    let gateway = setup.tables("[bounds]\nbody_bytes_max = \"64KiB\"").start();
     let mut connection = Connection::open(gateway.address).await;
     let chunk = [b"8000\r\n".as_slice(), &vec![b' '; 0x8000], b"\r\n"].concat();
     let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";

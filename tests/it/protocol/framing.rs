@@ -35,7 +35,7 @@ async fn check(rows: &[Row]) {
     let (setup, upstream) = recorded().await;
     // A connection that goes on is closed when nothing follows; that ends the test of a row.
     let gateway = setup
-        .tables("[limits]\nkeep_alive = \"1s\"\nnext_head_timeout = \"1s\"")
+        .tables("[bounds]\nkeep_alive = \"1s\"\nnext_head_timeout = \"1s\"")
         .start();
     let tries = rows.iter().enumerate().flat_map(|(number, row)| {
         [false, true].map(|followed| Try {

@@ -121,7 +121,7 @@ fn chat() -> Request<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_one_connection_get_their_own_answers() {
     let (setup, upstream) = recorded().await;
-    let many = "[limits]\nin_flight_per_client_max = 64";
+    let many = "[bounds]\nin_flight_per_client_max = 64";
     let gateway = setup.tls().tables(many).start();
     let client = Client::connect(&gateway).await;
     let asked = (0..200).map(|number| {
@@ -212,7 +212,7 @@ async fn an_answer_before_the_body_arrives_and_its_siblings_live() {
     let (setup, upstream) = recorded().await;
     let gateway = setup
         .tls()
-        .tables("[limits]\nbody_bytes_max = \"512KiB\"")
+        .tables("[bounds]\nbody_bytes_max = \"512KiB\"")
         .start();
     let client = Client::connect(&gateway).await;
     for _ in 0..50 {

@@ -15,7 +15,7 @@ use crate::kit::soon;
 /// The time for a head in these tests.
 const HEAD_TIMEOUT: Duration = Duration::from_millis(400);
 const SCALED: &str =
-    "[limits]\nhead_timeout = \"400ms\"\nkeep_alive = \"1s\"\nnext_head_timeout = \"1500ms\"";
+    "[bounds]\nhead_timeout = \"400ms\"\nkeep_alive = \"1s\"\nnext_head_timeout = \"1500ms\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_says_nothing_or_too_little_is_let_go() {
@@ -121,7 +121,7 @@ async fn heads_beyond_their_bounds_are_refused() {
 async fn a_large_part_of_a_head_holds_little_and_not_for_long() {
     const CONNECTIONS: u64 = 16;
     let (setup, _upstream) = recorded().await;
-    let gateway = setup.tables("[limits]\nhead_timeout = \"2s\"").start();
+    let gateway = setup.tables("[bounds]\nhead_timeout = \"2s\"").start();
     let part = [
         b"GET / HTTP/1.1\r\nHost: h\r\nX: ".as_slice(),
         &vec![b'a'; 900_000],
@@ -145,7 +145,7 @@ async fn a_large_part_of_a_head_holds_little_and_not_for_long() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_nothing_does_not_keep_its_connection() {
     let (setup, upstream) = recorded().await;
-    let gateway = setup.tables("[limits]\nwrite_stall = \"500ms\"").start();
+    let gateway = setup.tables("[bounds]\nwrite_stall = \"500ms\"").start();
     // More than the system holds for both ends of a connection.
     let content = "a".repeat(16 * 1024);
     let chunk = format!(

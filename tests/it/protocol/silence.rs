@@ -13,7 +13,7 @@ use crate::kit::client::Connection;
 use crate::kit::http2::{Http2, secure};
 use crate::kit::{now, soon};
 
-const SCALED: &str = "[limits]\nhead_timeout = \"400ms\"\nh2_idle = \"1s\"";
+const SCALED: &str = "[bounds]\nhead_timeout = \"400ms\"\nh2_idle = \"1s\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_agrees_on_a_protocol_and_is_silent_is_let_go() {
@@ -52,7 +52,7 @@ async fn whoever_agrees_on_a_protocol_and_is_silent_is_let_go() {
 async fn http2_that_begins_in_time_has_all_the_time_it_needs() {
     let (setup, _upstream) = recorded().await;
     let setup = setup.tls();
-    let gateway = setup.tables("[limits]\nhead_timeout = \"300ms\"").start();
+    let gateway = setup.tables("[bounds]\nhead_timeout = \"300ms\"").start();
     let mut client = Http2::open(&gateway).await;
     // Longer than what a first word has.
     tokio::time::sleep(Duration::from_millis(600)).await;

@@ -17,7 +17,7 @@ use crate::kit::pair::chunk;
 use crate::kit::{now, soon};
 
 /// The time a client has in these tests to take a part of its answer.
-const STALL: &str = "[limits]\nwrite_stall = \"500ms\"";
+const STALL: &str = "[bounds]\nwrite_stall = \"500ms\"";
 /// How soon after the client its upstream is let go.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -129,7 +129,7 @@ async fn stalled_clients_hold_little_memory() {
     const CLIENTS: u64 = 64;
     let (setup, upstream) = recorded().await;
     let limits = "write_stall = \"30s\"\nin_flight_per_client_max = 64";
-    let gateway = setup.tables(&format!("[limits]\n{limits}")).start();
+    let gateway = setup.tables(&format!("[bounds]\n{limits}")).start();
     upstream.default(endless());
     let before = gateway.resident_bytes();
     let mut clients = Vec::new();

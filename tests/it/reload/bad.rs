@@ -54,8 +54,8 @@ async fn a_bad_file_changes_nothing_and_is_told() {
             "pools[0].api_key:",
         ),
         (
-            format!("{text}\n[limits]\nbody_bytes_max = \"0B\"\n"),
-            "limits.body_bytes_max:",
+            format!("{text}\n[bounds]\nbody_bytes_max = \"0B\"\n"),
+            "bounds.body_bytes_max:",
         ),
         (
             text.replace("targets = [", "ca = { file = \"gone.pem\" }\ntargets = ["),
@@ -202,7 +202,7 @@ async fn what_needs_a_restart_is_named_and_the_rest_waits_with_it() {
     let changed = text
         .replace("threads = 2", "threads = 3\nrun_dir = \"elsewhere\"")
         .replace("\"good\"", "\"other\"")
-        + "\n[images]\nstore = \"elsewhere\"\n[limits]\nwrite_stall = \"7s\"\n";
+        + "\n[images]\nstore = \"elsewhere\"\n[bounds]\nwrite_stall = \"7s\"\n";
     replace(&gateway.config, &changed);
     gateway.fails(1).await;
     assert_eq!(gateway.version().await, version);
@@ -212,7 +212,7 @@ async fn what_needs_a_restart_is_named_and_the_rest_waits_with_it() {
         "server.threads",
         "server.run_dir",
         "images.store",
-        "limits.write_stall",
+        "bounds.write_stall",
     ]) {
         assert_eq!(problem["key"], key, "{ready}");
         let line = problem["line"].as_u64().unwrap();

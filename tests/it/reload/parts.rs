@@ -140,7 +140,7 @@ async fn removed(wire: Wire) {
     let setup = || {
         Setup::new()
             .tables("[reload]\ndebounce = \"50ms\"")
-            .tables("[limits]\nin_flight_per_client_max = 100")
+            .tables("[bounds]\nin_flight_per_client_max = 100")
     };
     let gateway = old.pool(setup(), "old", "").model("m", &["old"]).start();
     let mut streams = Vec::new();

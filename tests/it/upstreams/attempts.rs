@@ -48,7 +48,7 @@ async fn a_pool_that_fails_wholly_is_asked_little_more_than_its_callers_ask() {
     let first = always(error(503, "busy", "Too busy.")).await;
     let second = always(Script::close()).await;
     let gateway = Setup::new()
-        .tables("[limits]\nin_flight_per_client_max = 64")
+        .tables("[bounds]\nin_flight_per_client_max = 64")
         .pool("p", &[&base(&first), &base(&second)])
         .model("m", &["p"])
         .start();

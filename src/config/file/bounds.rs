@@ -1,4 +1,4 @@
-//! What does `[limits]` look like?
+//! What does `[bounds]` look like?
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::config::notation::{Length, Size, Written};
 /// Bounds on what a caller may send, and how slowly.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct Limits {
+pub(in crate::config) struct Bounds {
     /// From accepting a connection to the end of its first request head.
     pub(in crate::config) head_timeout: Written<Length>,
     /// How long an idle connection waits for its next request.
@@ -69,7 +69,7 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) write_stall: Written<Length>,
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     fn default() -> Self {
         Self {
             head_timeout: seconds(10),

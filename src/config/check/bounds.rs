@@ -1,4 +1,4 @@
-//! Do the limits fit one another?
+//! Do the bounds fit one another?
 //!
 //! A contradiction is told at a key that the operator wrote, and only once: where
 //! both sides are defaults, or both are inherited, there is none to tell.
@@ -8,16 +8,16 @@ use std::time::Duration;
 use super::Findings;
 use super::node::Node;
 use crate::config::file::Images;
-use crate::config::file::limits::Limits;
+use crate::config::file::bounds::Bounds;
 use crate::config::file::server::Reload;
 use crate::config::file::upstreams::{Attempts, Dns, Ejection, Timeouts};
 use crate::config::notation::{Length, Size};
 use crate::config::units;
 
-/// Checks `[limits]`, `[attempts]`, `[images]` and all tables of deadlines.
+/// Checks `[bounds]`, `[attempts]`, `[images]` and all tables of deadlines.
 pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
-    if let Some(limits) = root.get("limits") {
-        bounds_of_a_head(&limits, findings);
+    if let Some(bounds) = root.get("bounds") {
+        bounds_of_a_head(&bounds, findings);
     }
     if let Some(attempts) = root.get("attempts") {
         attempts_in_a_pool(&attempts, findings);
@@ -138,49 +138,49 @@ const HEAD_BYTES_CEILING: u64 = 512 << 10;
 /// A body is held in memory while its request lasts.
 const BODY_BYTES_CEILING: u64 = 1 << 30;
 
-fn bounds_of_a_head(limits: &Node<'_, '_>, findings: &mut Findings<'_>) {
-    let default = Limits::default();
-    at_most(limits, "head_bytes_max", HEAD_BYTES_CEILING, findings);
-    at_most(limits, "body_bytes_max", BODY_BYTES_CEILING, findings);
+fn bounds_of_a_head(bounds: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let default = Bounds::default();
+    at_most(bounds, "head_bytes_max", HEAD_BYTES_CEILING, findings);
+    at_most(bounds, "body_bytes_max", BODY_BYTES_CEILING, findings);
     let line = size(
-        limits,
+        bounds,
         "request_line_bytes_max",
         default.request_line_bytes_max.0,
     );
-    let head = size(limits, "head_bytes_max", default.head_bytes_max.0);
+    let head = size(bounds, "head_bytes_max", default.head_bytes_max.0);
     not_larger(
-        limits,
+        bounds,
         ("request_line_bytes_max", line),
         ("head_bytes_max", head),
         findings,
     );
     at_most(
-        limits,
+        bounds,
         "h2_header_list_bytes_max",
         HEAD_BYTES_CEILING,
         findings,
     );
-    let one = size(limits, "body_bytes_max", default.body_bytes_max.0);
-    let all = size(limits, "bodies_bytes_max", default.bodies_bytes_max.0);
+    let one = size(bounds, "body_bytes_max", default.body_bytes_max.0);
+    let all = size(bounds, "bodies_bytes_max", default.bodies_bytes_max.0);
     not_larger(
-        limits,
+        bounds,
         ("body_bytes_max", one),
         ("bodies_bytes_max", all),
         findings,
     );
     ordered(
-        limits,
+        bounds,
         ("keep_alive", default.keep_alive.0),
         ("next_head_timeout", default.next_head_timeout.0),
         findings,
     );
-    clients_in_flight(limits, findings);
+    clients_in_flight(bounds, findings);
 }
 
-fn clients_in_flight(limits: &Node<'_, '_>, findings: &mut Findings<'_>) {
-    let default = Limits::default();
+fn clients_in_flight(bounds: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let default = Bounds::default();
     let number = |key, default: u32| {
-        limits
+        bounds
             .get(key)
             .map_or(Some(default.into()), |node| node.whole())
     };
@@ -191,7 +191,7 @@ fn clients_in_flight(limits: &Node<'_, '_>, findings: &mut Findings<'_>) {
             "in_flight_per_client_max must not be more than in_flight_max, and {one} is more than {all}"
         );
         at_written(
-            limits,
+            bounds,
             "in_flight_per_client_max",
             "in_flight_max",
             message,
