@@ -223,7 +223,7 @@ fn threads_of(asked: usize) -> usize {
 
 /// As many worker threads as the file may name, too.
 fn threads(text: &str) -> Result<usize, String> {
-    let most = config::THREADS_MAX;
+    let most = config::server::THREADS_MAX;
     let threads = text.parse().ok().filter(|threads| *threads <= most);
     threads.ok_or_else(|| format!("write a whole number from 0 to {most}"))
 }

@@ -11,8 +11,17 @@ pub mod read;
 /// The configuration as serde sees the file.
 mod file;
 
+/// `[server]`.
+pub mod server;
+
 /// `[bounds]` and `[attempts]`.
 pub mod bounds;
+
+/// How callers are told apart, and what they may ask for.
+pub mod clients;
+
+/// How much may be asked for, and where that is counted.
+pub mod limits;
 
 /// How targets are chosen, spared and looked after.
 pub mod policy;
@@ -42,13 +51,15 @@ mod build;
 mod redact;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::bounds::{Attempts, Bounds};
+use self::clients::{Anonymous, Auth, Clients, Key};
+use self::limits::{Limit, Limiter, Shared};
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
+use self::server::Server;
 use crate::names::{ModelId, PoolName, Secret};
 
 /// The text of a configuration.
@@ -74,8 +85,8 @@ pub fn load(
     env: &dyn Fn(&str) -> Option<String>,
     read: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Config, Problems> {
-    let (file, api_keys) = check::check(source, &check::Outside { env, read })?;
-    Ok(build::build(file, api_keys, source.text))
+    let checked = check::check(source, &check::Outside { env, read })?;
+    Ok(build::build(checked, source.text))
 }
 
 /// The JSON Schema of the file, for editors; files are checked along the same one.
@@ -110,6 +121,20 @@ pub struct Config {
     pub server: Server,
     /// Bounds on what a caller may send, and how slowly.
     pub bounds: Bounds,
+    /// How callers are told apart, and which of them may come in.
+    pub clients: Clients,
+    /// What callers without a key may ask for.
+    pub anonymous: Anonymous,
+    /// Whether callers show keys.
+    pub auth: Auth,
+    /// The keys that callers may show. Names and hashes are unique.
+    pub keys: Vec<Key>,
+    /// How much may be asked for, and by whom. Names are unique.
+    pub limits: Vec<Limit>,
+    /// How limits are kept, and tokens estimated.
+    pub limiter: Limiter,
+    /// What replicas count together; `None`: nothing.
+    pub shared: Option<Shared>,
     /// How often a request is tried.
     pub attempts: Attempts,
     /// How names of targets are looked up.
@@ -128,49 +153,6 @@ pub struct Config {
     pub models: Vec<Model>,
     /// The first 12 hexadecimal digits of the BLAKE3 hash of the file's bytes.
     pub version: String,
-}
-
-/// Worker threads that may be asked for: more than any machine has cores.
-pub const THREADS_MAX: usize = 1024;
-
-/// `[server]`
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Plaintext listeners.
-    pub listen: Vec<SocketAddr>,
-    /// Listeners that speak TLS with HTTP/2 and HTTP/1.1 by ALPN.
-    pub tls: Option<Tls>,
-    /// The admin listener.
-    pub admin: SocketAddr,
-    /// Whether that may stand on an address that is not loopback.
-    pub admin_public: bool,
-    /// Worker threads; never 0 here.
-    pub threads: usize,
-    /// What image URLs begin with, without a trailing slash.
-    pub public_url: Option<String>,
-    /// Hosts that may be asked for, lower case, without port; empty: any.
-    pub allowed_hosts: Vec<String>,
-    /// How long requests are still accepted after the signal to stop.
-    pub drain_delay: Duration,
-    /// How long requests in flight may take to end after that.
-    pub drain_timeout: Duration,
-    /// Folder of the socket over which a new process takes over.
-    pub run_dir: PathBuf,
-    /// Whether answers tell the configuration's version.
-    pub config_header: bool,
-    /// Whether the process is ready only while at least one pool can be used.
-    pub ready_needs_pool: bool,
-}
-
-/// `[server.tls]`
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
-    /// Certificate chain, PEM.
-    pub cert: PathBuf,
-    /// Private key, PEM.
-    pub key: PathBuf,
 }
 
 /// `[images]`
@@ -343,6 +325,8 @@ pub struct Model {
     pub policy_fallbacks: Vec<String>,
     /// Text or image.
     pub modality: Modality,
+    /// How many requests one request to it counts as, ≥ 1.
+    pub weight: u32,
     /// Who made it, for `/models`; the pool's name where the file is silent.
     pub owned_by: String,
     /// Unix seconds, for `/models`.

@@ -33,6 +33,8 @@ pub struct Bounds {
     pub write_stall: Duration,
     /// Connections of clients, all together.
     pub connections_max: usize,
+    /// New connections in a second, all together, ≥ 1.
+    pub accepts_per_second_max: u32,
     /// Connections of one IPv4 address, or of one IPv6 /64.
     pub connections_per_address_max: usize,
     /// Connections of one IPv6 /56.

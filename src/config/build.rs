@@ -3,28 +3,44 @@
 //! Here nothing can go wrong any more: defaults are filled in and names become
 //! indices. The only way to reach this is through a check without findings.
 
+/// Who callers are, and what they may ask for.
+mod clients;
+/// How much they may ask for.
+mod limits;
 /// `[server]`, `[reload]` and `[bounds]`.
 mod server;
 /// `[[pools]]` and what holds for all of them.
 mod upstreams;
 
-use super::file::{self, File};
+use super::check::Checked;
+use super::file;
 use super::notation::name::ModelAlias;
 use super::notation::{Length, Written};
 use super::{
-    ApiKey, Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, ModelPool,
-    TimeoutsOverride,
+    Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, ModelPool, TimeoutsOverride,
 };
 use crate::names::ModelId;
 
-/// Makes the runtime configuration; `api_keys` stand in the order of the file's pools.
-pub(super) fn build(file: File, api_keys: Vec<ApiKey>, text: &str) -> Config {
+/// Makes the runtime configuration.
+pub(super) fn build(checked: Checked, text: &str) -> Config {
+    let Checked {
+        file,
+        api_keys,
+        shared,
+    } = checked;
     let defaults = upstreams::timeouts(&file.timeouts);
     let names: Vec<String> = file.pools.iter().map(|pool| pool.name.0.clone()).collect();
     let pools = file.pools.into_iter().zip(api_keys);
     Config {
         server: server::server(file.server),
         bounds: server::bounds(&file.bounds),
+        clients: clients::clients(file.clients),
+        anonymous: clients::anonymous(&file.anonymous),
+        auth: clients::auth(file.auth),
+        keys: file.keys.into_iter().map(clients::key).collect(),
+        limits: file.limits.into_iter().map(limits::limit).collect(),
+        limiter: limits::limiter(&file.limiter),
+        shared: limits::shared(file.shared, shared),
         attempts: upstreams::attempts(file.attempts),
         dns: upstreams::dns(file.dns),
         reload: server::reload(&file.reload),
@@ -104,6 +120,7 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
             file::model::Modality::Text => Modality::Text,
             file::model::Modality::Image => Modality::Image,
         },
+        weight: file.weight,
         owned_by: file
             .owned_by
             .map(|owner| owner.0)

@@ -22,6 +22,9 @@ mod server;
 /// Limits and deadlines that contradict one another.
 mod bounds;
 
+/// Limits and keys that cannot be told apart or kept.
+mod limits;
+
 /// Pools, and the secrets they name.
 mod pools;
 
@@ -36,6 +39,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(super) use self::limits::SharedSecrets;
 use self::node::Node;
 use super::file::File;
 use super::problem::{Problem, Problems};
@@ -49,11 +53,18 @@ pub(super) struct Outside<'a> {
     pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
-/// The file as serde reads it, and the credential of each pool in its order.
-pub(super) fn check(
-    source: Source<'_>,
-    outside: &Outside<'_>,
-) -> Result<(File, Vec<ApiKey>), Problems> {
+/// A file without a problem, and the secrets that it names.
+pub(super) struct Checked {
+    /// The file as serde reads it.
+    pub(super) file: File,
+    /// The credential of each pool, in the order of the file.
+    pub(super) api_keys: Vec<ApiKey>,
+    /// What `[shared]` needs.
+    pub(super) shared: SharedSecrets,
+}
+
+/// Finds every problem, or none.
+pub(super) fn check(source: Source<'_>, outside: &Outside<'_>) -> Result<Checked, Problems> {
     let mut findings = Findings {
         source,
         problems: Vec::new(),
@@ -72,13 +83,18 @@ pub(super) fn check(
     let root = Node::root(&document);
     server::check(&root, outside, &mut findings);
     bounds::check(&root, &mut findings);
+    let shared = limits::check(&root, outside, &mut findings);
     let api_keys = pools::check(&root, outside, &mut findings);
     models::check(&root, &mut findings);
     findings.none_or_all()?;
 
     let deserializer = toml::de::ValueDeserializer::from(document);
     match File::deserialize(deserializer) {
-        Ok(file) => Ok((file, api_keys)),
+        Ok(file) => Ok(Checked {
+            file,
+            api_keys,
+            shared,
+        }),
         Err(error) => {
             findings.syntax(&error);
             Err(Problems(findings.problems))

@@ -12,6 +12,12 @@ pub(super) mod server;
 /// `[bounds]`.
 pub(super) mod bounds;
 
+/// `[clients]`, `[anonymous]`, `[auth]`, `[[keys]]`.
+pub(super) mod clients;
+
+/// `[[limits]]`, `[limiter]`, `[shared]`.
+pub(super) mod limits;
+
 /// `[timeouts]`, `[attempts]`, and what else holds for every pool.
 pub(super) mod upstreams;
 
@@ -29,6 +35,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::bounds::Bounds;
+use self::clients::{Anonymous, Auth, Clients, Key};
+use self::limits::{Limit, Limiter, Shared};
 use self::model::Model;
 use self::pool::Pool;
 use self::server::{Reload, Server};
@@ -57,6 +65,10 @@ fn without_null(schema: &mut Value) {
             entries.retain(|_, value| !value.is_null());
             if let Some(Value::Array(types)) = entries.get_mut("type") {
                 types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    entries.insert("type".to_owned(), only);
+                }
             }
             if let Some(Value::Array(alternatives)) = entries.get_mut("anyOf") {
                 alternatives.retain(|schema| schema.get("type").is_none_or(|name| name != "null"));
@@ -85,6 +97,28 @@ pub(super) struct File {
     /// Bounds on what a caller may send, and how slowly.
     #[serde(default)]
     pub(super) bounds: Bounds,
+    /// How callers are told apart, and which of them may come in.
+    #[serde(default)]
+    pub(super) clients: Clients,
+    /// What callers without a key may ask for.
+    #[serde(default)]
+    pub(super) anonymous: Anonymous,
+    /// Whether callers show keys.
+    #[serde(default)]
+    pub(super) auth: Auth,
+    /// The keys that callers may show.
+    #[serde(default)]
+    pub(super) keys: Vec<Key>,
+    /// How much may be asked for, and by whom.
+    #[serde(default)]
+    pub(super) limits: Vec<Limit>,
+    /// How limits are kept, and tokens estimated.
+    #[serde(default)]
+    pub(super) limiter: Limiter,
+    /// What replicas count together.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub(super) shared: Shared,
     /// Deadlines toward upstreams, for every pool that sets none of its own.
     #[serde(default)]
     pub(super) timeouts: Timeouts,

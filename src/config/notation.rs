@@ -12,14 +12,15 @@ pub(super) mod name;
 pub(super) mod place;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use self::name::{File, ModelAlias, ModelPattern, PoolLabel, Variable, Words};
-use self::place::{Host, Origin, Path, PublicUrl, Store, TargetUrl};
+use self::name::{File, Label, ModelAlias, ModelPattern, PoolLabel, Variable, Words};
+use self::place::{Host, Origin, Path, PublicUrl, RedisUrl, Store, TargetUrl};
 use super::units;
 
 /// One kind of text.
@@ -50,7 +51,7 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
     fn of<K: Notation>(text: &str) -> Result<(), String> {
         K::read(text).map(|_| ())
     }
-    let readers: [(&str, Reader); 16] = [
+    let readers: [(&str, Reader); 20] = [
         (Length::FORMAT, of::<Length>),
         (Size::FORMAT, of::<Size>),
         (Address::FORMAT, of::<Address>),
@@ -67,6 +68,10 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
         (ModelAlias::FORMAT, of::<ModelAlias>),
         (Words::FORMAT, of::<Words>),
         (Day::FORMAT, of::<Day>),
+        (Label::FORMAT, of::<Label>),
+        (Network::FORMAT, of::<Network>),
+        (Digest::FORMAT, of::<Digest>),
+        (RedisUrl::FORMAT, of::<RedisUrl>),
     ];
     readers
         .into_iter()
@@ -159,6 +164,73 @@ impl Notation for Day {
                     .to_string()
             })
             .unwrap_or_default()
+    }
+}
+
+/// A network of addresses, or one address.
+pub(super) enum Network {}
+
+impl Notation for Network {
+    type Value = IpNet;
+    const FORMAT: &'static str = "network";
+    const EXAMPLE: &'static str = "10.0.0.0/8";
+
+    fn read(text: &str) -> Result<IpNet, String> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(canonical(IpNet::from(address)));
+        }
+        let network: IpNet = text.parse().map_err(|_| {
+            "is no network; write an address, or one with the length of its prefix, such as \"10.0.0.0/8\" or \"2001:db8::/32\"".to_owned()
+        })?;
+        if network != network.trunc() {
+            return Err(format!(
+                "has bits behind its prefix; write \"{}\" for the whole network, or the address alone",
+                network.trunc()
+            ));
+        }
+        Ok(canonical(network))
+    }
+
+    fn write(value: &IpNet) -> String {
+        value.to_string()
+    }
+}
+
+/// An IPv4 network in IPv6 clothes is the IPv4 network, as addresses of callers are.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else {
+        return network;
+    };
+    let v4 = v6.addr().to_ipv4_mapped();
+    let bits = v6.prefix_len().checked_sub(96);
+    v4.zip(bits)
+        .and_then(|(address, bits)| IpNet::new(address.into(), bits).ok())
+        .unwrap_or(network)
+}
+
+/// A SHA-256 hash.
+pub(super) enum Digest {}
+
+impl Notation for Digest {
+    type Value = [u8; 32];
+    const FORMAT: &'static str = "sha256";
+    const EXAMPLE: &'static str =
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    fn read(text: &str) -> Result<[u8; 32], String> {
+        let mut digest = [0; 32];
+        let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
+            let digits = text.get(at..at + 2).filter(|_| is_hex);
+            *byte = digits
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+                .ok_or("is no SHA-256 hash; write the 64 hexadecimal digits that `printf %s KEY | sha256sum` prints, never the key itself")?;
+        }
+        Ok(digest)
+    }
+
+    fn write(value: &[u8; 32]) -> String {
+        value.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

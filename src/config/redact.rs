@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// Limits, and who is limited.
+mod limits;
 /// Pools.
 mod pool;
 
 use super::bounds::{Attempts, Bounds};
 use super::policy::{Dns, Reload};
+use super::server::{Server, Tls};
 use super::units::{duration_text, size_text};
 use super::{
-    Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, Pool, Server,
-    TimeoutsOverride, Tls,
+    Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, Pool, TimeoutsOverride,
 };
 
 /// The whole configuration as JSON.
@@ -24,6 +26,13 @@ pub(super) fn redacted(config: &Config) -> Value {
     let Config {
         server,
         bounds,
+        clients,
+        anonymous,
+        auth,
+        keys,
+        limits: every_limit,
+        limiter,
+        shared,
         attempts,
         dns,
         reload,
@@ -39,6 +48,13 @@ pub(super) fn redacted(config: &Config) -> Value {
         "version": version,
         "server": self::server(server),
         "bounds": self::bounds(bounds),
+        "clients": limits::clients(clients),
+        "anonymous": limits::anonymous(*anonymous),
+        "auth": limits::auth(auth),
+        "keys": keys.iter().map(limits::key).collect::<Vec<_>>(),
+        "limits": every_limit.iter().map(limits::limit).collect::<Vec<_>>(),
+        "limiter": limits::limiter(*limiter),
+        "shared": shared.as_ref().map(limits::shared),
         "attempts": self::attempts(attempts),
         "dns": self::dns(dns),
         "reload": self::reload(reload),
@@ -64,6 +80,7 @@ fn server(server: &Server) -> Value {
         run_dir,
         config_header,
         ready_needs_pool,
+        proxy_protocol,
     } = server;
     let tls = tls.as_ref().map(|Tls { listen, cert, key }| {
         json!({ "listen": listen, "cert": { "file": cert }, "key": { "file": key } })
@@ -81,6 +98,7 @@ fn server(server: &Server) -> Value {
         "run_dir": run_dir,
         "config_header": config_header,
         "ready_needs_pool": ready_needs_pool,
+        "proxy_protocol": proxy_protocol,
     })
 }
 
@@ -99,6 +117,7 @@ fn bounds(bounds: &Bounds) -> Value {
         json_depth_max,
         json_keys_max,
         connections_max,
+        accepts_per_second_max,
         connections_per_address_max,
         connections_per_v6_56_max,
         connections_per_v6_48_max,
@@ -124,6 +143,7 @@ fn bounds(bounds: &Bounds) -> Value {
         "json_depth_max": json_depth_max,
         "json_keys_max": json_keys_max,
         "connections_max": connections_max,
+        "accepts_per_second_max": accepts_per_second_max,
         "connections_per_address_max": connections_per_address_max,
         "connections_per_v6_56_max": connections_per_v6_56_max,
         "connections_per_v6_48_max": connections_per_v6_48_max,
@@ -227,6 +247,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         context_fallbacks,
         policy_fallbacks,
         modality,
+        weight,
         owned_by,
         created,
         timeouts,
@@ -256,6 +277,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
             Modality::Text => "text",
             Modality::Image => "image",
         },
+        "weight": weight,
         "owned_by": owned_by,
         "created": created,
         "timeouts": {

@@ -166,6 +166,7 @@ impl Stage {
             context_fallbacks: Vec::new(),
             policy_fallbacks: Vec::new(),
             modality: Modality::Text,
+            weight: 1,
             owned_by: "drill".to_owned(),
             created: 0,
             timeouts: TimeoutsOverride::default(),

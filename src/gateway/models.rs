@@ -111,6 +111,7 @@ mod tests {
             context_fallbacks: Vec::new(),
             policy_fallbacks: Vec::new(),
             modality,
+            weight: 1,
             owned_by: "a \"lab\"".to_owned(),
             created: 1_700_000_000,
             timeouts: TimeoutsOverride::default(),

@@ -16,8 +16,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
-use crate::config::Tls;
 use crate::config::read::read_file;
+use crate::config::server::Tls;
 
 /// The pair in force.
 #[derive(Debug)]

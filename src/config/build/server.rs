@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 
 use super::{bytes, count};
 use crate::config::bounds::Bounds;
+use crate::config::file;
 use crate::config::policy::Reload;
-use crate::config::{Server, Tls, file};
+use crate::config::server::{Server, Tls};
 
 pub(super) fn server(file: file::server::Server) -> Server {
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -30,6 +31,7 @@ pub(super) fn server(file: file::server::Server) -> Server {
         run_dir: file.run_dir.0,
         config_header: file.config_header,
         ready_needs_pool: file.ready_needs_pool,
+        proxy_protocol: file.proxy_protocol,
     }
 }
 
@@ -49,6 +51,7 @@ pub(super) fn bounds(file: &file::bounds::Bounds) -> Bounds {
         json_keys_max: file.json_keys_max,
         write_stall: file.write_stall.0,
         connections_max: count(file.connections_max),
+        accepts_per_second_max: file.accepts_per_second_max,
         connections_per_address_max: count(file.connections_per_address_max),
         connections_per_v6_56_max: count(file.connections_per_v6_56_max),
         connections_per_v6_48_max: count(file.connections_per_v6_48_max),

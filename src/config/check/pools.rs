@@ -39,7 +39,7 @@ pub(super) fn check(
     }
     pools
         .iter()
-        .map(|pool| api_key(pool, outside, findings))
+        .map(|pool| secret(pool, "api_key", outside, findings))
         .collect()
 }
 
@@ -63,8 +63,14 @@ fn targets_are_distinct(pool: &Node<'_, '_>, findings: &mut Findings<'_>) {
     }
 }
 
-fn api_key(pool: &Node<'_, '_>, outside: &Outside<'_>, findings: &mut Findings<'_>) -> ApiKey {
-    let Some(reference) = pool.get("api_key") else {
+/// Looks up the secret that a key of a table names.
+pub(super) fn secret(
+    owner: &Node<'_, '_>,
+    key: &str,
+    outside: &Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> ApiKey {
+    let Some(reference) = owner.get(key) else {
         return ApiKey::None;
     };
     let env = reference

@@ -23,7 +23,7 @@ fn value(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
         .copied()
         .find(|schema| accepts(schema, node.value()))
     else {
-        findings.add(node, wrong_type(&alternatives, node.value()));
+        findings.add(node, wrong_type(&alternatives, node));
         return;
     };
     match node.value() {
@@ -213,7 +213,7 @@ fn choices(schema: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn wrong_type(alternatives: &[&Value], found: &DeValue<'_>) -> String {
+fn wrong_type(alternatives: &[&Value], node: &Node<'_, '_>) -> String {
     let mut expected: Vec<String> = Vec::new();
     for schema in alternatives {
         let example = example(schema)
@@ -222,7 +222,7 @@ fn wrong_type(alternatives: &[&Value], found: &DeValue<'_>) -> String {
         let names: Vec<&str> = types(schema).into_iter().map(type_in_words).collect();
         expected.push(format!("{}{example}", names.join(" or ")));
     }
-    let found = match found {
+    let found = match node.value() {
         DeValue::String(_) => "text",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
@@ -235,11 +235,19 @@ fn wrong_type(alternatives: &[&Value], found: &DeValue<'_>) -> String {
         .iter()
         .any(|schema| schema.get("maxProperties").is_some());
     let note = if secret {
-        "; a secret never stands in this file, so take it out if it does"
+        "; a secret never stands in this file, so take it out if it does".to_owned()
+    } else if node.table().is_some() && alternatives.iter().any(|schema| is_of_tables(schema)) {
+        format!("; begin each of its tables with [[{}]]", node.path())
     } else {
-        ""
+        String::new()
     };
     format!("must be {}, not {found}{note}", expected.join(", or "))
+}
+
+/// Whether it is a list of tables, as `[[…]]` writes it.
+fn is_of_tables(schema: &Value) -> bool {
+    let items = schema.get("items");
+    items.is_some_and(|items| types(items).contains(&"object"))
 }
 
 fn type_in_words(name: &str) -> &str {

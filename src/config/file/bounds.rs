@@ -41,6 +41,9 @@ pub(in crate::config) struct Bounds {
     /// Connections of clients, all together.
     #[schemars(range(min = 1))]
     pub(in crate::config) connections_max: u32,
+    /// New connections in a second, all together.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) accepts_per_second_max: u32,
     /// Connections of one IPv4 address, or of one IPv6 /64.
     #[schemars(range(min = 1))]
     pub(in crate::config) connections_per_address_max: u32,
@@ -85,6 +88,7 @@ impl Default for Bounds {
             json_depth_max: 64,
             json_keys_max: 10_000,
             connections_max: 4_096,
+            accepts_per_second_max: 4_096,
             connections_per_address_max: 64,
             connections_per_v6_56_max: 256,
             connections_per_v6_48_max: 1_024,

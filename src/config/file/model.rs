@@ -30,6 +30,10 @@ pub(in crate::config) struct Model {
     /// What it makes.
     #[serde(default)]
     pub(in crate::config) modality: Modality,
+    /// How many requests one request to it counts as, and its tokens as many times.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(in crate::config) weight: u32,
     /// Who made it, for the list of models; unset: the name of its first pool.
     pub(in crate::config) owned_by: Option<Written<Words>>,
     /// The day it appeared, for the list of models; unset: 1970-01-01.
@@ -87,4 +91,8 @@ pub(in crate::config) struct ModelTimeouts {
     pub(in crate::config) stream: Option<Written<Length>>,
     /// All attempts of a request together.
     pub(in crate::config) request: Option<Written<Length>>,
+}
+
+fn one() -> u32 {
+    1
 }

@@ -22,7 +22,7 @@ pub(in crate::config) struct Server {
     /// Whether the admin listener may stand on an address that is not loopback.
     pub(in crate::config) admin_public: bool,
     /// Worker threads; 0: one per core.
-    #[schemars(range(max = crate::config::THREADS_MAX))]
+    #[schemars(range(max = crate::config::server::THREADS_MAX))]
     pub(in crate::config) threads: usize,
     /// What the URLs of generated images begin with; unset: the request's Host.
     pub(in crate::config) public_url: Option<Written<PublicUrl>>,
@@ -38,6 +38,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) config_header: bool,
     /// Whether the process is ready only while at least one pool can be used.
     pub(in crate::config) ready_needs_pool: bool,
+    /// Whether every connection of a caller begins with a PROXY protocol header, version 1 or 2, that names it.
+    pub(in crate::config) proxy_protocol: bool,
     /// Listeners that speak TLS, with HTTP/2 and HTTP/1.1.
     pub(in crate::config) tls: Option<Tls>,
 }
@@ -59,6 +61,7 @@ impl Default for Server {
             run_dir: Written("var/run".into()),
             config_header: false,
             ready_needs_pool: false,
+            proxy_protocol: false,
             tls: None,
         }
     }

@@ -54,6 +54,31 @@ impl Notation for Variable {
     }
 }
 
+/// The name of a limit or of a key: it stands in metrics, logs and messages.
+pub(in crate::config) enum Label {}
+
+impl Notation for Label {
+    type Value = String;
+    const FORMAT: &'static str = "name";
+    const EXAMPLE: &'static str = "per-client";
+
+    fn read(text: &str) -> Result<String, String> {
+        if !is_label(text) {
+            return Err("is no name; write 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', such as \"per-client\"".to_owned());
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+    (1..=64).contains(&text.len()) && text.chars().all(plain)
+}
+
 /// The name of a pool: it stands in metrics and in a header.
 pub(in crate::config) enum PoolLabel {}
 
@@ -63,10 +88,7 @@ impl Notation for PoolLabel {
     const EXAMPLE: &'static str = "openai";
 
     fn read(text: &str) -> Result<String, String> {
-        let plain = text
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || "._-".contains(character));
-        if !plain || !(1..=64).contains(&text.len()) {
+        if !is_label(text) {
             return Err("is no name of a pool; write 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', such as \"openai\"".to_owned());
         }
         Ok(text.to_owned())

@@ -80,6 +80,42 @@ fn base_url(text: &str, example: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Where Redis is.
+pub(in crate::config) enum RedisUrl {}
+
+impl Notation for RedisUrl {
+    type Value = String;
+    const FORMAT: &'static str = "redis-url";
+    const EXAMPLE: &'static str = "redis://127.0.0.1:6379";
+
+    fn read(text: &str) -> Result<String, String> {
+        let expected = format!("write one such as \"{}\"", Self::EXAMPLE);
+        let url = Url::parse(text).map_err(|_| format!("is no URL; {expected}"))?;
+        if !matches!(url.scheme(), "redis" | "rediss") {
+            return Err(format!(
+                "must begin with redis://, or with rediss:// for TLS; {expected}"
+            ));
+        }
+        if url.password().is_some() {
+            return Err(format!(
+                "must hold no password; set shared.password instead, and {expected}"
+            ));
+        }
+        let number = url.path().trim_matches('/');
+        let is_number = number.is_empty() || number.parse::<u16>().is_ok();
+        if url.host_str().is_none_or(str::is_empty) || !is_number {
+            return Err(format!(
+                "must have a host and, if anything behind it, the number of a database; {expected}"
+            ));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// A path at an upstream.
 pub(in crate::config) enum Path {}
 

@@ -1,0 +1,195 @@
+//! Can the limits be told apart, and can they be kept?
+//!
+//! What replicas share needs a place to be shared in and a secret to hash with, and a
+//! limit needs something to limit. A name stands in messages and metrics, so it means
+//! one limit, or one key, only.
+
+use std::time::Duration;
+
+use super::node::Node;
+use super::pools::secret;
+use super::server::pem;
+use super::{Findings, Outside};
+use crate::config::ApiKey;
+use crate::config::file::clients::Clients;
+use crate::config::notation::{Digest, Length};
+use crate::config::units;
+use crate::names::Secret;
+
+/// The longest span of a window: a month, so that what is owed fits a count of nanoseconds.
+const SPAN_CEILING: Duration = Duration::from_hours(31 * 24);
+
+/// What limits of one owner limit.
+const ALLOWANCE: [&str; 4] = ["requests", "tokens", "concurrent", "streams"];
+
+/// The secrets of `[shared]`.
+#[derive(Default)]
+pub(in crate::config) struct SharedSecrets {
+    /// The password of Redis.
+    pub(in crate::config) password: Option<Secret>,
+    /// What names of callers are hashed with.
+    pub(in crate::config) secret: Option<Secret>,
+}
+
+/// Checks `[[limits]]`, `[[keys]]`, `[clients]` and `[shared]`.
+pub(super) fn check(
+    root: &Node<'_, '_>,
+    outside: &Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> SharedSecrets {
+    wider_networks_have_more(root, findings);
+    let is_shared = root
+        .get("shared")
+        .is_some_and(|shared| shared.get("redis").is_some());
+    named_once(&root.items_of("limits"), "limit", findings);
+    for limit in root.items_of("limits") {
+        windows(&limit, findings);
+        limits_something(&limit, findings);
+        if let Some(scope) = limit.get("scope") {
+            let wants = scope.text() == Some("shared");
+            if wants && !is_shared {
+                findings.add(
+                    &scope,
+                    "has nothing to be shared over; set shared.redis, or write \"local\"",
+                );
+            }
+        }
+    }
+    keys(root, findings);
+    shared(root, outside, findings)
+}
+
+/// A /48 holds its /56s, and those their /64s.
+fn wider_networks_have_more(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let Some(clients) = root.get("clients") else {
+        return;
+    };
+    let default = Clients::default();
+    let times = |key, default: u32| {
+        let own = clients.get(key);
+        own.map_or(Some(i64::from(default)), |node| node.whole())
+    };
+    let pair =
+        times("v6_56_times", default.v6_56_times).zip(times("v6_48_times", default.v6_48_times));
+    if let Some((narrow, wide)) = pair.filter(|(narrow, wide)| narrow > wide) {
+        let written = clients
+            .get("v6_56_times")
+            .or_else(|| clients.get("v6_48_times"));
+        if let Some(node) = written {
+            let message = format!(
+                "v6_56_times must not be more than v6_48_times, and {narrow} is more than {wide}"
+            );
+            findings.add(&node, message);
+        }
+    }
+}
+
+fn named_once(owners: &[Node<'_, '_>], kind: &str, findings: &mut Findings<'_>) {
+    let mut names: Vec<&str> = Vec::new();
+    for node in owners.iter().filter_map(|owner| owner.get("name")) {
+        let Some(name) = node.text() else { continue };
+        if names.contains(&name) {
+            let message = format!(
+                "is the name of an earlier {kind}, {name}; give each {kind} a name of its own"
+            );
+            findings.add(&node, message);
+        }
+        names.push(name);
+    }
+}
+
+fn windows(owner: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    for kind in ["requests", "tokens"] {
+        let per = owner.get(kind).and_then(|window| window.get("per"));
+        let Some(node) = per else { continue };
+        if node.read::<Length>().is_some_and(|per| per > SPAN_CEILING) {
+            findings.add(
+                &node,
+                format!("must be at most {}", units::duration_text(SPAN_CEILING)),
+            );
+        }
+    }
+}
+
+fn limits_something(limit: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    if ALLOWANCE.iter().all(|key| limit.get(key).is_none()) {
+        let message = format!(
+            "limits nothing; give it at least one of {}, such as requests = {{ count = 60, per = \"1m\" }}",
+            ALLOWANCE.join(", ")
+        );
+        findings.add(limit, message);
+    }
+}
+
+/// Two keys with one hash are one key with two names.
+fn keys(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let keys = root.items_of("keys");
+    named_once(&keys, "key", findings);
+    let mut digests: Vec<[u8; 32]> = Vec::new();
+    for key in &keys {
+        windows(key, findings);
+        let Some(node) = key.get("sha256") else {
+            continue;
+        };
+        let Some(digest) = node.read::<Digest>() else {
+            continue;
+        };
+        if digests.contains(&digest) {
+            findings.add(
+                &node,
+                "is the hash of an earlier key; give each name a key of its own",
+            );
+        }
+        digests.push(digest);
+    }
+    let auth = root.get("auth");
+    let wants = auth.as_ref().and_then(|auth| auth.get("keys"));
+    let has_file = auth.is_some_and(|auth| auth.get("keys_file").is_some());
+    if let Some(node) = wants {
+        let is_required = node.text() == Some("required");
+        if is_required && keys.is_empty() && !has_file {
+            findings.add(
+                &node,
+                "lets nobody in, for there are no keys; add [[keys]], or set auth.keys_file",
+            );
+        }
+    }
+}
+
+fn shared(
+    root: &Node<'_, '_>,
+    outside: &Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> SharedSecrets {
+    let Some(shared) = root.get("shared") else {
+        return SharedSecrets::default();
+    };
+    pem(&shared, "ca", "CERTIFICATE", outside, findings);
+    if shared.get("redis").is_some() && shared.get("secret").is_none() {
+        let message = "is missing; it is what names of callers are hashed with, the same in all replicas: add secret = { env = \"SPAFE_SHARED_SECRET\" }";
+        findings.add_at(&shared.span(), &shared.path_of("secret"), message);
+    }
+    SharedSecrets {
+        password: present(&shared, "password", outside, findings),
+        secret: present(&shared, "secret", outside, findings),
+    }
+}
+
+/// Unlike a pool, what is shared cannot do without.
+fn present(
+    shared: &Node<'_, '_>,
+    key: &str,
+    outside: &Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Secret> {
+    match secret(shared, key, outside, findings) {
+        ApiKey::None => None,
+        ApiKey::Known(secret) => Some(secret),
+        ApiKey::Missing(place) => {
+            if let Some(node) = shared.get(key) {
+                findings.add(&node, format!("leads to nothing; set the {place}"));
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How much may be asked for, and where is that counted?
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::names::{LimitName, Secret};
+
+/// One of `[[limits]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// What messages, logs and metrics call it; unique.
+    pub name: LimitName,
+    /// What is counted apart.
+    pub by: By,
+    /// Whom it concerns.
+    pub callers: Callers,
+    /// Ids of models, or patterns, that it concerns; empty: all.
+    pub models: Vec<String>,
+    /// How much.
+    pub allowance: Allowance,
+    /// Where it is counted.
+    pub scope: Scope,
+    /// Whether it refuses nobody.
+    pub shadow: bool,
+}
+
+/// How much of each kind; `None`: any number. At least one of them is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Requests in a span of time.
+    pub requests: Option<Window>,
+    /// Tokens in a span of time.
+    pub tokens: Option<Window>,
+    /// Requests in flight, ≥ 1.
+    pub concurrent: Option<u32>,
+    /// Streams in flight, ≥ 1.
+    pub streams: Option<u32>,
+}
+
+/// So many in any span `t`: at most `burst + t · count / per`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// ≥ 1
+    pub count: u32,
+    /// From one millisecond to 31 days.
+    pub per: Duration,
+    /// ≥ 1
+    pub burst: u32,
+}
+
+/// What is counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Each caller: its key, or else its address.
+    Client,
+    /// Each key.
+    Key,
+    /// Each model.
+    Model,
+    /// Each model of each caller.
+    ClientModel,
+    /// Nothing: all together.
+    Global,
+}
+
+impl By {
+    /// As it stands in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Key => "key",
+            Self::Model => "model",
+            Self::ClientModel => "client+model",
+            Self::Global => "global",
+        }
+    }
+}
+
+/// Whom a limit concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// Everybody.
+    All,
+    /// Those without a key.
+    Anonymous,
+    /// Those with one.
+    Keys,
+}
+
+/// Where a limit is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In this process.
+    Local,
+    /// In all replicas together.
+    Shared,
+}
+
+/// `[limiter]`
+#[derive(Debug, Clone, Copy)]
+pub struct Limiter {
+    /// Counts that are kept.
+    pub keys_max: usize,
+    /// Bytes of a question that are taken for one token, ≥ 1.
+    pub bytes_per_token: u32,
+    /// Tokens reserved for an answer whose question sets no bound.
+    pub output_tokens: u32,
+}
+
+/// `[shared]`, where `redis` is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// `redis://` or `rediss://`, without a password.
+    pub redis: String,
+    /// The password.
+    pub password: Option<Secret>,
+    /// Certificate authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether it is a node of a cluster.
+    pub cluster: bool,
+    /// What names of callers are hashed with.
+    pub secret: Secret,
+    /// What all keys begin with, without its braces.
+    pub hash_tag: String,
+    /// How many processes share a limit while it is away; `None`: as many as were last seen.
+    pub replicas: Option<u32>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Failures in a row after which it is not asked, ≥ 1.
+    pub failures: u32,
+    /// For how long it is not asked then.
+    pub rest: Duration,
+}
