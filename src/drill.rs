@@ -140,7 +140,7 @@ pub async fn run(wish: Wish) -> Result<Card, DrillError> {
         .filter(|(scene, stream)| scene.is_for(*stream, &policy))
         .map(async |(scene, stream)| {
             let _slot = slots.acquire().await;
-            scene.play(stream, &policy, &wish.temporary).await
+            Box::pin(scene.play(stream, &policy, &wish.temporary)).await
         });
     for played in futures_util::future::join_all(scenes).await {
         rows.push(played?);

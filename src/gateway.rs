@@ -53,12 +53,12 @@ use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
 use body::Budget;
-use client::ClientId;
+use client::Client;
 use door::Endpoint;
 use exchange::trail::Trail;
 use exchange::{Answer, Exchange, ImageQuestion, Question};
 use images::ImageStore;
-use limit::Gate;
+use limit::{Limiter, Quota};
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
 use refusal::Refusal;
@@ -79,7 +79,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Bytes of bodies held.
     pub bodies: Arc<Budget>,
-    gate: Gate,
+    /// Who has had how much.
+    pub limiter: Limiter,
     /// Whether the process goes on.
     pub outlook: Outlook,
     exchange: Exchange,
@@ -98,11 +99,11 @@ impl Gateway {
         log: RequestLog,
     ) -> Self {
         Self {
+            limiter: Limiter::new(&snapshot.config.limiter),
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,
             bodies: Arc::default(),
-            gate: Gate::default(),
             outlook: Outlook::default(),
             exchange: Exchange::new(),
             log,
@@ -159,7 +160,7 @@ impl Gateway {
         peer: Option<IpAddr>,
         refusal: Refusal,
     ) {
-        let mut record = RequestRecord::begin(sys::now(), self.next_id(), ClientId::new(peer));
+        let mut record = RequestRecord::begin(sys::now(), self.next_id(), Client::new(peer));
         record.endpoint = "malformed";
         let snapshot = self.snapshot.load_full();
         let common = Common {
@@ -167,6 +168,7 @@ impl Gateway {
             origin: snapshot.rules.allow_unknown_origin(),
             chunks: true,
             version: snapshot.version_header.clone(),
+            quota: Quota::default(),
         };
         let mut visit = Visit::new(session, snapshot, common, record, self.departure());
         visit.unanswered(Unanswered::Refused(refusal)).await;
@@ -176,10 +178,11 @@ impl Gateway {
     }
 
     /// A chat completion: read, understood, routed, answered, delivered.
-    async fn chat(&self, visit: &mut Visit<'_>, tls: bool) -> Result<(), Unanswered> {
+    async fn chat<'v>(&'v self, visit: &mut Visit<'v>, tls: bool) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
-        let _permit = visit.permit(&self.gate)?;
+        visit.admit()?;
+        visit.permit(&self.limiter)?;
         let body = visit.body(&self.bodies).await?;
         reach(Phase::Body, visit.record.id.as_str());
         let ask = inspect::inspect(&body, &snapshot.bounds).map_err(Refusal::Body)?;
@@ -187,6 +190,7 @@ impl Gateway {
         let plan = plan.ok_or_else(|| Refusal::unknown_model(&ask.model))?;
         visit.record.plan = Some(Arc::clone(plan));
         visit.record.stream = ask.stream;
+        visit.reserve(&self.limiter, plan, &ask, body.len()).await?;
         reach(Phase::Route, visit.record.id.as_str());
         let image = match plan.modality {
             Modality::Text => None,
@@ -200,7 +204,7 @@ impl Gateway {
             ask,
             body,
             id: visit.record.id.clone(),
-            client: visit.record.client.key(),
+            client: visit.record.client.id().key(),
             deadline: visit.deadline(plan),
             attempts: Arc::clone(&snapshot.attempts),
             image,
@@ -251,8 +255,10 @@ impl Gateway {
             origin: snapshot.rules.allow_origin(head),
             chunks: head.version != http::Version::HTTP_10,
             version: snapshot.version_header.clone(),
+            quota: Quota::default(),
         };
-        let record = RequestRecord::begin(sys::now(), id, ClientId::new(peer));
+        let client = snapshot.clients.behind(peer, head);
+        let record = RequestRecord::begin(sys::now(), id, client);
         Visit::new(session, snapshot, common, record, self.departure())
     }
 

@@ -10,8 +10,10 @@ use http::HeaderValue;
 
 use crate::config::Config;
 use crate::config::bounds::Attempts;
+use crate::gateway::client::Clients;
 use crate::gateway::door::Rules;
 use crate::gateway::inspect::Bounds;
+use crate::gateway::limit::Limits;
 use crate::gateway::models::ModelList;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::{Pool, PoolError};
@@ -25,6 +27,10 @@ pub struct Snapshot {
     pub config: Config,
     /// What a head is held against.
     pub rules: Rules,
+    /// How callers are told apart.
+    pub clients: Clients,
+    /// How much they may ask for.
+    pub limits: Limits,
     /// What a body is held against.
     pub bounds: Bounds,
     /// How often a request is tried.
@@ -52,6 +58,8 @@ impl Snapshot {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             rules: Rules::new(&config),
+            clients: Clients::new(&config),
+            limits: Limits::new(&config),
             bounds: Bounds {
                 depth_max: config.bounds.json_depth_max,
                 keys_max: config.bounds.json_keys_max,

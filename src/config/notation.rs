@@ -230,7 +230,14 @@ impl Notation for Digest {
     }
 
     fn write(value: &[u8; 32]) -> String {
-        value.iter().map(|byte| format!("{byte:02x}")).collect()
+        const DIGITS: [char; 16] = [
+            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+        ];
+        let halves = |byte: &u8| [byte >> 4, byte & 15];
+        let digits = value.iter().flat_map(halves);
+        digits
+            .filter_map(|half| DIGITS.get(usize::from(half)))
+            .collect()
     }
 }
 

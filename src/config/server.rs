@@ -9,6 +9,10 @@ pub const THREADS_MAX: usize = 1024;
 
 /// `[server]`
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the file, and none excludes another"
+)]
 pub struct Server {
     /// Plaintext listeners.
     pub listen: Vec<SocketAddr>,

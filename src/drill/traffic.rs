@@ -101,8 +101,8 @@ impl Scene {
             Self::HalfDown => outage::half_down(stage, stream).await?,
             Self::Limited => outage::limited(stage, stream).await?,
             Self::Hedged => slow::hedged(stage, stream).await?,
-            Self::Stale => connection::stale(stage, stream).await?,
-            Self::Unsolicited => connection::unsolicited(stage, stream).await?,
+            Self::Stale => Box::pin(connection::stale(stage, stream)).await?,
+            Self::Unsolicited => Box::pin(connection::unsolicited(stage, stream)).await?,
             Self::LeavesWaiting => departure::waiting(stage, stream).await?,
             Self::LeavesInStream => departure::in_stream(stage).await?,
         };

@@ -7,8 +7,97 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use http::request::Parts;
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::config::clients::Key;
 
 /// Who is asking.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its address behind trusted proxies; an IPv4 address in IPv6 clothes is the IPv4 address.
+    pub address: IpAddr,
+    /// The key it showed, where keys are asked for.
+    pub key: Option<Arc<Key>>,
+    /// How many times one client's share it has, ≥ 1.
+    pub times: u32,
+}
+
+/// Why somebody may not come in.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum ClientError {
+    /// Its address is denied, or not among those that are allowed.
+    #[error("its address may not come in")]
+    Denied,
+    /// Keys are required, and it shows none that is taken.
+    #[error("it shows no key that is taken")]
+    InvalidKey,
+    /// Its key may not ask for this model.
+    #[error("its key may not ask for this model")]
+    ModelNotAllowed,
+}
+
+/// How callers are told apart: `[clients]`, `[auth]` and `[[keys]]`, compiled.
+#[derive(Debug)]
+pub struct Clients {}
+
+impl Clients {
+    /// Compiles what the configuration says of callers.
+    #[must_use]
+    pub fn new(_config: &Config) -> Self {
+        Self {}
+    }
+
+    /// Who is behind a connection from `peer` that sent this head, their key apart.
+    #[must_use]
+    pub fn behind(&self, peer: Option<IpAddr>, _head: &Parts) -> Client {
+        Client::new(peer)
+    }
+
+    /// Whether they may come in, and with which key.
+    ///
+    /// # Errors
+    /// Where their address is denied, or their key not taken.
+    pub fn admit(
+        &self,
+        _client: &mut Client,
+        _head: &Parts,
+        _unix_seconds: i64,
+    ) -> Result<(), ClientError> {
+        Ok(())
+    }
+}
+
+impl Client {
+    /// The client at an address; unknown peers are one client.
+    #[must_use]
+    pub fn new(peer: Option<IpAddr>) -> Self {
+        let address = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Self {
+            address: address.to_canonical(),
+            key: None,
+            times: 1,
+        }
+    }
+
+    /// What it is told apart by among those without a key.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        ClientId::new(Some(self.address))
+    }
+}
+
+impl fmt::Display for Client {
+    /// As [`ClientId`]: never the address itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id().fmt(f)
+    }
+}
+
+/// A client's address as it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientId {
     address: IpAddr,

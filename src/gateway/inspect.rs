@@ -70,6 +70,15 @@ pub struct Ask {
     pub messages_span: Range<usize>,
 }
 
+impl Ask {
+    /// How many tokens the answer may have at most, all choices together, where that is said.
+    #[must_use]
+    pub fn answer_tokens_max(&self) -> Option<u64> {
+        let each = self.max_completion_tokens.or(self.max_tokens)?;
+        Some(each.saturating_mul(u64::from(self.n.unwrap_or(1))))
+    }
+}
+
 /// Why a body is refused. The client is told code, param and message; the `Display`
 /// text, with its byte offset, is for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

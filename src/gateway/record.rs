@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::gateway::client::ClientId;
+use crate::gateway::client::Client;
 use crate::gateway::route::Plan;
 use crate::names::PoolName;
 use crate::sys::Now;
@@ -132,7 +132,7 @@ pub struct RequestRecord {
     /// Its id.
     pub id: RequestId,
     /// Who asked.
-    pub client: ClientId,
+    pub client: Client,
     /// What was called.
     pub endpoint: &'static str,
     /// Method and path of a request that the door refused, at most 128 characters.
@@ -209,7 +209,7 @@ struct Line<'a> {
 impl RequestRecord {
     /// A record that begins now.
     #[must_use]
-    pub fn begin(now: Now, id: RequestId, client: ClientId) -> Self {
+    pub fn begin(now: Now, id: RequestId, client: Client) -> Self {
         Self {
             began: now,
             id,

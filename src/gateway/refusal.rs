@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::gateway::client::ClientError;
 use crate::gateway::inspect::InspectError;
-use texts::INVALID_REQUEST;
+use crate::gateway::limit::{Kind, Limited};
+use texts::{INVALID_REQUEST, RATE_LIMIT};
 
 /// Why a request is not answered as its caller hoped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,10 @@ pub enum Refusal {
     Overloaded,
     /// This client has too many requests in progress.
     TooManyAtOnce,
+    /// Who asks may not come in, or not for this model.
+    Client(ClientError),
+    /// A limit is met.
+    Limited(Limited),
     /// A fault of our own.
     Internal,
     /// The process ends before the answer could be whole.
@@ -146,6 +152,20 @@ impl Refusal {
                 .into(),
                 param: Some("model".into()),
             },
+            Self::Limited(limited) => Envelope {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                kind: RATE_LIMIT,
+                code: Some(
+                    match limited.kind {
+                        Kind::Requests => "rate_limit_exceeded",
+                        Kind::Tokens => "token_limit_exceeded",
+                        Kind::Concurrent | Kind::Streams => "concurrency_limit_exceeded",
+                    }
+                    .into(),
+                ),
+                message: format!("The limit '{}' is reached. Try again later.", limited.name).into(),
+                param: None,
+            },
             Self::UpstreamRefused(refused) => Envelope {
                 status: refused.status,
                 kind: INVALID_REQUEST,
@@ -172,6 +192,7 @@ impl Refusal {
         match self {
             Self::UpstreamRateLimited { retry_after }
             | Self::UpstreamOverloaded { retry_after } => Some(*retry_after),
+            Self::Limited(limited) => Some(limited.retry_after),
             Self::Overloaded | Self::TooManyAtOnce | Self::NoHealthyUpstream | Self::Stopping => {
                 Some(Duration::from_secs(1))
             }

@@ -19,6 +19,8 @@ pub struct Plan {
     pub model: ModelId,
     /// What it makes.
     pub modality: Modality,
+    /// How many requests one request counts as, ≥ 1.
+    pub weight: u32,
     /// Who may answer, in order of preference; at least one.
     pub legs: Vec<Leg>,
     /// Who answers in its place.
@@ -91,6 +93,7 @@ impl Router {
                 Arc::new(Plan {
                     model: model.id.clone(),
                     modality: model.modality,
+                    weight: model.weight,
                     legs: legs(config, pools, model, rename_to_id, metrics),
                     fallbacks: fallbacks(model),
                     metrics: metrics.model(&model.id),

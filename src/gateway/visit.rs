@@ -4,6 +4,9 @@
 //! learned about it for the record. Each method here asks one step and writes down
 //! what it says; `gateway.rs` decides in which order.
 
+/// May it come in, and how much is left for its caller?
+mod entry;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,7 @@ use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::Endpoint;
 use crate::gateway::exchange::{Answer, Body};
 use crate::gateway::images::ImageStore;
-use crate::gateway::limit::{Bounds, Full, Gate, Permit};
+use crate::gateway::limit::{Permit, Reservation};
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::{Outcome, RequestRecord};
@@ -67,6 +70,10 @@ pub(super) struct Visit<'a> {
     pub(super) orderly: bool,
     /// Whether there is still a reason to go on.
     pub(super) departure: Departure,
+    /// Its place among the requests that are answered at once.
+    permit: Option<Permit<'a>>,
+    /// What it has taken of its limits.
+    reservation: Option<Reservation<'a>>,
 }
 
 impl<'a> Visit<'a> {
@@ -86,6 +93,8 @@ impl<'a> Visit<'a> {
             head_sent: false,
             orderly: false,
             departure,
+            permit: None,
+            reservation: None,
         }
     }
 
@@ -99,23 +108,6 @@ impl<'a> Visit<'a> {
         })?;
         self.record.endpoint = endpoint.name();
         Ok(endpoint)
-    }
-
-    /// A place among the requests that are answered at once, until it is dropped.
-    pub(super) fn permit<'g>(&mut self, gate: &'g Gate) -> Result<Permit<'g>, Refusal> {
-        let bounds = &self.snapshot.config.bounds;
-        let bounds = Bounds {
-            all: bounds.in_flight_max,
-            per_client: bounds.in_flight_per_client_max,
-        };
-        gate.enter(self.record.client, bounds).map_err(|full| {
-            let (shed, refusal) = match full {
-                Full::All => (Shed::InFlight, Refusal::Overloaded),
-                Full::Client => (Shed::Client, Refusal::TooManyAtOnce),
-            };
-            self.record.shed = Some(shed);
-            refusal
-        })
     }
 
     /// The whole body, where it may come in and there is room for it.

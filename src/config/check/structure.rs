@@ -234,14 +234,14 @@ fn wrong_type(alternatives: &[&Value], node: &Node<'_, '_>) -> String {
     let secret = alternatives
         .iter()
         .any(|schema| schema.get("maxProperties").is_some());
-    let note = if secret {
+    let advice = if secret {
         "; a secret never stands in this file, so take it out if it does".to_owned()
     } else if node.table().is_some() && alternatives.iter().any(|schema| is_of_tables(schema)) {
         format!("; begin each of its tables with [[{}]]", node.path())
     } else {
         String::new()
     };
-    format!("must be {}, not {found}{note}", expected.join(", or "))
+    format!("must be {}, not {found}{advice}", expected.join(", or "))
 }
 
 /// Whether it is a list of tables, as `[[…]]` writes it.

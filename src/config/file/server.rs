@@ -14,6 +14,10 @@ use crate::config::notation::{Address, Length, Written};
 /// Addresses, threads, names.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the file, and none excludes another"
+)]
 pub(in crate::config) struct Server {
     /// Addresses for plaintext HTTP/1.1.
     pub(in crate::config) listen: Vec<Written<Address>>,

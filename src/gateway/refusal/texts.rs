@@ -5,12 +5,13 @@
 
 use http::StatusCode;
 
+use crate::gateway::client::ClientError;
 use crate::gateway::refusal::Refusal;
 
 pub(super) const INVALID_REQUEST: &str = "invalid_request_error";
 const UPSTREAM: &str = "upstream_error";
 const OVERLOADED: &str = "overloaded_error";
-const RATE_LIMIT: &str = "rate_limit_error";
+pub(super) const RATE_LIMIT: &str = "rate_limit_error";
 
 impl Refusal {
     /// Status, type, code and message of the refusals that carry no text of their own.
@@ -34,9 +35,11 @@ impl Refusal {
             | Self::ExpectationFailed
             | Self::UnknownHost
             | Self::HeadersTooLarge => self.callers_fault(),
+            Self::Client(error) => of_a_client(*error),
             Self::Internal
             | Self::Overloaded
             | Self::TooManyAtOnce
+            | Self::Limited(_)
             | Self::Stopping
             | Self::NoHealthyUpstream
             | Self::UpstreamRefused(_)
@@ -209,5 +212,29 @@ impl Refusal {
                 "Something failed here that is not your fault. Try again; if it stays, report the x-request-id.",
             ),
         }
+    }
+}
+
+/// What is told to who may not come in, or not for this model.
+fn of_a_client(error: ClientError) -> (StatusCode, &'static str, &'static str, &'static str) {
+    match error {
+        ClientError::Denied => (
+            StatusCode::FORBIDDEN,
+            "permission_error",
+            "client_denied",
+            "Callers from this address are not served here. Ask the operator of this gateway.",
+        ),
+        ClientError::InvalidKey => (
+            StatusCode::UNAUTHORIZED,
+            "authentication_error",
+            "invalid_api_key",
+            "A valid API key is needed here. Send one as 'Authorization: Bearer KEY'; the operator of this gateway gives them out.",
+        ),
+        ClientError::ModelNotAllowed => (
+            StatusCode::FORBIDDEN,
+            "permission_error",
+            "model_not_allowed",
+            "This API key may not use this model. Ask for another model, or use another key.",
+        ),
     }
 }

@@ -16,6 +16,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_http::ResponseHeader;
 
 use crate::gateway::door::AllowOrigin;
+use crate::gateway::limit::Quota;
 use crate::gateway::record::{RequestId, millis};
 use crate::gateway::refusal::Refusal;
 
@@ -53,6 +54,8 @@ pub struct Common {
     pub chunks: bool,
     /// The version of the configuration, where answers shall tell it.
     pub version: Option<HeaderValue>,
+    /// What is left of the caller's limits.
+    pub quota: Quota,
 }
 
 /// Where an answer came from.

@@ -60,7 +60,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "snapshot",
         &[
-            "config", "names", "door", "inspect", "route", "models", "pools", "record",
+            "config", "names", "door", "client", "limit", "inspect", "route", "models", "pools",
+            "record",
         ],
     ),
     (

@@ -1,0 +1,90 @@
+//! May it come in, and how much is left for its caller?
+//!
+//! The questions to `client` and `limit`, in the order of a request: who is it, is there
+//! a place, and, once its body has told what it will cost, is there room in every limit.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Visit;
+use crate::gateway::inspect::Ask;
+use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Refused};
+use crate::gateway::record::outcome::Shed;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::route::Plan;
+use crate::sys;
+
+impl<'a> Visit<'a> {
+    /// Whether its caller may come in, and with which key.
+    pub(in crate::gateway) fn admit(&mut self) -> Result<(), Refusal> {
+        let now = self.record.began_wall();
+        let unix = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
+        let head = self.session.req_header();
+        let clients = &self.snapshot.clients;
+        let admitted = clients.admit(&mut self.record.client, head, seconds);
+        admitted.map_err(Refusal::Client)
+    }
+
+    /// Takes a place among the requests that are answered at once.
+    pub(in crate::gateway) fn permit(&mut self, limiter: &'a Limiter) -> Result<(), Refusal> {
+        let bounds = &self.snapshot.config.bounds;
+        let bounds = Bounds {
+            all: bounds.in_flight_max,
+            per_client: bounds.in_flight_per_client_max,
+        };
+        let limits = &self.snapshot.limits;
+        let entered = limiter.enter(limits, &self.record.client, bounds, self.record.began());
+        self.permit = Some(entered.map_err(|refused| self.refused(refused))?);
+        Ok(())
+    }
+
+    /// Takes what the request is expected to use of its limits.
+    pub(in crate::gateway) async fn reserve(
+        &mut self,
+        limiter: &'a Limiter,
+        plan: &Plan,
+        ask: &Ask,
+        body_bytes: usize,
+    ) -> Result<(), Refusal> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let asked = Asked {
+            client: &self.record.client,
+            model: &plan.model,
+            stream: ask.stream,
+            cost: Cost::estimate(
+                &snapshot.config.limiter,
+                plan.weight,
+                body_bytes,
+                ask.answer_tokens_max(),
+            ),
+        };
+        let reserved = limiter
+            .reserve(&snapshot.limits, &asked, sys::instant())
+            .await;
+        let reservation = reserved.map_err(|refused| self.refused(refused))?;
+        self.common.quota = reservation.quota();
+        self.reservation = Some(reservation);
+        Ok(())
+    }
+
+    /// What is told of who was refused, to the record and to the caller.
+    fn refused(&mut self, refused: Refused) -> Refusal {
+        match refused {
+            Refused::Full(Full::All) => {
+                self.record.shed = Some(Shed::InFlight);
+                Refusal::Overloaded
+            }
+            Refused::Full(Full::Client) => {
+                self.record.shed = Some(Shed::Client);
+                Refusal::TooManyAtOnce
+            }
+            Refused::Limited(limited) => {
+                self.common.quota = limited.quota;
+                Refusal::Limited(limited)
+            }
+        }
+    }
+}
