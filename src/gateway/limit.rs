@@ -187,6 +187,12 @@ impl Limiter {
 }
 
 impl Reservation<'_> {
+    /// Gives its places among requests and streams in flight back, and keeps what it has taken
+    /// of windows. Again, it does nothing.
+    pub fn release(&mut self) {
+        let _ = self.limiter;
+    }
+
     /// What is left after this request.
     #[must_use]
     pub fn quota(&self) -> Quota {
@@ -257,6 +263,7 @@ pub enum Full {
 pub struct Permit<'a> {
     gate: &'a Gate,
     client: ClientId,
+    released: bool,
 }
 
 impl Gate {
@@ -278,7 +285,11 @@ impl Gate {
         }
         *count += 1;
         drop(clients);
-        Ok(Permit { gate: self, client })
+        Ok(Permit {
+            gate: self,
+            client,
+            released: false,
+        })
     }
 
     fn shard(&self, client: ClientId) -> MutexGuard<'_, Clients> {
@@ -290,8 +301,12 @@ impl Gate {
     }
 }
 
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
+impl Permit<'_> {
+    /// Gives its places back. Again, it does nothing.
+    pub fn release(&mut self) {
+        if std::mem::replace(&mut self.released, true) {
+            return;
+        }
         if let Entry::Occupied(mut count) = self.gate.shard(self.client).entry(self.client) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -299,6 +314,12 @@ impl Drop for Permit<'_> {
             }
         }
         self.gate.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
