@@ -8,6 +8,9 @@
 //! Policy comes in with every question, the counts stay: a reload changes the bounds,
 //! and nobody who was let in is forgotten.
 
+/// Until when does a request hold its places?
+pub mod stay;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};

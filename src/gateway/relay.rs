@@ -21,6 +21,7 @@ use crate::gateway::exchange::Through;
 use crate::gateway::exchange::events::{EventStream, Next, StreamBreak};
 use crate::gateway::refusal::Refusal;
 use crate::sys;
+use crate::gateway::limit::stay::Stay;
 use departure::{Departure, Parting};
 
 /// A write this large is cut, so that progress is seen within it.
@@ -68,6 +69,11 @@ impl Delivered {
 
     async fn write(
         &mut self,
+    /// Whether a caller that was told the length sees the end behind this part.
+    fn ends_with(&self, part: &Bytes, length: Option<usize>) -> bool {
+        length.is_some_and(|length| self.bytes + part.len() as u64 >= length as u64)
+    }
+
         session: &mut ServerSession,
         part: Bytes,
         end: bool,
@@ -144,7 +150,7 @@ pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Byte
     delivered
 }
 
-/// Passes a large JSON answer through.
+/// Passes a large JSON answer through. The places of `stay` are given back before its last byte leaves.
 pub async fn through(
     session: &mut ServerSession,
     departure: &mut Departure,
@@ -152,12 +158,16 @@ pub async fn through(
     answer: &mut Through,
 ) -> Delivered {
     let mut delivered = Delivered::new();
+    stay: &mut Stay<'_>,
     if write_head(session, head).await.is_err() {
         return delivered;
     }
     for part in std::mem::take(&mut answer.begin) {
         if delivered.write(session, part, false).await.is_err() {
             return delivered;
+        if delivered.ends_with(&part, answer.length) {
+            stay.release();
+        }
         }
     }
     loop {
@@ -168,6 +178,7 @@ pub async fn through(
                 if parting == Parting::Process {
                     break_off(session).await;
                     delivered.how = Delivery::Broken(StreamBreak::Stopped);
+                    stay.release();
                 }
                 return delivered;
             }
@@ -176,24 +187,30 @@ pub async fn through(
             Ok(Some(part)) => {
                 if delivered.write(session, part, false).await.is_err() {
                     return delivered;
+                if delivered.ends_with(&part, answer.length) {
+                    stay.release();
+                }
                 }
             }
             Ok(None) => break,
             Err(_) => {
                 break_off(session).await;
                 delivered.how = Delivery::Broken(StreamBreak::Cut);
+                stay.release();
                 return delivered;
             }
         }
     }
     let stall = session.get_write_timeout();
     if unstalled(stall, session.finish_body()).await.is_ok() {
+    stay.release();
         delivered.how = Delivery::Complete;
     }
     delivered
 }
 
-/// Sends the events of a stream as they come.
+/// Sends the events of a stream as they come. The places of `stay` are given back before the last of them
+/// leaves: a caller looks no further than `[DONE]`, or an error.
 pub async fn events(
     session: &mut ServerSession,
     departure: &mut Departure,
@@ -201,6 +218,7 @@ pub async fn events(
     stream: &mut EventStream,
 ) -> Delivered {
     let mut delivered = Delivered::new();
+    stay: &mut Stay<'_>,
     if let Some(head) = head
         && write_head(session, head).await.is_err()
     {
@@ -218,6 +236,9 @@ pub async fn events(
         };
         for slice in slices.drain(..) {
             if delivered.write(session, slice, false).await.is_err() {
+        if stream.has_said_its_last() || !matches!(next, Ok(Next::Slices | Next::Quiet)) {
+            stay.release();
+        }
                 return delivered;
             }
         }

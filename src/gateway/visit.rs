@@ -19,7 +19,7 @@ use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::Endpoint;
 use crate::gateway::exchange::{Answer, Body};
 use crate::gateway::images::ImageStore;
-use crate::gateway::limit::{Permit, Reservation};
+use crate::gateway::limit::stay::Stay;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::{Outcome, RequestRecord};
@@ -70,10 +70,8 @@ pub(super) struct Visit<'a> {
     pub(super) orderly: bool,
     /// Whether there is still a reason to go on.
     pub(super) departure: Departure,
-    /// Its place among the requests that are answered at once.
-    permit: Option<Permit<'a>>,
-    /// What it has taken of its limits.
-    reservation: Option<Reservation<'a>>,
+    /// What it holds while it is answered.
+    stay: Stay<'a>,
 }
 
 impl<'a> Visit<'a> {
@@ -93,8 +91,7 @@ impl<'a> Visit<'a> {
             head_sent: false,
             orderly: false,
             departure,
-            permit: None,
-            reservation: None,
+            stay: Stay::default(),
         }
     }
 
@@ -203,6 +200,7 @@ impl<'a> Visit<'a> {
     }
 
     async fn whole(&mut self, head: ResponseHeader, body: Bytes) {
+        self.stay.release();
         self.record.status = head.status.as_u16();
         self.no_further_request_if_leaving();
         let delivered = relay::whole(self.session, head, body).await;
@@ -259,23 +257,46 @@ impl<'a> Visit<'a> {
         };
         let unsent = (!self.head_sent).then_some(head);
         self.no_further_request_if_leaving();
-        let delivered = match (answer.body, unsent) {
+        match self.send(answer.body, unsent).await {
+            Some(delivered) => {
+                if delivered.done_added {
+                    metrics.terminators_added.inc();
+                }
+                self.delivered(&delivered);
+            }
+            // A head left early is a stream's, and its answer events.
+            None => {
+                self.unanswered(Unanswered::Refused(Refusal::Internal))
+                    .await;
+            }
+        }
+    }
+
+    /// Sends what an answer is made of, and gives this request's places back before its last
+    /// byte; `None` where it cannot follow the head that has left.
+    async fn send(&mut self, body: Body, unsent: Option<ResponseHeader>) -> Option<Delivered> {
+        let (departure, stay) = (&mut self.departure, &mut self.stay);
+        let delivered = match (body, unsent) {
             (Body::Whole { bytes, usage }, Some(head)) => {
+                stay.release();
                 self.tokens(usage);
                 relay::whole(self.session, head, bytes).await
             }
             (Body::Through(mut through), Some(head)) => {
                 let delivered =
-                    relay::through(self.session, &mut self.departure, head, &mut through).await;
+                    relay::through(self.session, departure, head, &mut through, stay).await;
                 if delivered.how == Delivery::Complete {
                     Box::pin(through.finish()).await;
                 }
                 delivered
             }
-            (Body::Said(events), head) => relay::ready_events(self.session, head, events).await,
+            (Body::Said(events), head) => {
+                stay.release();
+                relay::ready_events(self.session, head, events).await
+            }
             (Body::Events(mut stream), head) => {
                 let delivered =
-                    relay::events(self.session, &mut self.departure, head, &mut stream).await;
+                    relay::events(self.session, departure, head, &mut stream, stay).await;
                 self.tokens(stream.usage());
                 if delivered.how == Delivery::Complete {
                     // Apart, so that an open stream does not carry the room for its end.
@@ -283,17 +304,9 @@ impl<'a> Visit<'a> {
                 }
                 delivered
             }
-            // A head left early is a stream's, and its answer events.
-            (Body::Whole { .. } | Body::Through(_), None) => {
-                return self
-                    .unanswered(Unanswered::Refused(Refusal::Internal))
-                    .await;
-            }
+            (Body::Whole { .. } | Body::Through(_), None) => return None,
         };
-        if delivered.done_added {
-            metrics.terminators_added.inc();
-        }
-        self.delivered(&delivered);
+        Some(delivered)
     }
 
     /// Tells in the head that the next request needs another connection, while there is
@@ -329,6 +342,7 @@ impl<'a> Visit<'a> {
         };
         if self.head_sent {
             self.record.outcome = Outcome::StreamBroken("before_first_event");
+            self.stay.release();
             let delivered = relay::failed_stream(self.session, &refusal).await;
             return self.delivered(&delivered);
         }

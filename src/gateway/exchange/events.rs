@@ -254,6 +254,13 @@ impl EventStream {
         self.scanner.at_boundary()
     }
 
+    /// Whether `[DONE]` or an error was handed out: whoever reads it takes the answer for over.
+    #[must_use]
+    pub fn has_said_its_last(&self) -> bool {
+        let facts = self.scanner.facts();
+        facts.done || facts.error
+    }
+
     /// The tokens the stream told of.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {

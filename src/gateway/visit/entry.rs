@@ -37,7 +37,7 @@ impl<'a> Visit<'a> {
         };
         let limits = &self.snapshot.limits;
         let entered = limiter.enter(limits, &self.record.client, bounds, self.record.began());
-        self.permit = Some(entered.map_err(|refused| self.refused(refused))?);
+        self.stay.permit = Some(entered.map_err(|refused| self.refused(refused))?);
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl<'a> Visit<'a> {
             .await;
         let reservation = reserved.map_err(|refused| self.refused(refused))?;
         self.common.quota = reservation.quota();
-        self.reservation = Some(reservation);
+        self.stay.reservation = Some(reservation);
         Ok(())
     }
 

@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 use spafe::simulator::script::{Gate, Script};
 
 use super::{LIST, MODEL, PATH, asking, assert_shed, limited};
-use crate::kit::client::{Connection, ask, post};
+use crate::kit::client::{Answer, Connection, ask, post};
 use crate::kit::http2::{Http2, Upload};
 use crate::kit::now;
-use crate::kit::pair::{chunk, stop};
+use crate::kit::pair::{chunk, completion, stop};
 
 /// The counter of what a bound has turned away.
 fn shed(reason: &str) -> String {
@@ -77,6 +77,48 @@ async fn a_client_has_so_many_requests_in_progress() {
     gate.open();
     gateway.idle().await;
     assert_eq!(asking(1, gateway.address).await.answer().await.status, 200);
+}
+
+/// Until the last byte has come, or what an SDK takes for the end: it looks no further than
+/// `[DONE]`. What stands behind that is read before the connection is used again.
+async fn until_the_end(connection: &mut Connection, stream: bool) -> Option<Answer> {
+    if !stream {
+        assert_eq!(connection.answer().await.status, 200);
+        return None;
+    }
+    let head = connection.head().await;
+    assert_eq!(head.status, 200, "refused though the other answer was over");
+    loop {
+        let piece = connection.piece(&head).await.unwrap();
+        if piece.ends_with(b"[DONE]\n\n") {
+            return Some(head);
+        }
+    }
+}
+
+/// An SDK with a bound on its own workers asks again at once, and found its place still taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_as_the_last_byte_comes_finds_a_place() {
+    let bounds = "in_flight_per_client_max = 1\nrequests_per_connection = 10_000";
+    let (setup, upstream) = limited(bounds).await;
+    let gateway = setup.start();
+    let streamed = Script::sse(&[&chunk("Hello"), &stop(0)]);
+    let mut connections = Vec::new();
+    for _ in 0..2 {
+        connections.push((Connection::open(gateway.address).await, None));
+    }
+    for (stream, script) in [(false, completion("Hello")), (true, streamed)] {
+        upstream.default(script);
+        let request = post(PATH, &[], ask(MODEL, stream).as_bytes());
+        for turn in 0..2_000 {
+            let (connection, unread) = &mut connections[turn % 2];
+            if let Some(head) = unread.take() {
+                assert_eq!(connection.piece(&head).await, None, "behind [DONE]");
+            }
+            connection.send(&request).await;
+            *unread = until_the_end(connection, stream).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
