@@ -7,6 +7,8 @@
 
 /// What stands in the head of every answer.
 pub mod head;
+/// How is a caller told what is left?
+mod quota;
 /// Is the client still there?
 pub mod departure;
 

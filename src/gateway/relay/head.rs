@@ -19,6 +19,7 @@ use crate::gateway::door::AllowOrigin;
 use crate::gateway::limit::Quota;
 use crate::gateway::record::{RequestId, millis};
 use crate::gateway::refusal::Refusal;
+use crate::gateway::relay::quota;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MODEL: HeaderName = HeaderName::from_static("x-spafe-model");
@@ -40,8 +41,8 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// Fields of most heads.
-const FIELDS: usize = 16;
+/// Fields of the fullest head.
+const FIELDS: usize = 24;
 
 /// What all answers to a request have in common.
 #[derive(Debug, Clone)]
@@ -174,9 +175,11 @@ impl Common {
             head.headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if let Some(wait) = refusal.retry_after() {
+            // Both rounded up: whoever comes back then is not too early.
             let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             head.headers.insert(RETRY_AFTER, whole.max(1).into());
-            let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            let ms = wait.as_nanos().div_ceil(1_000_000).max(1);
+            let ms = u64::try_from(ms).unwrap_or(u64::MAX);
             head.headers.insert(RETRY_AFTER_MS, ms.into());
         }
         if attempts > 0 {
@@ -214,6 +217,7 @@ impl Common {
         if let Some(version) = &self.version {
             head.headers.insert(CONFIG, version.clone());
         }
+        quota::put(&mut head, &self.quota);
         head
     }
 
