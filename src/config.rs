@@ -30,7 +30,7 @@ pub mod policy;
 mod notation;
 
 /// How lengths of time and amounts of bytes are written.
-mod units;
+pub(crate) mod units;
 
 /// Walks the spanned document and finds every problem with its place.
 mod check;

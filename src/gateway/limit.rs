@@ -96,6 +96,19 @@ pub enum Kind {
     Streams,
 }
 
+impl Kind {
+    /// The word for labels and log lines, which is the key's in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Concurrent => "concurrent",
+            Self::Streams => "streams",
+        }
+    }
+}
+
 /// A request that is over a limit. It has taken nothing of any.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[error("over the limit {name} of {kind:?}")]

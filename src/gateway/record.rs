@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::gateway::client::Client;
+use crate::gateway::limit::Kind;
 use crate::gateway::route::Plan;
-use crate::names::PoolName;
+use crate::names::{LimitName, PoolName};
 use crate::sys::Now;
 use crate::telemetry::RequestLog;
 use metrics::{LegMetrics, Metrics};
@@ -155,6 +156,8 @@ pub struct RequestRecord {
     pub code: Option<String>,
     /// Which bound on what is done at once it met.
     pub shed: Option<Shed>,
+    /// Which limit it met, and of what.
+    pub limited: Option<(LimitName, Kind)>,
     /// When the first byte of the answer was handed to the connection.
     pub first_byte: Option<Instant>,
     /// Whether events were asked for.
@@ -191,6 +194,10 @@ struct Line<'a> {
     cause: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_kind: Option<&'a str>,
     stream: bool,
     duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -225,6 +232,7 @@ impl RequestRecord {
             outcome: Outcome::Served,
             code: None,
             shed: None,
+            limited: None,
             first_byte: None,
             stream: false,
             bytes_in: 0,
@@ -319,6 +327,8 @@ impl RequestRecord {
             tried: self.failures(),
         };
         let mut bytes = Vec::with_capacity(512);
+            limit: self.limited.as_ref().map(|(name, _)| name.as_str()),
+            limit_kind: self.limited.as_ref().map(|(_, kind)| kind.as_str()),
         if json {
             // Plain fields into memory: there is nothing that could fail.
             let _ = serde_json::to_writer(&mut bytes, &line);
@@ -369,6 +379,8 @@ impl fmt::Display for AttemptRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}:{}", self.pool, self.target, self.outcome)?;
         if let Some(cause) = &self.cause {
+        put("limit", self.limit);
+        put("limit_kind", self.limit_kind);
             write!(f, " ({cause})")?;
         }
         Ok(())

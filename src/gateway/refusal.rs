@@ -2,10 +2,13 @@
 //!
 //! All of them stand here: one closed enum and one exhaustive mapping to the
 //! envelope. The texts are constant, so nothing a caller or an upstream sent
-//! comes back by accident; the two exceptions carry their text as a field.
+//! comes back by accident; the two exceptions carry their text as a field. What a limit or
+//! a cap allows is filled in, from the configuration.
 
 /// What is a caller told?
 mod texts;
+/// And what is one told that is over a limit?
+mod limited;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,7 +17,7 @@ use http::StatusCode;
 
 use crate::gateway::client::ClientError;
 use crate::gateway::inspect::InspectError;
-use crate::gateway::limit::{Kind, Limited};
+use crate::gateway::limit::Limited;
 use texts::{INVALID_REQUEST, RATE_LIMIT};
 
 /// Why a request is not answered as its caller hoped.
@@ -155,15 +158,8 @@ impl Refusal {
             Self::Limited(limited) => Envelope {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 kind: RATE_LIMIT,
-                code: Some(
-                    match limited.kind {
-                        Kind::Requests => "rate_limit_exceeded",
-                        Kind::Tokens => "token_limit_exceeded",
-                        Kind::Concurrent | Kind::Streams => "concurrency_limit_exceeded",
-                    }
-                    .into(),
-                ),
-                message: format!("The limit '{}' is reached. Try again later.", limited.name).into(),
+                code: Some(limited.code().into()),
+                message: limited.message().into(),
                 param: None,
             },
             Self::UpstreamRefused(refused) => Envelope {

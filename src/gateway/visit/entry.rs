@@ -83,6 +83,7 @@ impl<'a> Visit<'a> {
             }
             Refused::Limited(limited) => {
                 self.common.quota = limited.quota;
+                self.record.limited = Some((limited.name.clone(), limited.kind));
                 Refusal::Limited(limited)
             }
         }

@@ -67,7 +67,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "refusal",
         &[
-            "door", "client", "limit", "body", "inspect", "route", "exchange", "images",
+            // `config` for how it writes a length of time.
+            "door", "client", "limit", "body", "inspect", "route", "exchange", "images", "config",
         ],
     ),
     (
