@@ -185,7 +185,9 @@ impl Gateway {
         visit.permit(&self.limiter)?;
         let body = visit.body(&self.bodies).await?;
         reach(Phase::Body, visit.record.id.as_str());
-        let ask = inspect::inspect(&body, &snapshot.bounds).map_err(Refusal::Body)?;
+        let is_anonymous = visit.record.client.key.is_none();
+        let caps = is_anonymous.then_some(&snapshot.config.anonymous);
+        let ask = inspect::inspect_within(&body, &snapshot.bounds, caps).map_err(Refusal::Body)?;
         let plan = snapshot.router.route(&ask.model);
         let plan = plan.ok_or_else(|| Refusal::unknown_model(&ask.model))?;
         visit.record.plan = Some(Arc::clone(plan));

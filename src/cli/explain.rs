@@ -33,10 +33,11 @@ pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), St
             false,
         ));
     }
-    let ask = match inspect::inspect(body, &snapshot.bounds) {
-        Ok(ask) => ask,
-        Err(error) => return Ok((refused(&Refusal::Body(error), &error.to_string()), false)),
-    };
+    let ask =
+        match inspect::inspect_within(body, &snapshot.bounds, Some(&snapshot.config.anonymous)) {
+            Ok(ask) => ask,
+            Err(error) => return Ok((refused(&Refusal::Body(error), &error.to_string()), false)),
+        };
     read(&mut text, &ask, body.len());
     let Some(plan) = snapshot.router.route(&ask.model) else {
         text.push_str(&refused(

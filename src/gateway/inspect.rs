@@ -14,6 +14,8 @@
 pub mod field;
 /// What is the prompt of an image?
 pub mod image;
+/// Does a caller without a key ask for more than it may?
+mod caps;
 /// Which keys could two readers take differently?
 mod keys;
 /// How far does ordinary text reach?
@@ -32,6 +34,7 @@ use serde::Deserialize;
 
 use self::field::Field;
 use self::scan::{Kind, Scanner, Value};
+use crate::config::clients::Anonymous;
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 − 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -113,6 +116,30 @@ pub enum InspectError {
         /// Which one.
         field: Field,
     },
+    /// A top-level key would tell a gateway where to ask, or with which credential.
+    #[error("key before byte {offset} is {param:?}, which is nobody's to send")]
+    Steering {
+        /// Which one.
+        param: &'static str,
+        /// Where the key ends.
+        offset: usize,
+    },
+    /// A top-level key is no parameter of chat completions, and those are refused.
+    #[error("key before byte {offset} is no known one")]
+    UnknownField {
+        /// Where the key ends.
+        offset: usize,
+    },
+    /// A caller without a key asks for more than such callers may.
+    #[error("value of {:?} at byte {offset} is above {max}", field.name())]
+    AboveCap {
+        /// Of what.
+        field: Field,
+        /// What it may be at most.
+        max: u64,
+        /// Where its value begins.
+        offset: usize,
+    },
     /// A field the gateway acts on has a value it cannot act on.
     #[error("value of {:?} at byte {offset} is not usable", field.name())]
     InvalidValue {
@@ -161,15 +188,36 @@ pub enum Fault {
 /// The body is not one strict JSON object, a key is ambiguous, a required field is
 /// missing, or a field the gateway acts on has an unusable value.
 pub fn inspect(body: &[u8], bounds: &Bounds) -> Result<Ask, InspectError> {
+    inspect_within(body, bounds, None)
+}
+
+/// As [`inspect`], for a caller that may not ask for more than `caps`.
+///
+/// # Errors
+///
+/// As [`inspect`], and what is above a cap.
+pub fn inspect_within(
+    body: &[u8],
+    bounds: &Bounds,
+    caps: Option<&Anonymous>,
+) -> Result<Ask, InspectError> {
     let text = decode(body)?;
     let mut scanner = Scanner::new(text, *bounds);
     let mut found = Found::default();
+    let is_strict = caps.is_some_and(|caps| caps.unknown_fields_refused);
+    let recognise = |key: &str, offset| match keys::recognise(key, offset)? {
+        None if is_strict && !keys::is_parameter(key) => Err(InspectError::UnknownField { offset }),
+        field => Ok(field),
+    };
     scanner.begin()?;
-    while let Some(field) = scanner.key(keys::recognise)? {
+    while let Some(field) = scanner.key(recognise)? {
         let value = scanner.value()?;
         found.keep(field, value);
     }
     scanner.end(keys::name)?;
+    if let Some(caps) = caps {
+        caps::check(text, &found, caps)?;
+    }
     found.ask(text)
 }
 
@@ -200,6 +248,10 @@ struct Found {
     user: Option<Value>,
     prompt_cache_key: Option<Value>,
     stream_options: Option<Value>,
+    best_of: Option<Value>,
+    top_logprobs: Option<Value>,
+    tools: Option<Value>,
+    functions: Option<Value>,
 }
 
 impl Found {
@@ -214,6 +266,10 @@ impl Found {
             Some(Field::User) => &mut self.user,
             Some(Field::PromptCacheKey) => &mut self.prompt_cache_key,
             Some(Field::StreamOptions) => &mut self.stream_options,
+            Some(Field::BestOf) => &mut self.best_of,
+            Some(Field::TopLogprobs) => &mut self.top_logprobs,
+            Some(Field::Tools) => &mut self.tools,
+            Some(Field::Functions) => &mut self.functions,
             Some(Field::Size | Field::Quality | Field::Style | Field::Seed) | None => return,
         };
         *place = Some(value);
@@ -343,7 +399,10 @@ impl InspectError {
             Self::Json { .. } => "invalid_json",
             Self::DuplicateKey { .. } | Self::FoldedKey { .. } => "duplicate_key",
             Self::MissingField { .. } => "missing_field",
-            Self::InvalidValue { .. } => "invalid_value",
+            Self::InvalidValue { .. } | Self::AboveCap { .. } | Self::Steering { .. } => {
+                "invalid_value"
+            }
+            Self::UnknownField { .. } => "unknown_parameter",
         }
     }
 
@@ -351,10 +410,12 @@ impl InspectError {
     #[must_use]
     pub fn param(&self) -> Option<&'static str> {
         match self {
-            Self::Json { .. } => None,
+            Self::Json { .. } | Self::UnknownField { .. } => None,
             Self::DuplicateKey { param, .. } => *param,
-            Self::FoldedKey { param, .. } => Some(param),
-            Self::MissingField { field } | Self::InvalidValue { field, .. } => Some(field.name()),
+            Self::FoldedKey { param, .. } | Self::Steering { param, .. } => Some(param),
+            Self::MissingField { field }
+            | Self::InvalidValue { field, .. }
+            | Self::AboveCap { field, .. } => Some(field.name()),
         }
     }
 
@@ -365,6 +426,9 @@ impl InspectError {
             Self::Json { offset, .. }
             | Self::DuplicateKey { offset, .. }
             | Self::FoldedKey { offset, .. }
+            | Self::Steering { offset, .. }
+            | Self::UnknownField { offset }
+            | Self::AboveCap { offset, .. }
             | Self::InvalidValue { offset, .. } => Some(*offset),
             Self::MissingField { .. } => None,
         }

@@ -142,7 +142,7 @@ impl Refusal {
                 status: StatusCode::BAD_REQUEST,
                 kind: INVALID_REQUEST,
                 code: Some(error.code().into()),
-                message: error.message().into(),
+                message: error.message(),
                 param: error.param().map(Cow::Borrowed),
             },
             Self::UnknownModel(name) => Envelope {

@@ -29,6 +29,14 @@ pub enum Field {
     Style,
     /// `seed`, of image models
     Seed,
+    /// `best_of`
+    BestOf,
+    /// `top_logprobs`
+    TopLogprobs,
+    /// `tools`
+    Tools,
+    /// `functions`, what `tools` were before
+    Functions,
 }
 
 impl Field {
@@ -49,6 +57,10 @@ impl Field {
             Self::Quality => "quality",
             Self::Style => "style",
             Self::Seed => "seed",
+            Self::BestOf => "best_of",
+            Self::TopLogprobs => "top_logprobs",
+            Self::Tools => "tools",
+            Self::Functions => "functions",
         }
     }
 }

@@ -18,7 +18,7 @@ use super::field::Field;
 const PAIRWISE_MAX: usize = 16;
 
 /// The keys of a chat-completions body that mean something to somebody.
-const KNOWN: [&str; 45] = [
+const KNOWN: [&str; 49] = [
     "model",
     "messages",
     "stream",
@@ -64,13 +64,33 @@ const KNOWN: [&str; 45] = [
     "style",
     "provider",
     "models",
+    "prompt_cache_retention",
+    "api_base",
+    "base_url",
+    "api_key",
+];
+
+/// What some gateways take from a body: where they ask, and with which credential. It is never
+/// meant for a model, and an upstream that is such a gateway would follow it.
+const STEERING: [&str; 3] = ["api_base", "base_url", "api_key"];
+
+/// Known keys that are no parameter of chat completions: they mean something to some upstream
+/// only, and what they mean there is not known here.
+const FOREIGN: [&str; 7] = [
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "reasoning",
+    "prompt",
+    "provider",
+    "models",
 ];
 
 /// The routed field a top-level key names, `None` for any other key.
 ///
 /// # Errors
 ///
-/// The key is another spelling of a known one.
+/// The key is another spelling of a known one, or nobody's to send.
 pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, InspectError> {
     let field = match key {
         "model" => Field::Model,
@@ -82,7 +102,14 @@ pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, Inspe
         "user" => Field::User,
         "prompt_cache_key" => Field::PromptCacheKey,
         "stream_options" => Field::StreamOptions,
+        "best_of" => Field::BestOf,
+        "top_logprobs" => Field::TopLogprobs,
+        "tools" => Field::Tools,
+        "functions" => Field::Functions,
         other => {
+            if let Some(param) = STEERING.into_iter().find(|steering| *steering == other) {
+                return Err(InspectError::Steering { param, offset });
+            }
             return match folds_to(other) {
                 Some(param) => Err(InspectError::FoldedKey { param, offset }),
                 None => Ok(None),
@@ -90,6 +117,11 @@ pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, Inspe
         }
     };
     Ok(Some(field))
+}
+
+/// Whether this is a parameter of chat completions, an image model's included.
+pub(super) fn is_parameter(key: &str) -> bool {
+    KNOWN.contains(&key) && !FOREIGN.contains(&key)
 }
 
 /// The known key that this is, to the letter.

@@ -3,13 +3,35 @@
 //! Constant texts, one a fault, each saying what to send instead. They never quote
 //! the body: a text that is always the same can be searched for, and leaks nothing.
 
+use std::borrow::Cow;
+
 use super::field::Field;
 use super::{Fault, InspectError};
 
 impl InspectError {
-    /// The `message` of the error the client sees: constant, and says what to do.
+    /// The `message` of the error the client sees: it says what to do. Constant, but for what a
+    /// cap allows.
     #[must_use]
-    pub fn message(&self) -> &'static str {
+    pub fn message(&self) -> Cow<'static, str> {
+        if let Self::AboveCap { field, max, .. } = self {
+            return match field {
+                Field::Tools | Field::Functions => {
+                    format!(
+                        "`{}` may hold at most {max} of them here. Send fewer.",
+                        field.name()
+                    )
+                }
+                _ => format!(
+                    "`{}` may be at most {max} here. Ask for less.",
+                    field.name()
+                ),
+            }
+            .into();
+        }
+        self.constant().into()
+    }
+
+    fn constant(&self) -> &'static str {
         match self {
             Self::Json { fault, .. } => fault.message(),
             Self::DuplicateKey { .. } => {
@@ -24,7 +46,14 @@ impl InspectError {
             Self::MissingField { .. } => {
                 "The body has no `messages`. Send an array of messages, each with a `role` and a `content`."
             }
-            Self::InvalidValue { field, .. } => field.expected(),
+            // What a cap allows is filled in above.
+            Self::InvalidValue { field, .. } | Self::AboveCap { field, .. } => field.expected(),
+            Self::Steering { .. } => {
+                "The body has a field that tells a gateway where to ask or with which credential. Leave it out; the model alone decides that here."
+            }
+            Self::UnknownField { .. } => {
+                "The body has a field that is no parameter of chat completions. Leave it out; unknown fields are refused here."
+            }
         }
     }
 }
@@ -95,6 +124,14 @@ impl Field {
             Self::Quality => "`quality` must be a string.",
             Self::Style => "`style` must be a string.",
             Self::Seed => "`seed` must be a whole number.",
+            Self::BestOf => {
+                "`best_of` must be a whole number, written without fraction or exponent."
+            }
+            Self::TopLogprobs => {
+                "`top_logprobs` must be a whole number, written without fraction or exponent."
+            }
+            Self::Tools => "`tools` must be an array of tools.",
+            Self::Functions => "`functions` must be an array of functions.",
         }
     }
 }
