@@ -279,6 +279,12 @@ impl RequestRecord {
             metrics.stream_broken(kind);
         }
         let Some(plan) = &self.plan else {
+        if let Some(key) = &self.client.key {
+            metrics.keys.request(&key.name, class);
+            metrics
+                .keys
+                .tokens(&key.name, self.tokens_in, self.tokens_out);
+        }
             return;
         };
         let model = &plan.metrics;

@@ -21,9 +21,9 @@ use pingora_http::ResponseHeader;
 
 use crate::gateway::exchange::Through;
 use crate::gateway::exchange::events::{EventStream, Next, StreamBreak};
+use crate::gateway::limit::stay::Stay;
 use crate::gateway::refusal::Refusal;
 use crate::sys;
-use crate::gateway::limit::stay::Stay;
 use departure::{Departure, Parting};
 
 /// A write this large is cut, so that progress is seen within it.
@@ -69,13 +69,13 @@ impl Delivered {
         }
     }
 
-    async fn write(
-        &mut self,
     /// Whether a caller that was told the length sees the end behind this part.
     fn ends_with(&self, part: &Bytes, length: Option<usize>) -> bool {
         length.is_some_and(|length| self.bytes + part.len() as u64 >= length as u64)
     }
 
+    async fn write(
+        &mut self,
         session: &mut ServerSession,
         part: Bytes,
         end: bool,
@@ -158,18 +158,18 @@ pub async fn through(
     departure: &mut Departure,
     head: ResponseHeader,
     answer: &mut Through,
+    stay: &mut Stay<'_>,
 ) -> Delivered {
     let mut delivered = Delivered::new();
-    stay: &mut Stay<'_>,
     if write_head(session, head).await.is_err() {
         return delivered;
     }
     for part in std::mem::take(&mut answer.begin) {
-        if delivered.write(session, part, false).await.is_err() {
-            return delivered;
         if delivered.ends_with(&part, answer.length) {
             stay.release();
         }
+        if delivered.write(session, part, false).await.is_err() {
+            return delivered;
         }
     }
     loop {
@@ -178,34 +178,34 @@ pub async fn through(
             next = answer.next() => next,
             parting = departure.watch(session) => {
                 if parting == Parting::Process {
+                    stay.release();
                     break_off(session).await;
                     delivered.how = Delivery::Broken(StreamBreak::Stopped);
-                    stay.release();
                 }
                 return delivered;
             }
         };
         match next {
             Ok(Some(part)) => {
-                if delivered.write(session, part, false).await.is_err() {
-                    return delivered;
                 if delivered.ends_with(&part, answer.length) {
                     stay.release();
                 }
+                if delivered.write(session, part, false).await.is_err() {
+                    return delivered;
                 }
             }
             Ok(None) => break,
             Err(_) => {
+                stay.release();
                 break_off(session).await;
                 delivered.how = Delivery::Broken(StreamBreak::Cut);
-                stay.release();
                 return delivered;
             }
         }
     }
+    stay.release();
     let stall = session.get_write_timeout();
     if unstalled(stall, session.finish_body()).await.is_ok() {
-    stay.release();
         delivered.how = Delivery::Complete;
     }
     delivered
@@ -218,9 +218,9 @@ pub async fn events(
     departure: &mut Departure,
     head: Option<ResponseHeader>,
     stream: &mut EventStream,
+    stay: &mut Stay<'_>,
 ) -> Delivered {
     let mut delivered = Delivered::new();
-    stay: &mut Stay<'_>,
     if let Some(head) = head
         && write_head(session, head).await.is_err()
     {
@@ -236,11 +236,11 @@ pub async fn events(
                 Parting::Process => Err(StreamBreak::Stopped),
             },
         };
-        for slice in slices.drain(..) {
-            if delivered.write(session, slice, false).await.is_err() {
         if stream.has_said_its_last() || !matches!(next, Ok(Next::Slices | Next::Quiet)) {
             stay.release();
         }
+        for slice in slices.drain(..) {
+            if delivered.write(session, slice, false).await.is_err() {
                 return delivered;
             }
         }

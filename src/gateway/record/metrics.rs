@@ -10,6 +10,8 @@ mod configuration;
 mod forget;
 /// How is a metric made?
 mod make;
+/// How much is asked with which key?
+mod keys;
 /// How much is asked of the process at once, and what is turned away?
 mod load;
 /// How full are pools, and who waits?
@@ -26,6 +28,7 @@ use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
 use configuration::ConfigMetrics;
 use forget::Labelled;
+pub use keys::KeyMetrics;
 pub use load::LoadMetrics;
 use make::Make;
 use places::{PlaceMetrics, Places};
@@ -60,6 +63,8 @@ pub struct Metrics {
     pub config: ConfigMetrics,
     /// What is held against the bounds of the process.
     pub load: LoadMetrics,
+    /// Of callers with a key.
+    pub keys: KeyMetrics,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -182,6 +187,7 @@ impl Metrics {
             ),
             config: ConfigMetrics::new(&new),
             load: LoadMetrics::new(&new),
+            keys: KeyMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",

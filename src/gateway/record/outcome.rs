@@ -77,6 +77,18 @@ impl Class {
         (Self::Gone, "gone"),
     ];
 
+    /// The word for the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let [(_, success), (_, caller), (_, server), (_, gone)] = Self::ALL;
+        match self {
+            Self::Success => success,
+            Self::Caller => caller,
+            Self::Server => server,
+            Self::Gone => gone,
+        }
+    }
+
     /// The class of a status.
     #[must_use]
     pub fn of(status: u16, gone: bool) -> Self {

@@ -1,7 +1,7 @@
 //! Which series end with the configuration that named them?
 //!
 //! A label's values come from the configuration, and configurations come and go: a
-//! series whose model, pool or target no configuration names any more would be told
+//! series whose model, pool, target or key no configuration names any more would be told
 //! for ever, and a process would grow with every name it has ever heard of.
 
 use std::collections::{HashMap, HashSet};
@@ -13,7 +13,7 @@ use super::{Metrics, NO_MODEL, NO_POOL};
 use crate::config::{self, Config, Target};
 
 impl Metrics {
-    /// Forgets the series of models, pools and targets that this configuration does not name.
+    /// Forgets the series of models, pools, targets and keys that this configuration does not name.
     pub fn keep_only(&self, config: &Config) {
         let models = config.models.iter().map(|model| model.id.as_str());
         let models: HashSet<&str> = models.chain([NO_MODEL]).collect();
@@ -24,10 +24,13 @@ impl Metrics {
             .map(|pool| (pool.name.as_str(), targets_of(pool)))
             .collect();
         pools.insert(NO_POOL, HashSet::new());
+        let keys: HashSet<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();
         let is_gone = |labels: &HashMap<&str, &str>| {
             let model = labels.get("model");
+            let key = labels.get("key");
             let pool = labels.get("pool").map(|pool| pools.get(pool));
             model.is_some_and(|model| !models.contains(model))
+                || key.is_some_and(|key| !keys.contains(key))
                 || pool.is_some_and(|targets| match (targets, labels.get("target")) {
                     (None, _) => true,
                     (Some(targets), Some(target)) => !targets.contains(*target),

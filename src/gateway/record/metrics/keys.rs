@@ -1,0 +1,50 @@
+//! How much is asked with which key?
+//!
+//! By its name, which stands in the configuration. A key has six series once it was used, and
+//! none after a reload that does not name it any more; callers without one are not counted here.
+
+use prometheus::IntCounterVec;
+
+use super::make::Make;
+use crate::gateway::record::outcome::Class;
+use crate::names::KeyName;
+
+/// The counters of all keys.
+#[derive(Debug)]
+pub struct KeyMetrics {
+    requests: IntCounterVec,
+    tokens: IntCounterVec,
+}
+
+impl KeyMetrics {
+    pub(super) fn new(new: &Make<'_>) -> Self {
+        Self {
+            requests: new.counters(
+                "spafe_key_requests_total",
+                "Requests of callers with a key, by its name and class of status.",
+                &["key", "class"],
+            ),
+            tokens: new.counters(
+                "spafe_key_tokens_total",
+                "Tokens of callers with a key, as upstreams told them.",
+                &["key", "direction"],
+            ),
+        }
+    }
+
+    /// Counts a request with this key.
+    pub fn request(&self, key: &KeyName, class: Class) {
+        let labels = [key.as_str(), class.as_str()];
+        self.requests.with_label_values(&labels).inc();
+    }
+
+    /// Counts what it used, as far as that is known.
+    pub fn tokens(&self, key: &KeyName, tokens_in: Option<u64>, tokens_out: Option<u64>) {
+        for (direction, tokens) in [("in", tokens_in), ("out", tokens_out)] {
+            if let Some(tokens) = tokens {
+                let labels = [key.as_str(), direction];
+                self.tokens.with_label_values(&labels).inc_by(tokens);
+            }
+        }
+    }
+}
