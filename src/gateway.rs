@@ -58,6 +58,7 @@ use door::Endpoint;
 use exchange::trail::Trail;
 use exchange::{Answer, Exchange, ImageQuestion, Question};
 use images::ImageStore;
+use limit::heaviest::Heaviest;
 use limit::{Limiter, Quota};
 use record::metrics::Metrics;
 use record::{RequestId, RequestRecord};
@@ -81,6 +82,8 @@ pub struct Gateway {
     pub bodies: Arc<Budget>,
     /// Who has had how much.
     pub limiter: Limiter,
+    /// Who asks for most.
+    pub heaviest: Heaviest,
     /// Whether the process goes on.
     pub outlook: Outlook,
     exchange: Exchange,
@@ -104,6 +107,7 @@ impl Gateway {
             images,
             metrics,
             bodies: Arc::default(),
+            heaviest: Heaviest::new(sys::instant()),
             outlook: Outlook::default(),
             exchange: Exchange::new(),
             log,
@@ -135,7 +139,9 @@ impl Gateway {
         let _in_flight = self.count_in_flight();
         let mut visit = self.begin(session, peer);
         let _witness = self.witness(&visit);
-        let served = match visit.enter() {
+        let entered = visit.enter();
+        let chats = matches!(entered, Ok(Endpoint::ChatCompletions));
+        let served = match entered {
             Ok(Endpoint::ChatCompletions) => self.chat(&mut visit, tls).await,
             Ok(Endpoint::Models) => visit.models().await,
             Ok(Endpoint::Model(id)) => visit.model(&id).await,
@@ -147,9 +153,12 @@ impl Gateway {
             visit.unanswered(unanswered).await;
         }
         reach(Phase::Record, visit.record.id.as_str());
-        visit
-            .record
-            .finish(sys::instant(), &self.metrics, &self.log);
+        let now = sys::instant();
+        if chats {
+            self.heaviest
+                .note(&visit.record.client, visit.record.tokens(), now);
+        }
+        visit.record.finish(now, &self.metrics, &self.log);
         visit.orderly
     }
 

@@ -123,6 +123,12 @@ impl ClientId {
         }
     }
 
+    /// The address, of IPv6 the network of its /64.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// A number that is the same for the same client, and rarely for two.
     #[must_use]
     pub fn key(&self) -> u64 {

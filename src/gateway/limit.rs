@@ -10,6 +10,8 @@
 
 /// Until when does a request hold its places?
 pub mod stay;
+/// Who asks for most?
+pub mod heaviest;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -254,6 +254,13 @@ impl RequestRecord {
         self.began.wall
     }
 
+    /// The tokens it used, as far as that is known.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        let tokens_in = self.tokens_in.unwrap_or(0);
+        tokens_in.saturating_add(self.tokens_out.unwrap_or(0))
+    }
+
     /// Counts the request and writes its line.
     pub fn finish(&self, now: Instant, metrics: &Metrics, log: &RequestLog) {
         self.count(now, metrics);
@@ -272,6 +279,12 @@ impl RequestRecord {
         if let Some(code) = &self.code {
             metrics.error(code);
         }
+        if let Some(key) = &self.client.key {
+            metrics.keys.request(&key.name, class);
+            metrics
+                .keys
+                .tokens(&key.name, self.tokens_in, self.tokens_out);
+        }
         if let Some(shed) = self.shed {
             metrics.load.shed(shed).inc();
         }
@@ -279,12 +292,6 @@ impl RequestRecord {
             metrics.stream_broken(kind);
         }
         let Some(plan) = &self.plan else {
-        if let Some(key) = &self.client.key {
-            metrics.keys.request(&key.name, class);
-            metrics
-                .keys
-                .tokens(&key.name, self.tokens_in, self.tokens_out);
-        }
             return;
         };
         let model = &plan.metrics;
@@ -320,6 +327,8 @@ impl RequestRecord {
                 _ => self.shed.map(Shed::as_str),
             },
             code: self.code.as_deref(),
+            limit: self.limited.as_ref().map(|(name, _)| name.as_str()),
+            limit_kind: self.limited.as_ref().map(|(_, kind)| kind.as_str()),
             stream: self.stream,
             duration_ms: millis(now.saturating_duration_since(self.began.instant)),
             first_byte_ms: self
@@ -333,8 +342,6 @@ impl RequestRecord {
             tried: self.failures(),
         };
         let mut bytes = Vec::with_capacity(512);
-            limit: self.limited.as_ref().map(|(name, _)| name.as_str()),
-            limit_kind: self.limited.as_ref().map(|(_, kind)| kind.as_str()),
         if json {
             // Plain fields into memory: there is nothing that could fail.
             let _ = serde_json::to_writer(&mut bytes, &line);
@@ -372,6 +379,8 @@ impl Line<'_> {
         put("target", self.target);
         put("code", self.code);
         put("cause", self.cause);
+        put("limit", self.limit);
+        put("limit_kind", self.limit_kind);
         put("client", Some(&self.client));
         put("id", Some(self.request_id));
         for attempt in self.tried {
@@ -385,8 +394,6 @@ impl fmt::Display for AttemptRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}:{}", self.pool, self.target, self.outcome)?;
         if let Some(cause) = &self.cause {
-        put("limit", self.limit);
-        put("limit_kind", self.limit_kind);
             write!(f, " ({cause})")?;
         }
         Ok(())
