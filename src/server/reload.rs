@@ -232,6 +232,10 @@ impl Reloader {
         let reloader = Arc::clone(self);
         let compile = move || reloader.compile(config, &reading.text);
         let Compiled { snapshot, pair } = tokio::task::spawn_blocking(compile).await??;
+        // The process may have begun to end meanwhile.
+        if self.is_ending() {
+            return Err(ReloadError::Ending);
+        }
         tend::spawn(&snapshot.pools, &snapshot.config.dns, &self.registry)
             .wait()
             .await;
@@ -350,3 +354,6 @@ impl From<OriginError> for ReloadError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
