@@ -78,7 +78,7 @@ pub struct Gateway {
     pub images: Arc<ImageStore>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Bytes of bodies held.
+    /// Bytes of bodies held, of requests and of answers.
     pub bodies: Arc<Budget>,
     /// Who has had how much.
     pub limiter: Limiter,

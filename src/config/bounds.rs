@@ -51,7 +51,7 @@ pub struct Bounds {
     pub in_flight_max: usize,
     /// Requests to models in flight of one client.
     pub in_flight_per_client_max: usize,
-    /// Bytes of all request bodies held at the same time.
+    /// Bytes of all bodies held at the same time, of requests and of answers.
     pub bodies_bytes_max: usize,
 }
 

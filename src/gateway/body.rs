@@ -18,8 +18,7 @@ use thiserror::Error;
 
 use crate::config::bounds::Bounds;
 use crate::gateway::door::Framing;
-pub use budget::Budget;
-use budget::{Share, Spent};
+pub use budget::{Budget, Share, Spent};
 
 /// Over how long the floor of the rate is averaged.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
@@ -27,11 +26,11 @@ const RATE_WINDOW: Duration = Duration::from_secs(10);
 /// What is reserved on a sender's word, once the beginning has come.
 const RESERVED_BYTES_MAX: usize = 1024 * 1024;
 
-/// A whole body. Its bytes count as held for as long as this is.
+/// A whole body, of a request or an answer. Its bytes count as held for as long as this is.
 #[derive(Debug)]
 pub struct Held {
     bytes: Bytes,
-    _share: Share,
+    share: Share,
 }
 
 /// Why there is no body.
@@ -135,6 +134,26 @@ pub async fn read(
     }
 }
 
+impl Held {
+    /// A body that holds this share.
+    #[must_use]
+    pub fn new(bytes: Bytes, share: Share) -> Self {
+        Self { bytes, share }
+    }
+
+    /// For an answer to this request that can pass through where there is no room.
+    #[must_use]
+    pub fn share_of_answer(&self) -> Share {
+        self.share.for_answer()
+    }
+
+    /// For an answer that is made into another, and so must be held.
+    #[must_use]
+    pub fn share_beside(&self) -> Share {
+        self.share.beside()
+    }
+}
+
 impl Deref for Held {
     type Target = Bytes;
 
@@ -147,10 +166,7 @@ impl Deref for Held {
 impl From<Bytes> for Held {
     /// A body that came from nobody and counts as nobody's.
     fn from(bytes: Bytes) -> Self {
-        Self {
-            bytes,
-            _share: Arc::new(Budget::default()).share(0),
-        }
+        Self::new(bytes, Arc::new(Budget::default()).share(0))
     }
 }
 
@@ -203,10 +219,7 @@ impl Collected {
     }
 
     fn finish(self, share: Share) -> Held {
-        Held {
-            bytes: self.rest.map_or(self.first, BytesMut::freeze),
-            _share: share,
-        }
+        Held::new(self.rest.map_or(self.first, BytesMut::freeze), share)
     }
 }
 

@@ -38,7 +38,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::bounds::Attempts;
 use crate::fail_point::{Phase, reach};
-use crate::gateway::body::Held;
+use crate::gateway::body::{Held, Share};
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
@@ -111,11 +111,11 @@ pub enum Body {
     /// All of it.
     Whole {
         /// The bytes.
-        bytes: Bytes,
+        bytes: Held,
         /// The tokens it tells of.
         usage: Option<Usage>,
     },
-    /// Too large to be held: what was read, and where the rest comes from.
+    /// Not held: what was read, and where the rest comes from.
     Through(Box<Through>),
     /// Events, the first of which is here.
     Events(Box<EventStream>),
@@ -125,8 +125,11 @@ pub enum Body {
 
 /// A JSON answer on its way through.
 pub struct Through {
-    /// What was read before it was found too large.
-    pub begin: Vec<Bytes>,
+    /// What was read before that showed, and what it counts.
+    begin: Vec<Bytes>,
+    share: Option<Share>,
+    /// Whether it is too large, and not only too large now.
+    is_too_large: bool,
     /// Its length, where the upstream told.
     pub length: Option<usize>,
     upstream: Upstream,
@@ -375,6 +378,11 @@ impl Body {
 }
 
 impl Through {
+    /// What was read before, with what counts it until it has been taken.
+    pub fn begin(&mut self) -> (Vec<Bytes>, Option<Share>) {
+        (std::mem::take(&mut self.begin), self.share.take())
+    }
+
     /// The next part; `None` at the end.
     ///
     /// # Errors

@@ -164,7 +164,8 @@ pub async fn through(
     if write_head(session, head).await.is_err() {
         return delivered;
     }
-    for part in std::mem::take(&mut answer.begin) {
+    let (begin, share) = answer.begin();
+    for part in begin {
         if delivered.ends_with(&part, answer.length) {
             stay.release();
         }
@@ -172,6 +173,7 @@ pub async fn through(
             return delivered;
         }
     }
+    drop(share);
     loop {
         let next = tokio::select! {
             biased;

@@ -280,7 +280,7 @@ impl<'a> Visit<'a> {
             (Body::Whole { bytes, usage }, Some(head)) => {
                 stay.release();
                 self.tokens(usage);
-                relay::whole(self.session, head, bytes).await
+                relay::whole(self.session, head, bytes.clone()).await
             }
             (Body::Through(mut through), Some(head)) => {
                 let delivered =

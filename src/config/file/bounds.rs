@@ -66,7 +66,8 @@ pub(in crate::config) struct Bounds {
     /// Requests to models in flight of one client; at most `in_flight_max`.
     #[schemars(range(min = 1))]
     pub(in crate::config) in_flight_per_client_max: u32,
-    /// Bytes of all request bodies held at the same time; at least `body_bytes_max`.
+    /// Bytes of all bodies held at the same time, of requests and of answers; at least
+    /// `body_bytes_max`.
     pub(in crate::config) bodies_bytes_max: Written<Size>,
     /// How long a client may take nothing of an answer before its connection is reset.
     pub(in crate::config) write_stall: Written<Length>,

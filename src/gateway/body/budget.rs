@@ -4,6 +4,10 @@
 //! large ones cannot use up the memory. What counts is what has arrived and not what
 //! was announced, for a word costs nothing; but a body whose announced length cannot
 //! fit any more is refused before it is sent.
+//!
+//! Answers are held out of the same budget, but only while half of it is free: an answer
+//! can pass through where there is no room, and a request cannot. So callers who are slow
+//! to take answers keep no request out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +21,7 @@ pub struct Budget {
 
 /// What one body holds of it, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct Share {
     budget: Arc<Budget>,
     bytes_max: usize,
     bytes: usize,
@@ -25,7 +29,7 @@ pub(super) struct Share {
 
 /// There is no room for more.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Spent;
+pub struct Spent;
 
 impl Budget {
     /// What is held now.
@@ -51,8 +55,21 @@ impl Share {
         held.saturating_add(bytes) <= self.bytes_max
     }
 
+    /// A share of nothing yet, of the same budget.
+    pub(super) fn beside(&self) -> Self {
+        self.budget.share(self.bytes_max)
+    }
+
+    /// A share of nothing yet, of the half that answers may have.
+    pub(super) fn for_answer(&self) -> Self {
+        self.budget.share(self.bytes_max / 2)
+    }
+
     /// Holds this much more.
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Spent> {
+    ///
+    /// # Errors
+    /// Where there is no room for it.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Spent> {
         let grown = |held: usize| {
             let grown = held.checked_add(bytes)?;
             (grown <= self.bytes_max).then_some(grown)
@@ -91,6 +108,21 @@ mod tests {
         second.grow(60).unwrap();
         drop(second);
         assert_eq!(budget.held_bytes(), 0);
+    }
+
+    #[test]
+    fn answers_leave_half_of_it_to_requests() {
+        let budget = Arc::new(Budget::default());
+        let mut request = budget.share(100);
+        request.grow(10).unwrap();
+        let mut answers = [request.for_answer(), request.for_answer()];
+        answers[0].grow(30).unwrap();
+        assert_eq!(answers[1].grow(11), Err(Spent));
+        answers[1].grow(10).unwrap();
+        request.grow(50).unwrap();
+        drop(answers);
+        assert_eq!(budget.held_bytes(), 60);
+        assert_eq!(request.for_answer().grow(1), Err(Spent));
     }
 
     #[test]

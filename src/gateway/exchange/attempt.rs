@@ -109,7 +109,12 @@ impl Attempt<'_> {
         if !upstream.has_type("application/json") {
             return Err(AttemptError::Invalid("no JSON"));
         }
-        let answer = whole::read(upstream, deadline, &self.leg.pool, || self.source()).await?;
+        let room = match self.question.image {
+            Some(_) => self.question.body.share_beside(),
+            None => self.question.body.share_of_answer(),
+        };
+        let pool = &self.leg.pool;
+        let answer = whole::read(upstream, deadline, pool, room, || self.source()).await?;
         match (&self.question.image, answer) {
             (Some(asked), Body::Whole { bytes, .. }) => {
                 let now = sys::now().wall;
@@ -121,6 +126,7 @@ impl Attempt<'_> {
                         Err(AttemptError::Internal("image not kept in time".to_owned()))
                     })
             }
+            (Some(_), Body::Through(through)) if !through.is_too_large => Err(AttemptError::NoRoom),
             (Some(_), _) => Err(AttemptError::Invalid("images too large to be held")),
             (None, answer) => Ok(answer),
         }

@@ -54,6 +54,9 @@ pub enum AttemptError {
     /// What came is no answer.
     #[error("no valid answer: {0}")]
     Invalid(&'static str),
+    /// It must be held to be understood, and there is no room for it.
+    #[error("no room for the answer")]
+    NoRoom,
     /// A fault of our own.
     #[error("internal: {0}")]
     Internal(String),
@@ -106,7 +109,7 @@ impl AttemptError {
                 400 | 404 | 409 | 413 | 415 | 422 => AttemptOutcome::Refused,
                 _ => AttemptOutcome::Invalid,
             },
-            Self::Invalid(_) | Self::Internal(_) => AttemptOutcome::Invalid,
+            Self::Invalid(_) | Self::NoRoom | Self::Internal(_) => AttemptOutcome::Invalid,
         }
     }
 
@@ -125,7 +128,7 @@ impl AttemptError {
     #[must_use]
     pub fn may_be_replaced(&self, final_statuses: &[u16]) -> bool {
         match self {
-            Self::Internal(_) => false,
+            Self::NoRoom | Self::Internal(_) => false,
             Self::Status { status, about, .. } => {
                 *about == About::Other
                     && !final_statuses.contains(&status.as_u16())
@@ -185,7 +188,7 @@ impl AttemptError {
                 | AttemptOutcome::Timeout
                 | AttemptOutcome::ServerError
                 | AttemptOutcome::Invalid
-        ) && !matches!(self, Self::Internal(_) | Self::CutShort)
+        ) && !matches!(self, Self::Internal(_) | Self::NoRoom | Self::CutShort)
     }
 
     /// What the caller is told when nothing more is tried.
@@ -195,6 +198,7 @@ impl AttemptError {
             Self::Connect(_) | Self::Tls(_) | Self::Broken(_) => Refusal::UpstreamUnavailable,
             Self::Timeout(_) | Self::CutShort => Refusal::UpstreamTimeout,
             Self::Invalid(_) => Refusal::UpstreamInvalidResponse,
+            Self::NoRoom => Refusal::Overloaded,
             Self::Internal(_) => Refusal::Internal,
             Self::Status {
                 status,

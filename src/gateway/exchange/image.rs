@@ -6,8 +6,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-
+use crate::gateway::body::Held;
 use crate::gateway::dialect::images::{self, Picture};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::{Body, Question};
@@ -46,7 +45,9 @@ pub(super) async fn answer(
     Ok(if question.ask.stream {
         Body::Said(images::chunks(&id, created, model, &content).into())
     } else {
-        let bytes: Bytes = images::completion(&id, created, model, &content);
+        let bytes = images::completion(&id, created, model, &content);
+        // Addresses, and so little that it need not count.
+        let bytes = Held::new(bytes, question.body.share_beside());
         Body::Whole { bytes, usage: None }
     })
 }

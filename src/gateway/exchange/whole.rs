@@ -2,7 +2,8 @@
 //!
 //! A JSON answer is held until it is complete, because then a broken one can
 //! still be replaced. One that is too large to be held is passed through as it
-//! comes, and can only be broken off.
+//! comes, and can only be broken off. So is one that there is no room for now: what
+//! callers are slow to take must not use up the memory.
 
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::gateway::body::{Held, Share};
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
 use crate::gateway::exchange::upstream::Upstream;
 use crate::gateway::exchange::{Body, Source, Through};
@@ -18,6 +20,10 @@ use crate::openai::Usage;
 
 /// What is held of one answer; more passes through.
 const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What each answer may hold without counting it. It is what one read of a connection takes,
+/// and more than most answers are, which so can be replaced however little room there is.
+const UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
 
 /// What is looked at in an answer; the rest is only checked to be JSON.
 #[derive(Deserialize)]
@@ -28,21 +34,26 @@ struct Glance {
     error: Option<IgnoredAny>,
 }
 
-/// Reads an answer to its end, or to the bound.
+/// Reads an answer to its end, or as far as it may be held.
 pub(super) async fn read(
     mut upstream: Upstream,
     deadline: Instant,
     pool: &Pool,
+    mut share: Share,
     source: impl FnOnce() -> Source,
 ) -> Result<Body, AttemptError> {
     let mut parts: Vec<Bytes> = Vec::new();
     let mut held_bytes = 0;
     while let Some(part) = upstream.body(deadline, "the rest of the answer").await? {
         held_bytes += part.len();
+        let has_room = held_bytes <= UNCOUNTED_BYTES_MAX || share.grow(part.len()).is_ok();
+        let is_too_large = held_bytes > HELD_BYTES_MAX;
         parts.push(part);
-        if held_bytes > HELD_BYTES_MAX {
+        if is_too_large || !has_room {
             return Ok(Body::Through(Box::new(Through {
                 begin: parts,
+                share: Some(share),
+                is_too_large,
                 length: upstream.length(),
                 upstream,
                 source: source(),
@@ -63,7 +74,10 @@ pub(super) async fn read(
     let bytes = joined(parts, held_bytes);
     match serde_json::from_slice::<Glance>(&bytes) {
         Ok(Glance { error: Some(_), .. }) => Err(from_error_object(&bytes, pool)),
-        Ok(Glance { usage, error: None }) => Ok(Body::Whole { bytes, usage }),
+        Ok(Glance { usage, error: None }) => Ok(Body::Whole {
+            bytes: Held::new(bytes, share),
+            usage,
+        }),
         Err(_) => Err(AttemptError::Invalid("its body is no JSON object")),
     }
 }

@@ -8,8 +8,9 @@ use spafe::simulator::script::{Gate, Script};
 
 use super::{MODEL, PATH, assert_shed, limited};
 use crate::kit::client::{Answer, Connection, post};
-use crate::kit::gateway::Gateway;
+use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::pair::{chunk, stop};
+use crate::kit::upstream::{base, upstream};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -140,5 +141,101 @@ async fn a_crowd_of_large_bodies_holds_no_more_than_it_may() {
     // A body that grows is copied once; connections have their own buffers.
     assert!(grown < 4 * BUDGET, "{grown} bytes for a budget of {BUDGET}");
     gateway.idle().await;
+    gateway.counts("spafe_bodies_bytes", 0).await;
+}
+
+/// An answer of about this size.
+fn answer(bytes: usize) -> Script {
+    let text = "a".repeat(bytes);
+    Script::json(
+        200,
+        format!(
+            r#"{{"id":"x","object":"chat.completion","created":1,"model":"{MODEL}","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}]}}"#
+        ),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_held_while_there_is_room_and_else_passes_through() {
+    let (first, second) = (upstream().await, upstream().await);
+    let gateway = Setup::new()
+        .tables(&format!("[bounds]\n{LIMITS}"))
+        .pool("first", &[&base(&first)])
+        .pool("second", &[&base(&second)])
+        .model(MODEL, &["first", "second"])
+        .start();
+    // One that breaks in its middle is replaced where it is held.
+    first.push(answer(900 * KIB).cut_after(800 * KIB));
+    let mut client = Connection::open(gateway.address).await;
+    let replaced = client.post(PATH, question(1, false)).await;
+    assert_eq!(replaced.status, 200);
+    assert_eq!(replaced.field("x-spafe-upstream"), Some("second"));
+    gateway.counts("spafe_bodies_bytes", 0).await;
+
+    // A request that is held takes of the half that answers may have.
+    let gate = Gate::new();
+    first.push(answer(1).hold_head(&gate));
+    let body = question(900 * KIB, false);
+    let mut waits = Connection::open(gateway.address).await;
+    waits.send(post(PATH, &[], body.as_bytes())).await;
+    let counted = body.len() as u64;
+    gateway.counts("spafe_bodies_bytes", counted).await;
+    while first.next_request().await.unwrap().body.len() != body.len() {}
+    first.push(answer(900 * KIB));
+    let whole = client.post(PATH, question(1, false)).await;
+    assert_eq!(whole.status, 200);
+    assert_eq!(whole.field("x-spafe-upstream"), Some("first"));
+    assert!(whole.json()["id"] == "x", "{} bytes", whole.body.len());
+    first.push(answer(900 * KIB).cut_after(800 * KIB));
+    client
+        .send(post(PATH, &[], question(1, false).as_bytes()))
+        .await;
+    let head = client.head().await;
+    assert_eq!(head.status, 200);
+    assert_eq!(head.field("x-spafe-upstream"), Some("first"));
+    let cut = client.ended().await.unwrap();
+    assert!(cut.len() <= 800 * KIB, "{} bytes", cut.len());
+    gateway.counts("spafe_bodies_bytes", counted).await;
+
+    // So little is always held, and there is always room for a request beside answers.
+    first.push(answer(40 * KIB).cut_after(30 * KIB));
+    let mut client = Connection::open(gateway.address).await;
+    let replaced = client.post(PATH, question(900 * KIB, false)).await;
+    assert_eq!(replaced.status, 200);
+    assert_eq!(replaced.field("x-spafe-upstream"), Some("second"));
+    gate.open();
+    assert_eq!(waits.answer().await.status, 200);
+    gateway.counts("spafe_bodies_bytes", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_counts_until_its_client_has_taken_it_and_keeps_no_request_out() {
+    let limits = "body_bytes_max = \"8MiB\"\nbodies_bytes_max = \"16MiB\"\nwrite_stall = \"60s\"";
+    let (setup, upstream) = limited(limits).await;
+    let gateway = setup.start();
+    let mut slow = Vec::new();
+    // Each is larger than the system holds for a client, and all are larger than there is room.
+    for n in 1..=4 {
+        upstream.push(answer(7 * MIB));
+        let mut client = Connection::open_narrow(n, gateway.address).await;
+        client
+            .send(post(PATH, &[], question(1, false).as_bytes()))
+            .await;
+        let head = client.head().await;
+        assert_eq!(head.status, 200);
+        slow.push((client, head));
+    }
+    let held = gateway.metric("spafe_bodies_bytes ").await;
+    let (least, most) = (6.5 * 1024.0 * 1024.0, 8.0 * 1024.0 * 1024.0);
+    assert!((least..=most).contains(&held), "{held} bytes");
+    let mut client = Connection::open_from(9, gateway.address).await;
+    let served = client.post(PATH, question(7 * MIB, false)).await;
+    assert_eq!(served.status, 200);
+    for (mut client, head) in slow {
+        let mut taken = 0;
+        while taken < head.length().unwrap() {
+            taken += client.piece(&head).await.unwrap().len();
+        }
+    }
     gateway.counts("spafe_bodies_bytes", 0).await;
 }

@@ -31,7 +31,10 @@ impl LoadMetrics {
         );
         Self {
             connections: new.gauge("spafe_connections", "Open connections of clients."),
-            bodies_bytes: new.gauge("spafe_bodies_bytes", "Bytes of request bodies held."),
+            bodies_bytes: new.gauge(
+                "spafe_bodies_bytes",
+                "Bytes of bodies held, of requests and of answers.",
+            ),
             refused: Cap::ALL.map(|cap| refused.with_label_values(&[cap.as_str()])),
             shed: Shed::ALL.map(|shed_by| shed.with_label_values(&[shed_by.as_str()])),
         }
