@@ -109,11 +109,18 @@ impl Gateway {
             bodies: Arc::default(),
             heaviest: Heaviest::new(sys::instant()),
             outlook: Outlook::default(),
-            exchange: Exchange::new(),
+            exchange: Exchange::default(),
             log,
             process_id: sys::random(),
             requests: AtomicU64::new(1),
         }
+    }
+
+    /// The same, with so many idle upstream connections of each version of HTTP at most.
+    #[must_use]
+    pub fn keeping_idle(mut self, idle_max: usize) -> Self {
+        self.exchange = Exchange::new(idle_max);
+        self
     }
 
     /// Lines of the request log that were dropped since the start.

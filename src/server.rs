@@ -279,7 +279,8 @@ async fn assemble(start: Start) -> Result<Assembled, ServeError> {
     let first_answers = tend::spawn(&snapshot.pools, &config.dns, &registry);
     tell_limits(&config, &metrics);
     let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
-    let gateway = Arc::new(gateway);
+    let idle_max = descriptors::idle_max(descriptors::allowed());
+    let gateway = Arc::new(gateway.keeping_idle(idle_max));
     tokio::spawn(async move { images.sweep_forever(|| sys::now().wall).await });
     let first = First {
         origin: start.origin,

@@ -145,12 +145,14 @@ pub(super) struct Source {
 }
 
 impl Exchange {
-    /// An exchange with no connection yet.
+    /// Idle upstream connections of each version of HTTP that are kept where it is not said.
+    pub const IDLE_CONNECTIONS_MAX: usize = connections::IDLE_CONNECTIONS_MAX;
+
+    /// An exchange with no connection yet, which keeps so many idle ones.
     #[must_use]
-    pub fn new() -> Self {
-        Self {
-            connections: Arc::new(Connections::new()),
-        }
+    pub fn new(idle_max: usize) -> Self {
+        let connections = Arc::new(Connections::new(idle_max));
+        Self { connections }
     }
 
     /// Asks until someone answers.
@@ -207,9 +209,7 @@ impl Exchange {
         }
         Err(course.refusal(sys::instant()))
     }
-}
 
-impl Exchange {
     /// Closes the connections to a peer that no request is on.
     pub async fn close_idle(&self, peer: &HttpPeer) {
         self.connections.close_idle(peer).await;
@@ -218,7 +218,7 @@ impl Exchange {
 
 impl Default for Exchange {
     fn default() -> Self {
-        Self::new()
+        Self::new(Self::IDLE_CONNECTIONS_MAX)
     }
 }
 

@@ -17,8 +17,8 @@ use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_core::{Error, ErrorType};
 
-/// Idle upstream connections kept, all pools together.
-const IDLE_CONNECTIONS_MAX: usize = 1024;
+/// Idle upstream connections kept of each version of HTTP, all pools together.
+pub(super) const IDLE_CONNECTIONS_MAX: usize = 1024;
 
 /// How often pingora may have no idle connection until there is none: it also has none
 /// where the one it found was being looked at, which it then closes.
@@ -39,9 +39,9 @@ pub(super) enum Link {
 }
 
 impl Connections {
-    /// No connection yet.
-    pub(super) fn new() -> Self {
-        let options = ConnectorOptions::new(IDLE_CONNECTIONS_MAX);
+    /// No connection yet, and so many idle ones of each version of HTTP later.
+    pub(super) fn new(idle_max: usize) -> Self {
+        let options = ConnectorOptions::new(idle_max);
         Self {
             tcp: TransportConnector::new(Some(options.clone())),
             http2: v2::Connector::new(Some(options)),

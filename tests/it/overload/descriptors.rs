@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use spafe::simulator::script::{Gate, Script};
 
-use super::{LIST, asking, limited};
-use crate::kit::client::Connection;
+use super::{LIST, PATH, asking, limited};
+use crate::kit::client::{Connection, ask, post};
+use crate::kit::gateway::Setup;
 use crate::kit::now;
-use crate::kit::pair::{chunk, stop};
+use crate::kit::pair::{chunk, completion, stop};
+use crate::kit::upstream::{base, upstream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_do_not_use_up_the_descriptors() {
-    // (256 - 64) / 2
-    const ROOM: usize = 96;
+    // (256 - 64) / 3
+    const ROOM: usize = 64;
     let (setup, upstream) = limited("head_timeout = \"60s\"").await;
     let gateway = setup.descriptors(256).start();
     let told = gateway.output();
-    assert!(told.contains("bounds.connections_max is 96 and not 4096"));
+    assert!(told.contains("bounds.connections_max is 64 and not 4096"));
     let gate = Gate::new();
     let first = chunk("Hello");
     let waits = Script::sse(&[&first, &stop(0)]).hold_after(8 + first.len(), &gate);
@@ -50,5 +52,44 @@ async fn connections_do_not_use_up_the_descriptors() {
     gateway.counts("spafe_connections", 1).await;
     let answer = asking(9, gateway.address).await.answer().await;
     assert_eq!(answer.status, 200);
+    assert!(!gateway.output().contains("Accept() failed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_of_upstreams_do_not_use_them_up_either() {
+    const CLIENTS: usize = 60;
+    let mut setup = Setup::new()
+        .tables("[bounds]\nhead_timeout = \"60s\"")
+        .descriptors(256);
+    let mut upstreams = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let upstream = upstream().await;
+        setup = setup.pool(name, &[&base(&upstream)]).model(name, &[name]);
+        upstreams.push((name, upstream));
+    }
+    let gateway = setup.start();
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        let n = u8::try_from(number / 10 + 1).unwrap();
+        clients.push(Connection::open_from(n, gateway.address).await);
+    }
+    // So many connections to one upstream after another, each of which is kept.
+    for (name, upstream) in &upstreams {
+        let gate = Gate::new();
+        upstream.default(completion("x").hold_head(&gate));
+        for client in &mut clients {
+            let request = post(PATH, &[], ask(name, false).as_bytes());
+            client.send(request).await;
+        }
+        for _ in 0..CLIENTS {
+            upstream.next_request().await.unwrap();
+        }
+        gate.open();
+        for client in &mut clients {
+            assert_eq!(client.answer().await.status, 200, "{name}");
+        }
+    }
+    let answer = asking(9, gateway.address).await.answer().await;
+    assert_eq!(answer.status, 404);
     assert!(!gateway.output().contains("Accept() failed"));
 }
