@@ -13,7 +13,7 @@ mod steps;
 mod folders;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::Signal;
 
@@ -25,6 +25,10 @@ use folders::Folders;
 /// How long somebody may hold a file open for writing, with nothing written, until it is
 /// taken as it is. Who writes slower than this writes another file and renames it.
 const WRITER_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// After how long it is told that files do not come to rest, since they are not applied
+/// before. Who writes a file takes much less.
+const UNREST_TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// Reloads whenever a file has changed, until the process ends.
 pub(super) async fn files(reloader: Arc<Reloader>) {
@@ -66,12 +70,21 @@ async fn has_changed(known: &Inputs, folders: &Folders, quiet: Duration) -> bool
         return false;
     }
     let mut since = sys::instant();
+    let mut unrest = Unrest {
+        began: since,
+        is_told: false,
+    };
     loop {
         tokio::time::sleep(quiet).await;
         let again = look(known).await;
         if again != seen {
             seen = again;
             since = sys::instant();
+            if unrest.is_to_be_told(since) {
+                tracing::warn!(
+                    "the configuration's files keep changing and are not applied until they rest; write another file and rename it"
+                );
+            }
             continue;
         }
         let patience = sys::instant().duration_since(since);
@@ -81,9 +94,44 @@ async fn has_changed(known: &Inputs, folders: &Folders, quiet: Duration) -> bool
     }
 }
 
+/// Files that have changed and go on changing.
+struct Unrest {
+    began: Instant,
+    is_told: bool,
+}
+
+impl Unrest {
+    /// Whether it is time to tell of it, which it is once.
+    fn is_to_be_told(&mut self, now: Instant) -> bool {
+        let is_long = now.duration_since(self.began) >= UNREST_TOLD_AFTER;
+        let is_first = is_long && !self.is_told;
+        self.is_told |= is_first;
+        is_first
+    }
+}
+
 async fn look(known: &Inputs) -> Inputs {
     let known = known.clone();
     let fallback = known.clone();
     let looked = tokio::task::spawn_blocking(move || known.again()).await;
     looked.unwrap_or(fallback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_files_do_not_come_to_rest_is_told_once() {
+        let began = sys::instant();
+        let mut unrest = Unrest {
+            began,
+            is_told: false,
+        };
+        let told = [1, 9, 10, 11, 30].map(|seconds| {
+            let now = began + Duration::from_secs(seconds);
+            unrest.is_to_be_told(now)
+        });
+        assert_eq!(told, [false, false, true, false, false]);
+    }
 }
