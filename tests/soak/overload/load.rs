@@ -41,6 +41,8 @@ pub(crate) struct Course {
     pub(crate) odd: BTreeMap<u16, usize>,
     /// What the gateway held, second by second.
     pub(crate) memory_bytes: Vec<u64>,
+    /// The share of a core that the gateway had; 0 where it was not looked at.
+    pub(crate) share: f64,
     lasted: Duration,
 }
 
@@ -80,7 +82,7 @@ impl Course {
     pub(crate) fn tell(&self, what: &str) {
         let memory = self.memory_bytes.iter().max().copied().unwrap_or(0) / 1024 / 1024;
         println!(
-            "{what}: {:.0} s, {:.0} answers/s, p50 {:.1?} p99 {:.1?}; {} refused, p50 {:.1?} p99 {:.1?}; {} lost; odd {:?}; at most {memory} MiB, growth {:?} bytes/min",
+            "{what}: {:.0} s, {:.0} answers/s, p50 {:.1?} p99 {:.1?}; {} refused, p50 {:.1?} p99 {:.1?}; {} lost; odd {:?}; at most {memory} MiB, growth {:?} bytes/min; {:.2} of a core",
             self.lasted.as_secs_f64(),
             self.goodput(),
             quantile(&self.accepted, 50),
@@ -91,6 +93,7 @@ impl Course {
             self.lost,
             self.odd,
             self.growth_bytes_a_minute(),
+            self.share,
         );
     }
 
@@ -148,7 +151,7 @@ pub(crate) async fn open(gateway: &Gateway, a_second: f64, lasting: Duration) ->
     let course = Arc::new(Mutex::new(Course::default()));
     let idle: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
     let calls = Arc::new(AtomicUsize::new(0));
-    let began = now();
+    let (began, used) = (now(), gateway.processor_time());
     let mut sent: u32 = 0;
     while began.elapsed() < lasting {
         let due = began + Duration::from_secs_f64(f64::from(sent) / a_second);
@@ -176,7 +179,9 @@ pub(crate) async fn open(gateway: &Gateway, a_second: f64, lasting: Duration) ->
     while calls.load(Ordering::Relaxed) > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let course = std::mem::take(&mut *course.lock().unwrap());
+    let used = gateway.processor_time().saturating_sub(used);
+    let mut course = std::mem::take(&mut *course.lock().unwrap());
+    course.share = used.as_secs_f64() / began.elapsed().as_secs_f64();
     course.ended(lasting)
 }
 
