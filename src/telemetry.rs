@@ -82,9 +82,10 @@ where
         text: text.to_owned(),
         source,
     })?;
-    let caps = Targets::new()
-        .with_default(LevelFilter::TRACE)
-        .with_targets(CAPS);
+    // No more than is wanted: what is below the most that any filter lets through is passed
+    // over by one look at a number, and pingora says nine such things a request.
+    let most = wanted.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    let caps = Targets::new().with_default(most).with_targets(CAPS);
     let lines = if is_terminal {
         fmt::layer().with_writer(writer).boxed()
     } else {
@@ -174,6 +175,16 @@ mod tests {
             assert!(lines.contains("\"seen\""), "{filter:?}: {lines}");
             assert!(!lines.contains("unseen"), "{filter:?}: {lines}");
         }
+    }
+
+    #[test]
+    fn what_nobody_wants_is_known_before_it_is_asked_about() {
+        let most = |filter| {
+            let subscriber = subscriber(filter, false, io::sink).unwrap();
+            subscriber.max_level_hint()
+        };
+        assert_eq!(most(None), Some(LevelFilter::INFO));
+        assert_eq!(most(Some("spafe=debug")), Some(LevelFilter::DEBUG));
     }
 
     #[test]
