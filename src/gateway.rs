@@ -130,8 +130,8 @@ impl Gateway {
     }
 
     /// Closes the upstream connections to a peer that no request is on.
-    pub async fn close_idle(&self, peer: &HttpPeer) {
-        self.exchange.close_idle(peer).await;
+    pub fn close_idle(&self, peer: &HttpPeer) {
+        self.exchange.close_idle(peer);
     }
 
     /// Serves one request whose head has been read.

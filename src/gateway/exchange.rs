@@ -211,8 +211,8 @@ impl Exchange {
     }
 
     /// Closes the connections to a peer that no request is on.
-    pub async fn close_idle(&self, peer: &HttpPeer) {
-        self.connections.close_idle(peer).await;
+    pub fn close_idle(&self, peer: &HttpPeer) {
+        self.connections.close_idle(peer);
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn retire(reloader: Arc<Reloader>, old: Arc<Snapshot>) {
     drop(old);
     loop {
         let is_over = pools.iter().all(|pool| pool.strong_count() == 0);
-        close_unused(&reloader, &peers).await;
+        close_unused(&reloader, &peers);
         if is_over {
             break;
         }
@@ -33,12 +33,12 @@ pub(super) async fn retire(reloader: Arc<Reloader>, old: Arc<Snapshot>) {
     }
     // The last answer may have given its connection back after its pool was gone.
     tokio::time::sleep(LOOK_AGAIN).await;
-    close_unused(&reloader, &peers).await;
+    close_unused(&reloader, &peers);
     reloader.sweep().await;
 }
 
 /// Closes idle connections that the configuration in force has no use for.
-async fn close_unused(reloader: &Reloader, peers: &[Arc<HttpPeer>]) {
+fn close_unused(reloader: &Reloader, peers: &[Arc<HttpPeer>]) {
     let gateway = reloader.gateway();
     for peer in peers {
         let in_use = {
@@ -47,7 +47,7 @@ async fn close_unused(reloader: &Reloader, peers: &[Arc<HttpPeer>]) {
             current.any(|current| share_connections(&current, peer))
         };
         if !in_use {
-            gateway.close_idle(peer).await;
+            gateway.close_idle(peer);
         }
     }
 }

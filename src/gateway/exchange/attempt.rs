@@ -200,9 +200,9 @@ impl Attempt<'_> {
     }
 
     async fn connect(&self, fresh: bool) -> Result<Connected, SendError> {
-        let connecting = Connected::to(self.connections, self.endpoint, fresh);
-        let deadline = sys::instant() + self.leg.timeouts.connect;
-        let connected = until(deadline, connecting)
+        let now = sys::instant();
+        let connecting = Connected::to(self.connections, self.endpoint, fresh, now);
+        let connected = until(now + self.leg.timeouts.connect, connecting)
             .await
             .unwrap_or_else(|| Err(AttemptError::Timeout("connecting").into()))?;
         if connected.reused {

@@ -1,12 +1,16 @@
 //! Which connection carries a request?
 //!
-//! An idle one where there is one, else a new one. Keeping, testing and closing
-//! idle connections is pingora's; which kind is looked for first is decided here,
-//! because making a connection takes a state of twenty kilobytes that a request on
-//! an idle one need not carry.
+//! An idle one where there is one, else a new one. Making one is pingora's, and so is
+//! keeping those of HTTP/2, which carry many requests at once; those of HTTP/1.1 wait
+//! in a place of our own. Which kind is looked for first is decided here, because making a
+//! connection takes a state of twenty kilobytes that a request on an idle one need not
+//! carry.
+
+/// Which connections wait for their next request?
+mod idle;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora_core::connectors::http::v2;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
@@ -17,16 +21,17 @@ use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_core::{Error, ErrorType};
 
+use crate::gateway::pools::target::Endpoint;
+use crate::sys;
+use idle::Idle;
+
 /// Idle upstream connections kept of each version of HTTP, all pools together.
 pub(super) const IDLE_CONNECTIONS_MAX: usize = 1024;
-
-/// How often pingora may have no idle connection until there is none: it also has none
-/// where the one it found was being looked at, which it then closes.
-const MISSES_MAX: usize = 16;
 
 /// All upstream connections that no request is on.
 pub(super) struct Connections {
     tcp: TransportConnector,
+    http1: Arc<Idle>,
     http2: v2::Connector,
 }
 
@@ -44,33 +49,35 @@ impl Connections {
         let options = ConnectorOptions::new(idle_max);
         Self {
             tcp: TransportConnector::new(Some(options.clone())),
+            http1: Arc::new(Idle::new(idle_max)),
             http2: v2::Connector::new(Some(options)),
         }
     }
 
-    /// A connection to this peer, and whether others used it before.
-    ///
-    /// `fresh` makes a new one whatever there is.
+    /// A connection to this endpoint, and whether others used it before.
     pub(super) async fn take(
         &self,
-        peer: &Arc<HttpPeer>,
-        fresh: bool,
+        endpoint: &Endpoint,
+        now: Instant,
     ) -> Result<(Link, bool), Box<Error>> {
-        let alpn = &peer.options.alpn;
-        let (least, most) = (alpn.get_min_http_version(), alpn.get_max_http_version());
-        if !fresh {
-            if most == 2
-                && let Some(session) = self.http2.reused_http_session(&**peer).await?
-            {
-                return Ok((Link::Http2(Box::new(session)), true));
-            }
-            if least == 1
-                && let Some(stream) = self.tcp.reused_stream(&**peer).await
-            {
-                return Ok((Link::Http1(stream), true));
-            }
+        let alpn = &endpoint.peer.options.alpn;
+        if alpn.get_max_http_version() == 2
+            && let Some(session) = self.http2.reused_http_session(&*endpoint.peer).await?
+        {
+            return Ok((Link::Http2(Box::new(session)), true));
         }
-        let link = if most == 2 {
+        if alpn.get_min_http_version() == 1
+            && let Some(stream) = self.http1.take(endpoint.connection_key, now)
+        {
+            return Ok((Link::Http1(stream), true));
+        }
+        self.make(endpoint).await
+    }
+
+    /// A new connection to this endpoint, whatever there is.
+    pub(super) async fn make(&self, endpoint: &Endpoint) -> Result<(Link, bool), Box<Error>> {
+        let peer = &endpoint.peer;
+        let link = if peer.options.alpn.get_max_http_version() == 2 {
             let made = Box::pin(self.http2.new_http_session::<HttpPeer, ()>(peer)).await?;
             match made {
                 HttpSession::H1(session) => Link::Http1(session.into_inner()),
@@ -87,25 +94,19 @@ impl Connections {
     pub(super) async fn give_back_http1(
         &self,
         mut session: Http1,
-        peer: &HttpPeer,
+        endpoint: &Endpoint,
         idle: Duration,
     ) {
         session.respect_keepalive();
         if let Some(stream) = session.reuse().await {
-            self.tcp
-                .release_stream(stream, peer.reuse_hash(), Some(idle));
+            let now = sys::instant();
+            self.http1.put(endpoint.connection_key, stream, now, idle);
         }
     }
 
     /// Closes the connections to this peer that no request is on.
-    pub(super) async fn close_idle(&self, peer: &HttpPeer) {
-        let mut misses = 0;
-        while misses < MISSES_MAX {
-            match self.tcp.reused_stream(peer).await {
-                Some(_) => misses = 0,
-                None => misses += 1,
-            }
-        }
+    pub(super) fn close_idle(&self, peer: &HttpPeer) {
+        self.http1.close(peer.reuse_hash());
         while self.http2.idle_pool().get(&peer.reuse_hash()).is_some() {}
     }
 

@@ -19,7 +19,6 @@ use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_core::protocols::http::v2::client::Http2Session;
-use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use pingora_http::ResponseHeader;
 use tokio::io::AsyncWriteExt;
@@ -47,9 +46,8 @@ pub(super) struct Upstream {
     /// `None` only once it was given back.
     session: Option<HttpSession>,
     connections: Arc<Connections>,
-    peer: Arc<HttpPeer>,
     idle_timeout: Duration,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 /// A connection that waits for its request.
@@ -57,7 +55,6 @@ pub(super) struct Connected {
     link: Link,
     /// Whether others used it before.
     pub(super) reused: bool,
-    peer: Arc<HttpPeer>,
     in_flight: InFlight,
 }
 
@@ -94,12 +91,16 @@ impl Connected {
     /// Connects, or takes an idle connection; `fresh` never takes an idle one.
     pub(super) async fn to(
         connections: &Connections,
-        endpoint: &Endpoint,
+        endpoint: &Arc<Endpoint>,
         fresh: bool,
+        now: Instant,
     ) -> Result<Self, SendError> {
-        let peer = Arc::clone(&endpoint.peer);
-        let in_flight = InFlight::at(&endpoint.state);
-        let taken = connections.take(&peer, fresh).await;
+        let in_flight = InFlight::at(endpoint);
+        let taken = if fresh {
+            connections.make(endpoint).await
+        } else {
+            connections.take(endpoint, now).await
+        };
         let (link, reused) = taken.map_err(|error| SendError {
             // Before its first stream a new connection fails as a connection does.
             stale: !fresh && *error.etype() == ErrorType::H2Error,
@@ -108,7 +109,6 @@ impl Connected {
         Ok(Self {
             link,
             reused,
-            peer,
             in_flight,
         })
     }
@@ -123,7 +123,6 @@ impl Connected {
         let Self {
             link,
             reused,
-            peer,
             in_flight,
         } = self;
         let (session, written) = match link {
@@ -139,9 +138,8 @@ impl Connected {
         let mut upstream = Upstream {
             session: Some(session),
             connections: Arc::clone(connections),
-            peer,
             idle_timeout,
-            _in_flight: in_flight,
+            in_flight,
         };
         let mut interim = 0;
         let answered = match written {
@@ -302,8 +300,9 @@ impl Upstream {
             .session
             .take_if(|session| matches!(session, HttpSession::H1(_)))
         {
+            let endpoint = self.in_flight.endpoint();
             self.connections
-                .give_back_http1(session, &self.peer, self.idle_timeout)
+                .give_back_http1(session, endpoint, self.idle_timeout)
                 .await;
         }
     }
@@ -313,8 +312,9 @@ impl Drop for Upstream {
     /// HTTP/1.1 closes; a stream of HTTP/2 ends, and its connection stays with the others.
     fn drop(&mut self) {
         if let Some(HttpSession::H2(session)) = self.session.take() {
+            let peer = &self.in_flight.endpoint().peer;
             self.connections
-                .give_back_http2(session, &self.peer, self.idle_timeout);
+                .give_back_http2(session, peer, self.idle_timeout);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use pingora_core::protocols::ALPN;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 
 use crate::config::policy::Concurrency;
 use crate::config::{self, ApiKey, HttpVersion};
@@ -60,6 +60,8 @@ pub struct Endpoint {
     pub wire: Arc<Wire>,
     /// Where it is, as the connector wants it.
     pub peer: Arc<HttpPeer>,
+    /// What its connections are kept by: that of the peer, of which it takes a while to tell.
+    pub connection_key: u64,
     /// What outlives the configuration.
     pub state: Arc<EndpointState>,
 }
@@ -78,7 +80,7 @@ pub struct EndpointState {
 
 /// A request counted as in flight at an endpoint, until dropped.
 #[derive(Debug)]
-pub struct InFlight(Arc<EndpointState>);
+pub struct InFlight(Arc<Endpoint>);
 
 impl Target {
     /// Compiles a target; its endpoints are known at once where it is named by number.
@@ -180,6 +182,7 @@ impl Target {
                 label: Arc::clone(&self.label),
                 address: *address,
                 wire: Arc::clone(&self.wire),
+                connection_key: peer.reuse_hash(),
                 peer: Arc::new(peer),
                 state: registry.endpoint(&self.pool, &self.key, *address),
             })
@@ -207,15 +210,21 @@ impl Endpoint {
 impl InFlight {
     /// Counts a request in flight at this endpoint.
     #[must_use]
-    pub fn at(state: &Arc<EndpointState>) -> Self {
-        state.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(state))
+    pub fn at(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.state.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.state.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -239,7 +239,7 @@ fn the_sooner_of_two_gets_the_requests_and_the_other_is_not_forgotten() {
     pool.learn(&endpoint(&pool, 0), Lesson::Answered(FAST), start, 0);
     // Whoever was never measured is tried.
     assert_eq!(shares(&pool, start)[1], 1_000);
-    let _in_flight = target::InFlight::at(&endpoint(&pool, 1).state);
+    let _in_flight = target::InFlight::at(&endpoint(&pool, 1));
     assert_eq!(shares(&pool, start)[1], 0, "by one request");
     pool.learn(&endpoint(&pool, 1), Lesson::Answered(SECOND), start, 0);
     assert_eq!(shares(&pool, start)[0], 1_000);
@@ -257,7 +257,7 @@ fn the_less_loaded_for_its_weight_gets_the_next_request() {
     let mut held = Vec::new();
     for number in 0..300 {
         let picked = pool.pick(&[], Verdict::Fit, chance(number), now).unwrap();
-        held.push(target::InFlight::at(&picked.state));
+        held.push(target::InFlight::at(&picked));
     }
     let in_flight = |target| endpoint(&pool, target).state.in_flight();
     assert!((199..=201).contains(&in_flight(0)), "{}", in_flight(0));
@@ -281,7 +281,7 @@ fn a_key_has_its_target_until_that_has_too_much_to_do() {
             assert!(picked.is(&first));
         }
         counts[usize::from(picked.address.port()) - 1] += 1;
-        held.push(target::InFlight::at(&picked.state));
+        held.push(target::InFlight::at(&picked));
     }
     assert!(counts.iter().all(|count| *count <= 32), "{counts:?}");
     drop(held);
