@@ -43,8 +43,9 @@ const EARLY_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection with one request on it.
 pub(super) struct Upstream {
-    /// `None` only once it was given back.
-    session: Option<HttpSession>,
+    /// `None` only once it was given back. Boxed, because an upstream is handed on several
+    /// times and this is most of a kilobyte.
+    session: Option<Box<HttpSession>>,
     connections: Arc<Connections>,
     idle_timeout: Duration,
     in_flight: InFlight,
@@ -136,7 +137,7 @@ impl Connected {
             }
         };
         let mut upstream = Upstream {
-            session: Some(session),
+            session: Some(Box::new(session)),
             connections: Arc::clone(connections),
             idle_timeout,
             in_flight,
@@ -185,7 +186,7 @@ impl Upstream {
 
     /// Whether the head of the request is on its way.
     fn is_asked(&self) -> bool {
-        match &self.session {
+        match self.session.as_deref() {
             Some(HttpSession::H2(http2)) => http2.request_header().is_some(),
             _ => true,
         }
@@ -197,7 +198,7 @@ impl Upstream {
         if headers.len() > FIELDS_MAX {
             return Err(AttemptError::Invalid("too many fields in its head"));
         }
-        if let Some(HttpSession::H1(http1)) = &self.session {
+        if let Some(HttpSession::H1(http1)) = self.session.as_deref() {
             let raw = http1.get_headers_raw_bytes();
             if raw.len() > HEAD_BYTES_MAX {
                 return Err(AttemptError::Invalid("its head is too large"));
@@ -291,15 +292,15 @@ impl Upstream {
 
     /// Whether the body has been read to its end.
     pub(super) fn is_done(&mut self) -> bool {
-        self.session.as_mut().is_none_or(HttpSession::response_done)
+        let session = self.session.as_deref_mut();
+        session.is_none_or(HttpSession::response_done)
     }
 
     /// Gives the connection back for the next request.
     pub(super) async fn release(mut self) {
-        if let Some(HttpSession::H1(session)) = self
-            .session
-            .take_if(|session| matches!(session, HttpSession::H1(_)))
-        {
+        let is_http1 = |session: &mut Box<HttpSession>| matches!(**session, HttpSession::H1(_));
+        let session = self.session.take_if(is_http1).map(|session| *session);
+        if let Some(HttpSession::H1(session)) = session {
             let endpoint = self.in_flight.endpoint();
             self.connections
                 .give_back_http1(session, endpoint, self.idle_timeout)
@@ -311,7 +312,8 @@ impl Upstream {
 impl Drop for Upstream {
     /// HTTP/1.1 closes; a stream of HTTP/2 ends, and its connection stays with the others.
     fn drop(&mut self) {
-        if let Some(HttpSession::H2(session)) = self.session.take() {
+        let session = self.session.take().map(|session| *session);
+        if let Some(HttpSession::H2(session)) = session {
             let peer = &self.in_flight.endpoint().peer;
             self.connections
                 .give_back_http2(session, peer, self.idle_timeout);
