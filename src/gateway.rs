@@ -143,7 +143,6 @@ impl Gateway {
         peer: Option<IpAddr>,
         tls: bool,
     ) -> bool {
-        let _in_flight = self.count_in_flight();
         let mut visit = self.begin(session, peer);
         let _witness = self.witness(&visit);
         let entered = visit.enter();
@@ -291,28 +290,20 @@ impl Gateway {
         )
     }
 
-    /// Counts and tells of a panic while this request was served: it leaves no record.
-    fn witness(&self, visit: &Visit<'_>) -> impl Drop + use<> {
-        struct Witness(RequestId, Arc<Metrics>);
-        impl Drop for Witness {
+    /// Counts a request while it is served, and tells of a panic in it: that leaves no record.
+    fn witness(&self, visit: &Visit<'_>) -> impl Drop + use<'_> {
+        struct Witness<'a>(RequestId, &'a Metrics);
+        impl Drop for Witness<'_> {
             fn drop(&mut self) {
+                let Self(id, metrics) = self;
+                metrics.in_flight.dec();
                 if std::thread::panicking() {
-                    self.1.panics.inc();
-                    tracing::error!(request_id = self.0.as_str(), "a request ended in a panic");
+                    metrics.panics.inc();
+                    tracing::error!(request_id = id.as_str(), "a request ended in a panic");
                 }
             }
         }
-        Witness(visit.record.id.clone(), Arc::clone(&self.metrics))
-    }
-
-    fn count_in_flight(&self) -> impl Drop + use<> {
-        struct Guard(prometheus::IntGauge);
-        impl Drop for Guard {
-            fn drop(&mut self) {
-                self.0.dec();
-            }
-        }
         self.metrics.in_flight.inc();
-        Guard(self.metrics.in_flight.clone())
+        Witness(visit.record.id.clone(), &self.metrics)
     }
 }

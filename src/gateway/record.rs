@@ -46,11 +46,11 @@ impl RequestId {
         // Spread, so that two ids in a row do not look alike.
         let spread = request.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut text = *b"req_00000000000000000000000000000000";
-        let digits = text.iter_mut().skip(4);
+        let (_, digits) = text.split_at_mut(4);
         let wide = (u128::from(process) << 64) | u128::from(spread);
-        for (position, digit) in digits.enumerate() {
-            let nibble = (wide >> (124 - 4 * position)) & 0xF;
-            *digit = HEX.get(nibble as usize).copied().unwrap_or(b'0');
+        let hex = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(wide.to_be_bytes()) {
+            pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 0xF)]);
         }
         // Letters and digits only, so this never fails.
         Self(

@@ -31,7 +31,7 @@ const CONVERSATION_BYTES: usize = 512;
 /// A request's way through its pools.
 pub(super) struct Course<'a> {
     question: &'a Question,
-    tried: Vec<Tried>,
+    tried: Vec<Tried<'a>>,
     /// Models in place of the one that was asked for.
     fallbacks: &'a [Fallback],
     /// How far those have refused the request.
@@ -43,7 +43,7 @@ pub(super) struct Course<'a> {
     failure: Option<AttemptError>,
     own_failed: bool,
     /// Pools that had no place.
-    full: Vec<Arc<Pool>>,
+    full: Vec<&'a Arc<Pool>>,
 }
 
 /// How soon it is worth asking again where there was no place.
@@ -67,9 +67,9 @@ pub(super) struct Next<'a> {
 }
 
 /// An attempt that was begun.
-struct Tried {
+struct Tried<'a> {
     /// The pool, which several legs may share.
-    pool: Arc<Pool>,
+    pool: &'a Arc<Pool>,
     endpoint: Arc<Endpoint>,
     /// It failed in a way that may pass.
     may_pass: bool,
@@ -160,9 +160,9 @@ impl<'a> Course<'a> {
     }
 
     /// There was no place for this attempt, which was not begun; its pool is passed over.
-    pub(super) fn full(&mut self, next: &Next<'_>) {
+    pub(super) fn full(&mut self, next: &Next<'a>) {
         self.tried.pop();
-        self.full.push(Arc::clone(&next.leg.pool));
+        self.full.push(&next.leg.pool);
     }
 
     /// The same pool's next, chosen again: while a place was waited for, others came and went.
@@ -194,9 +194,9 @@ impl<'a> Course<'a> {
         })
     }
 
-    fn take(&mut self, next: &Next<'_>) {
+    fn take(&mut self, next: &Next<'a>) {
         self.tried.push(Tried {
-            pool: Arc::clone(&next.leg.pool),
+            pool: &next.leg.pool,
             endpoint: Arc::clone(&next.endpoint),
             may_pass: false,
         });
@@ -264,7 +264,7 @@ impl<'a> Course<'a> {
     ) -> Option<Next<'a>> {
         plan.legs.iter().enumerate().find_map(|(number, leg)| {
             let asked = self.asked(&leg.pool);
-            let here = |tried: &&Tried| Arc::ptr_eq(&tried.pool, &leg.pool);
+            let here = |tried: &&Tried<'_>| Arc::ptr_eq(tried.pool, &leg.pool);
             let last = self.tried.iter().rev().find(here)?;
             let fit = last.endpoint.state.health.verdict(now) == Verdict::Fit;
             let again = fit
@@ -304,7 +304,7 @@ impl<'a> Course<'a> {
 
     /// How often this request has asked a pool.
     fn asked(&self, pool: &Arc<Pool>) -> usize {
-        let here = |tried: &&Tried| Arc::ptr_eq(&tried.pool, pool);
+        let here = |tried: &&Tried<'_>| Arc::ptr_eq(tried.pool, pool);
         self.tried.iter().filter(here).count()
     }
 

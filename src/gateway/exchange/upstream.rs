@@ -211,11 +211,11 @@ impl Upstream {
             if !only || codings.next().is_some() {
                 return Err(AttemptError::Invalid("a transfer coding other than chunks"));
             }
-            let length = raw.split(|byte| *byte == b'\n').any(|line| {
+            let names_length = |line: &[u8]| {
                 line.get(..15)
                     .is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
-            });
-            if chunked.is_some() && length {
+            };
+            if chunked.is_some() && raw.split(|byte| *byte == b'\n').any(names_length) {
                 return Err(AttemptError::Invalid("both a length and chunks"));
             }
         }
