@@ -250,7 +250,8 @@ impl Gateway {
                     biased;
                     answer = &mut asked => break answer.map_err(Unanswered::Refused),
                     parting = visit.departure.watch(visit.session) => break Err(parting.into()),
-                    () = tokio::time::sleep(comment_after), if question.ask.stream => {
+                    // In a block, so that no timer is made where there is no stream.
+                    () = async { tokio::time::sleep(comment_after).await }, if question.ask.stream => {
                         if !visit.comment().await {
                             break Err(Unanswered::Gone);
                         }

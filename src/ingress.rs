@@ -11,6 +11,7 @@ mod connections;
 /// How long may a client keep silent that has agreed on HTTP/2?
 mod preface;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use pingora_core::{Error, ErrorType};
 use tokio::io::AsyncWriteExt;
 
 use crate::config::bounds::Bounds;
+use crate::deadline::within;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::phase::Phase;
@@ -76,18 +78,18 @@ impl Ingress {
         };
         let read = tokio::select! {
             biased;
-            read = tokio::time::timeout(allowed, session.read_request()) => read,
+            read = async { within(allowed, pin!(session.read_request())).await } => read,
             // An idle connection ends with the process; what a new one has sent is heard.
             () = self.no_longer_awaited(first) => return Head::None,
         };
         let refusal = match read {
-            Ok(Ok(true)) => return Head::Read,
-            Ok(Err(error)) => match refusal_of(&error) {
+            Some(Ok(true)) => return Head::Read,
+            Some(Err(error)) => match refusal_of(&error) {
                 Some(refusal) => refusal,
                 None => return Head::None,
             },
-            Err(_) if first => Refusal::HeadTimeout,
-            Ok(Ok(false)) | Err(_) => return Head::None,
+            None if first => Refusal::HeadTimeout,
+            Some(Ok(false)) | None => return Head::None,
         };
         let peer = peer(session);
         self.gateway.refuse_head(session, peer, refusal).await;
@@ -152,7 +154,7 @@ impl HttpServerApp for Ingress {
         let peer = peer(&session);
         if !self.gateway.serve(&mut session, peer, tls).await {
             // It flushes first, for ever where the client takes nothing.
-            let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.shutdown()).await;
+            let _ = within(DRAIN_TIMEOUT, pin!(session.shutdown())).await;
             return None;
         }
         if goes_on(&mut session) {
@@ -209,7 +211,7 @@ async fn part(mut session: ServerSession) {
             mut other => other.drain_request_body().await,
         }
     };
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, parting).await;
+    let _ = within(DRAIN_TIMEOUT, pin!(parting)).await;
 }
 
 fn peer(session: &ServerSession) -> Option<std::net::IpAddr> {

@@ -33,6 +33,8 @@ pub mod drill;
 pub mod telemetry;
 /// Whether the process goes on.
 pub mod phase;
+/// How long a future may take.
+pub mod deadline;
 /// Clocks and chance.
 pub mod sys;
 /// Panics on purpose, for tests.

@@ -9,6 +9,7 @@
 mod budget;
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use pingora_core::protocols::http::ServerSession;
 use thiserror::Error;
 
 use crate::config::bounds::Bounds;
+use crate::deadline::{until, within};
 use crate::gateway::door::Framing;
 pub use budget::{Budget, Share, Spent};
 
@@ -88,8 +90,8 @@ pub async fn read(
         // pingora takes any word before the end of a body for the last of its connection.
         let keep_alive = session.get_keepalive();
         let told = session.write_continue_response();
-        let told = tokio::time::timeout(bounds.write_stall, told).await;
-        if !matches!(told, Ok(Ok(()))) {
+        let told = within(bounds.write_stall, pin!(told)).await;
+        if !matches!(told, Some(Ok(()))) {
             return Err(BodyError::Gone { read_bytes: 0 });
         }
         session.set_keepalive(keep_alive);
@@ -101,8 +103,8 @@ pub async fn read(
         floor_bytes: 1,
     };
     loop {
-        let read = tokio::time::timeout_at(window.ends.into(), session.read_request_body()).await;
-        let Ok(read) = read else {
+        let read = until(window.ends, pin!(session.read_request_body())).await;
+        let Some(read) = read else {
             if window.read_bytes < window.floor_bytes {
                 return Err(BodyError::TooSlow {
                     read_bytes: whole.len(),

@@ -13,12 +13,14 @@ mod quota;
 pub mod departure;
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
+use crate::deadline::within;
 use crate::gateway::exchange::Through;
 use crate::gateway::exchange::events::{EventStream, Next, StreamBreak};
 use crate::gateway::limit::stay::Stay;
@@ -117,7 +119,7 @@ async fn unstalled<T>(
     write: impl Future<Output = pingora_core::Result<T>>,
 ) -> Result<(), Left> {
     let written = match stall {
-        Some(stall) => tokio::time::timeout(stall, write).await.map_err(|_| Left)?,
+        Some(stall) => within(stall, pin!(write)).await.ok_or(Left)?,
         None => write.await,
     };
     written.map(drop).map_err(|_| Left)

@@ -4,16 +4,18 @@
 //! to there nothing has reached the client, and another attempt may replace it.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Dialect;
+use crate::deadline::until;
 use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
 use crate::gateway::exchange::events::{EventStream, Times};
 use crate::gateway::exchange::failure::wait::spent;
 use crate::gateway::exchange::failure::{AttemptError, from_answer};
-use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream, until};
+use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream};
 use crate::gateway::exchange::{Body, Question, Source, image, learn, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::target::Endpoint;
@@ -80,7 +82,7 @@ impl Attempt<'_> {
         let wants_events = self.wants_events();
         let deadline = (self.began + allowed).min(self.question.deadline);
         let body = self.body();
-        let sent = until(deadline, self.send(&body, wants_events)).await;
+        let sent = until(deadline, pin!(self.send(&body, wants_events))).await;
         let upstream = sent.unwrap_or(Err(AttemptError::Timeout(what)))?;
         if !upstream.status().is_success() {
             return Err(self.error_answer(upstream).await);
@@ -120,7 +122,7 @@ impl Attempt<'_> {
                 let now = sys::now().wall;
                 let kept = image::answer(self.question, &asked.base_url, &bytes, self.images, now);
                 // The store's fault and not the target's, so not a timeout of the attempt.
-                until(self.question.deadline, kept)
+                until(self.question.deadline, pin!(kept))
                     .await
                     .unwrap_or_else(|| {
                         Err(AttemptError::Internal("image not kept in time".to_owned()))
@@ -202,7 +204,7 @@ impl Attempt<'_> {
     async fn connect(&self, fresh: bool) -> Result<Connected, SendError> {
         let now = sys::instant();
         let connecting = Connected::to(self.connections, self.endpoint, fresh, now);
-        let connected = until(now + self.leg.timeouts.connect, connecting)
+        let connected = until(now + self.leg.timeouts.connect, pin!(connecting))
             .await
             .unwrap_or_else(|| Err(AttemptError::Timeout("connecting").into()))?;
         if connected.reused {

@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use crate::gateway::exchange::Source;
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
-use crate::gateway::exchange::upstream::{Upstream, until};
+use crate::gateway::exchange::upstream::Upstream;
 use crate::openai::Usage;
 use crate::sse::{First, Scanner};
 use crate::sys;
@@ -270,11 +270,9 @@ impl EventStream {
     /// Gives the connection back, if its end comes soon.
     pub async fn finish(mut self) {
         let deadline = sys::instant() + TAIL_TIMEOUT;
-        let ended = until(deadline, async {
-            // Only the end itself: more bytes would belong to nobody.
-            matches!(self.upstream.body(deadline, "the end").await, Ok(None))
-        });
-        if ended.await == Some(true) {
+        let end = self.upstream.body(deadline, "the end").await;
+        // Only the end itself: more bytes would belong to nobody.
+        if matches!(end, Ok(None)) {
             self.upstream.release().await;
         }
     }

@@ -9,7 +9,7 @@
 //! client flushes after the head, which costs a packet and a system call for each
 //! request. Reading stays pingora's.
 
-use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use pingora_core::{Error, ErrorType};
 use pingora_http::ResponseHeader;
 use tokio::io::AsyncWriteExt;
 
+use crate::deadline::{until, within};
 use crate::gateway::exchange::connections::{Connections, Link};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::stale::is_stale;
@@ -150,11 +151,10 @@ impl Connected {
             // It may have answered and closed without reading all of our body.
             Err(write_error) => {
                 let read = upstream.read_head(&mut interim);
-                match tokio::time::timeout(EARLY_ANSWER_TIMEOUT, read).await {
-                    Ok(Ok(())) => Ok(()),
+                match within(EARLY_ANSWER_TIMEOUT, pin!(read)).await {
                     // How a connection ended is told better by what was read.
-                    Ok(Err(read_error)) => Err(read_error),
-                    Err(_) => Err(write_error),
+                    Some(read) => read,
+                    None => Err(write_error),
                 }
             }
         };
@@ -276,7 +276,7 @@ impl Upstream {
         deadline: Instant,
         what: &'static str,
     ) -> Result<Option<Bytes>, AttemptError> {
-        until(deadline, self.next_part())
+        until(deadline, pin!(self.next_part()))
             .await
             .unwrap_or(Err(AttemptError::Timeout(what)))
     }
@@ -319,11 +319,6 @@ impl Drop for Upstream {
                 .give_back_http2(session, peer, self.idle_timeout);
         }
     }
-}
-
-/// What a future gives before the deadline.
-pub(super) async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
-    tokio::time::timeout_at(deadline.into(), future).await.ok()
 }
 
 async fn write_http1(stream: &mut Stream, request: Request<'_>) -> Result<(), Box<Error>> {

@@ -15,8 +15,9 @@ const STEPS: [&str; 9] = [
 
 /// What any step may import: what lies under all of them, and the two that
 /// collect what steps give back, errors (`refusal`) and facts (`record`).
-const UNDER_STEPS: [&str; 11] = [
+const UNDER_STEPS: [&str; 12] = [
     "fail_point",
+    "deadline",
     "config",
     "names",
     "openai",
@@ -46,7 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "ingress",
         &[
-            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys",
+            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys", "deadline",
         ],
     ),
     (
@@ -100,6 +101,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("names", &[]),
     ("fail_point", &[]),
     ("phase", &[]),
+    ("deadline", &[]),
     ("sys", &[]),
 ];
 
