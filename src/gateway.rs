@@ -140,10 +140,11 @@ impl Gateway {
     pub async fn serve(
         &self,
         session: &mut ServerSession,
+        departure: &mut Departure,
         peer: Option<IpAddr>,
         tls: bool,
     ) -> bool {
-        let mut visit = self.begin(session, peer);
+        let mut visit = self.begin(session, departure, peer);
         let _witness = self.witness(&visit);
         let entered = visit.enter();
         let chats = matches!(entered, Ok(Endpoint::ChatCompletions));
@@ -172,6 +173,7 @@ impl Gateway {
     pub async fn refuse_head(
         &self,
         session: &mut ServerSession,
+        departure: &mut Departure,
         peer: Option<IpAddr>,
         refusal: Refusal,
     ) {
@@ -185,7 +187,7 @@ impl Gateway {
             version: snapshot.version_header.clone(),
             quota: Quota::default(),
         };
-        let mut visit = Visit::new(session, snapshot, common, record, self.departure());
+        let mut visit = Visit::new(session, snapshot, common, record, departure);
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit
             .record
@@ -263,7 +265,12 @@ impl Gateway {
         answered
     }
 
-    fn begin<'a>(&self, session: &'a mut ServerSession, peer: Option<IpAddr>) -> Visit<'a> {
+    fn begin<'a>(
+        &self,
+        session: &'a mut ServerSession,
+        departure: &'a mut Departure,
+        peer: Option<IpAddr>,
+    ) -> Visit<'a> {
         let snapshot = self.snapshot.load_full();
         let head = session.req_header();
         let sent = head.headers.get(REQUEST_ID).and_then(RequestId::accept);
@@ -277,11 +284,7 @@ impl Gateway {
         };
         let client = snapshot.clients.behind(peer, head);
         let record = RequestRecord::begin(sys::now(), id, client);
-        Visit::new(session, snapshot, common, record, self.departure())
-    }
-
-    fn departure(&self) -> Departure {
-        Departure::new(self.outlook.clone())
+        Visit::new(session, snapshot, common, record, departure)
     }
 
     fn next_id(&self) -> RequestId {

@@ -4,6 +4,8 @@
 //! under our deadlines, handed over, and the connection brought into a state in
 //! which the next request on it can be trusted, or closed.
 
+/// What wakes a connection that waits?
+mod alarms;
 /// Is a connection let in, and until when is it counted?
 pub mod arrivals;
 /// How many connections may be open, and how many of one network?
@@ -30,7 +32,7 @@ use crate::config::bounds::Bounds;
 use crate::deadline::within;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::phase::Phase;
+use alarms::{Alarms, End};
 
 /// How long a connection that ends is still read and flushed, so that its client reads our answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,17 +72,24 @@ impl Ingress {
     }
 
     /// Reads a head under its deadline.
-    async fn read_head(&self, session: &mut ServerSession, first: bool) -> Head {
+    async fn read_head(
+        &self,
+        session: &mut ServerSession,
+        first: bool,
+        alarms: &mut Alarms,
+    ) -> Head {
         let allowed = if first {
             self.limit(|bounds| bounds.head_timeout)
         } else {
             self.limit(|bounds| bounds.next_head_timeout)
         };
+        let Alarms { head, end, .. } = alarms;
         let read = tokio::select! {
             biased;
-            read = async { within(allowed, pin!(session.read_request())).await } => read,
+            read = session.read_request() => Some(read),
+            () = head.after(allowed) => None,
             // An idle connection ends with the process; what a new one has sent is heard.
-            () = self.no_longer_awaited(first) => return Head::None,
+            () = no_longer_awaited(end, first) => return Head::None,
         };
         let refusal = match read {
             Some(Ok(true)) => return Head::Read,
@@ -92,16 +101,18 @@ impl Ingress {
             Some(Ok(false)) | None => return Head::None,
         };
         let peer = peer(session);
-        self.gateway.refuse_head(session, peer, refusal).await;
+        self.gateway
+            .refuse_head(session, &mut alarms.departure, peer, refusal)
+            .await;
         Head::Refused
     }
+}
 
-    /// Waits until the process ends without a head that is not here yet.
-    async fn no_longer_awaited(&self, first: bool) {
-        self.gateway.outlook.reached(Phase::Draining).await;
-        if first {
-            tokio::time::sleep(LAST_HEAD_TIMEOUT).await;
-        }
+/// Waits until the process ends without a head that is not here yet.
+async fn no_longer_awaited(end: &mut End, first: bool) {
+    end.reached().await;
+    if first {
+        tokio::time::sleep(LAST_HEAD_TIMEOUT).await;
     }
 }
 
@@ -129,7 +140,9 @@ impl HttpServerApp for Ingress {
         let outlook = &self.gateway.outlook;
         // Whoever connects has a request; an idle connection may never have another.
         let mut busy = first.then(|| outlook.busy());
-        let head = self.read_head(&mut session, first).await;
+        let kept = Alarms::kept(&mut session);
+        let mut alarms = kept.unwrap_or_else(|| Box::new(Alarms::new(outlook)));
+        let head = self.read_head(&mut session, first, &mut alarms).await;
         let _busy = busy.get_or_insert_with(|| outlook.busy());
         match head {
             Head::Read => {}
@@ -152,13 +165,16 @@ impl HttpServerApp for Ingress {
             .digest()
             .is_some_and(|digest| digest.ssl_digest.is_some());
         let peer = peer(&session);
-        if !self.gateway.serve(&mut session, peer, tls).await {
+        let departure = &mut alarms.departure;
+        let served = self.gateway.serve(&mut session, departure, peer, tls);
+        if !served.await {
             // It flushes first, for ever where the client takes nothing.
             let _ = within(DRAIN_TIMEOUT, pin!(session.shutdown())).await;
             return None;
         }
         if goes_on(&mut session) {
-            let settings = HttpPersistentSettings::for_session(&session);
+            let mut settings = HttpPersistentSettings::for_session(&session);
+            settings.set_user_context(alarms);
             let reusable = session.finish().await.ok()??;
             return Some(ReusedHttpStream::from_reusable_stream(reusable, settings));
         }

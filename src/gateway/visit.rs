@@ -69,7 +69,7 @@ pub(super) struct Visit<'a> {
     /// An answer was delivered to its end.
     pub(super) orderly: bool,
     /// Whether there is still a reason to go on.
-    pub(super) departure: Departure,
+    pub(super) departure: &'a mut Departure,
     /// What it holds while it is answered.
     stay: Stay<'a>,
 }
@@ -81,8 +81,9 @@ impl<'a> Visit<'a> {
         snapshot: Arc<Snapshot>,
         common: Common,
         record: RequestRecord,
-        departure: Departure,
+        departure: &'a mut Departure,
     ) -> Self {
+        departure.begin(record.began());
         Self {
             session,
             snapshot,
@@ -275,7 +276,7 @@ impl<'a> Visit<'a> {
     /// Sends what an answer is made of, and gives this request's places back before its last
     /// byte; `None` where it cannot follow the head that has left.
     async fn send(&mut self, body: Body, unsent: Option<ResponseHeader>) -> Option<Delivered> {
-        let (departure, stay) = (&mut self.departure, &mut self.stay);
+        let (departure, stay) = (&mut *self.departure, &mut self.stay);
         let delivered = match (body, unsent) {
             (Body::Whole { bytes, usage }, Some(head)) => {
                 stay.release();

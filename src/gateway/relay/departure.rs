@@ -7,7 +7,7 @@
 //! occasion it is seen whether the process is over, so that an event costs nothing more.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora_core::protocols::http::ServerSession;
 use tokio::time::Sleep;
@@ -27,26 +27,36 @@ pub enum Parting {
     Process,
 }
 
-/// A watch over one client, for as long as its request takes.
+/// A watch over one client, for as long as its connection lasts.
 #[derive(Debug)]
 pub struct Departure {
-    look: Pin<Box<Sleep>>,
+    /// When the socket is asked; made when it is first waited for.
+    look: Option<Pin<Box<Sleep>>>,
     /// Whether the process goes on.
     pub outlook: Outlook,
 }
 
 impl Departure {
-    /// A watch that begins now.
+    /// A watch that has not begun.
     #[must_use]
     pub fn new(outlook: Outlook) -> Self {
         Self {
-            look: Box::pin(tokio::time::sleep(LOOK_AGAIN)),
+            look: None,
             outlook,
+        }
+    }
+
+    /// Begins with a request.
+    pub fn begin(&mut self, now: Instant) {
+        if let Some(look) = &mut self.look {
+            look.as_mut().reset((now + LOOK_AGAIN).into());
         }
     }
 
     /// Resolves when nobody will take the answer, and not before.
     pub async fn watch(&mut self, session: &mut ServerSession) -> Parting {
+        let Self { look, outlook } = self;
+        let look = look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK_AGAIN)));
         loop {
             tokio::select! {
                 biased;
@@ -56,14 +66,14 @@ impl Departure {
                         return Parting::Client;
                     }
                 }
-                () = &mut self.look => {
+                () = &mut *look => {
                     let next = sys::instant() + LOOK_AGAIN;
-                    self.look.as_mut().reset(next.into());
+                    look.as_mut().reset(next.into());
                     let http1 = session.as_http1();
                     if http1.is_some_and(|http1| sys::peer_has_left(http1.stream())) {
                         return Parting::Client;
                     }
-                    if self.outlook.phase() == Phase::Over {
+                    if outlook.phase() == Phase::Over {
                         return Parting::Process;
                     }
                 }

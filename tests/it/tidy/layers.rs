@@ -43,11 +43,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["*"]),
     // The gateway's other half: it asks the steps, too.
     ("visit", &["*"]),
-    // `record` for what it counts of connections, `client` for what is one client.
+    // `record` for what it counts of connections, `client` for what is one client, `relay` for
+    // the watch over a client, which lasts as long as its connection.
     (
         "ingress",
         &[
-            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys", "deadline",
+            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys",
+            "deadline", "relay",
         ],
     ),
     (
