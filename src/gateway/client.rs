@@ -4,9 +4,11 @@
 //! address is its /64: whoever has one has all of it, and would be as many clients as
 //! they like. What is written to the log is a wider network, for an address is personal.
 
+/// What is a caller counted as?
+pub mod subject;
+
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -14,6 +16,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::config::clients::Key;
+use subject::{V6Times, network};
 
 /// Who is asking.
 #[derive(Debug, Clone)]
@@ -22,8 +25,10 @@ pub struct Client {
     pub address: IpAddr,
     /// The key it showed, where keys are asked for.
     pub key: Option<Arc<Key>>,
-    /// How many times one client's share it has, ≥ 1.
+    /// How many times one client's share its address has, ≥ 1.
     pub times: u32,
+    /// What the networks around its address have, where that is an IPv6 one.
+    pub v6: V6Times,
 }
 
 /// Why somebody may not come in.
@@ -80,95 +85,13 @@ impl Client {
             address: address.to_canonical(),
             key: None,
             times: 1,
+            v6: V6Times { of_56: 1, of_48: 1 },
         }
-    }
-
-    /// What it is told apart by among those without a key.
-    #[must_use]
-    pub fn id(&self) -> ClientId {
-        ClientId::new(Some(self.address))
     }
 }
 
 impl fmt::Display for Client {
-    /// As [`ClientId`]: never the address itself.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.id().fmt(f)
-    }
-}
-
-/// A client's address as it is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientId {
-    address: IpAddr,
-    key: u64,
-}
-
-impl ClientId {
-    /// The client behind a connection; unknown peers are one client.
-    #[must_use]
-    pub fn new(peer: Option<IpAddr>) -> Self {
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let address = match peer.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => IpAddr::V6(network(address, 64)),
-        };
-        let bits = match address {
-            IpAddr::V4(address) => u128::from(address.to_bits()),
-            IpAddr::V6(address) => address.to_bits(),
-        };
-        Self {
-            address,
-            key: mixed(bits),
-        }
-    }
-
-    /// The address, of IPv6 the network of its /64.
-    #[must_use]
-    pub fn address(&self) -> IpAddr {
-        self.address
-    }
-
-    /// A number that is the same for the same client, and rarely for two.
-    #[must_use]
-    pub fn key(&self) -> u64 {
-        self.key
-    }
-}
-
-impl Hash for ClientId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.key);
-    }
-}
-
-/// Sixty-four bits of which each depends on all of an address: what splitmix64 ends with,
-/// once for either half. Whoever chooses addresses could make two of them equal; tables
-/// by client are bounded, and compare addresses.
-fn mixed(bits: u128) -> u64 {
-    let half = |part: u64| {
-        let part = (part ^ (part >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let part = (part ^ (part >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        part ^ (part >> 31)
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "each half is taken by itself"
-    )]
-    let (high, low) = ((bits >> 64) as u64, bits as u64);
-    half(half(high).wrapping_add(0x9E37_79B9_7F4A_7C15) ^ low)
-}
-
-/// The network of an IPv6 address: its first bits, and zeros.
-#[must_use]
-pub fn network(address: Ipv6Addr, prefix_bits: u32) -> Ipv6Addr {
-    let rest_bits = 128_u32.saturating_sub(prefix_bits);
-    let mask = u128::MAX.checked_shl(rest_bits).unwrap_or(0);
-    Ipv6Addr::from_bits(address.to_bits() & mask)
-}
-
-impl fmt::Display for ClientId {
-    /// The /24 of an IPv4 and the /48 of an IPv6 address.
+    /// The /24 of an IPv4 and the /48 of an IPv6 address: never the address itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
             IpAddr::V4(address) => {
@@ -187,7 +110,7 @@ mod tests {
     use super::*;
 
     fn check(address: &str, shown: &str) {
-        assert_eq!(ClientId::new(address.parse().ok()).to_string(), shown);
+        assert_eq!(Client::new(address.parse().ok()).to_string(), shown);
     }
 
     #[test]
@@ -196,22 +119,5 @@ mod tests {
         check("::ffff:203.0.113.77", "203.0.113.0/24");
         check("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48");
         check("not an address", "0.0.0.0/24");
-    }
-
-    #[test]
-    fn the_addresses_of_one_network_are_one_client() {
-        let client = |address: &str| ClientId::new(address.parse().ok());
-        assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:ffff::9"));
-        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
-        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
-        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
-    }
-
-    #[test]
-    fn a_network_keeps_its_bits_and_no_others() {
-        let all = Ipv6Addr::from_bits(u128::MAX);
-        assert_eq!(network(all, 0), Ipv6Addr::UNSPECIFIED);
-        assert_eq!(network(all, 128), all);
-        assert_eq!(network(all, 56).to_string(), "ffff:ffff:ffff:ff00::");
     }
 }

@@ -24,7 +24,8 @@ use thiserror::Error;
 
 use crate::config;
 use crate::config::Config;
-use crate::gateway::client::{Client, ClientId};
+use crate::gateway::client::Client;
+use crate::gateway::client::subject::ClientId;
 use crate::names::{LimitName, ModelId};
 
 /// Who has had how much: what outlives a configuration.

@@ -13,7 +13,7 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::bounds::Bounds;
-use crate::gateway::client::network;
+use crate::gateway::client::subject::network;
 use crate::gateway::record::outcome::Cap;
 
 /// How many connections may be open.

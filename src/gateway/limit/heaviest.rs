@@ -128,7 +128,7 @@ impl Who {
     fn of(client: &Client) -> Self {
         match &client.key {
             Some(key) => Self::Key(key.name.clone()),
-            None => Self::Address(client.id().address()),
+            None => Self::Address(client.network()),
         }
     }
 

@@ -31,12 +31,18 @@ impl<'a> Visit<'a> {
     /// Takes a place among the requests that are answered at once.
     pub(in crate::gateway) fn permit(&mut self, limiter: &'a Limiter) -> Result<(), Refusal> {
         let bounds = &self.snapshot.config.bounds;
+        let client = &self.record.client;
+        let times = usize::try_from(client.times).unwrap_or(usize::MAX);
         let bounds = Bounds {
             all: bounds.in_flight_max,
-            per_client: bounds.in_flight_per_client_max,
+            per_client: match client.key {
+                // Known, and bounded by its own limits.
+                Some(_) => usize::MAX,
+                None => bounds.in_flight_per_client_max.saturating_mul(times),
+            },
         };
         let limits = &self.snapshot.limits;
-        let entered = limiter.enter(limits, &self.record.client, bounds, self.record.began());
+        let entered = limiter.enter(limits, client, bounds, self.record.began());
         self.stay.permit = Some(entered.map_err(|refused| self.refused(refused))?);
         Ok(())
     }
