@@ -10,6 +10,10 @@ mod alarms;
 pub mod arrivals;
 /// How many connections may be open, and how many of one network?
 mod connections;
+/// How many connections are accepted in a second?
+mod pace;
+/// Whom does a balancer say that it speaks for?
+mod proxy_header;
 /// How long may a client keep silent that has agreed on HTTP/2?
 mod preface;
 

@@ -11,6 +11,8 @@
 
 /// One line for each request, off the request's path.
 mod request_log;
+/// Whose address would be in the log?
+mod unaddressed;
 
 use std::io;
 
@@ -22,6 +24,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, fmt};
+pub(crate) use unaddressed::NOT_LET_IN;
+use unaddressed::Unaddressed;
 
 /// What is logged where nothing else is said.
 const FILTER_DEFAULT: &str = "info";
@@ -86,6 +90,7 @@ where
     // over by one look at a number, and pingora says nine such things a request.
     let most = wanted.max_level_hint().unwrap_or(LevelFilter::TRACE);
     let caps = Targets::new().with_default(most).with_targets(CAPS);
+    let writer = Unaddressed(writer);
     let lines = if is_terminal {
         fmt::layer().with_writer(writer).boxed()
     } else {
@@ -163,6 +168,32 @@ mod tests {
         for part in ["bridged", "started", "ours", "certificate"] {
             assert!(lines.contains(part), "{part}: {lines}");
         }
+    }
+
+    #[test]
+    fn a_failed_handshake_is_told_without_an_address() {
+        let act = || {
+            log::error!(target: "pingora_core", "Downstream handshake error from 203.0.113.77:4711: eof");
+            log::error!(target: "pingora_core", "Downstream handshake error from [2001:db8::77]:4711: eof");
+            log::error!(target: "pingora_core", "Downstream handshake error from 203.0.113.77:4711: {NOT_LET_IN}");
+        };
+        for is_terminal in [false, true] {
+            let lines = logged(None, is_terminal, act);
+            assert!(!lines.contains("77"), "{lines}");
+            assert_eq!(
+                lines.matches("TLS handshake failed: eof").count(),
+                2,
+                "{lines}"
+            );
+            assert_eq!(lines.lines().count(), 2, "{lines}");
+        }
+        let line = logged(None, false, || {
+            log::error!(target: "pingora_core", "Downstream handshake error from 1.2.3.4:5: eof");
+        });
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&line).is_ok(),
+            "{line}"
+        );
     }
 
     #[test]

@@ -57,6 +57,16 @@ impl Endpoint {
             Self::Preflight(_) => "preflight",
         }
     }
+
+    /// Whether a caller may need a key for it. Images are shown by browsers, which send
+    /// none, and whoever knows an image's address was told it.
+    #[must_use]
+    pub fn asks_for_keys(&self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Models | Self::Model(_) => true,
+            Self::Image(_) | Self::Preflight(_) => false,
+        }
+    }
 }
 
 /// What answers say about origins; decided first, since refusals carry it too.

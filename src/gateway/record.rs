@@ -178,6 +178,8 @@ struct Line<'a> {
     time: String,
     request_id: &'a str,
     client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
     endpoint: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<&'a str>,
@@ -314,6 +316,7 @@ impl RequestRecord {
             time: timestamp(self.began.wall),
             request_id: self.id.as_str(),
             client: self.client.to_string(),
+            key: self.client.key.as_ref().map(|key| key.name.as_str()),
             endpoint: self.endpoint,
             asked: self.refused.as_deref(),
             model: self.plan.as_ref().map(|plan| plan.model.as_str()),
@@ -382,6 +385,7 @@ impl Line<'_> {
         put("limit", self.limit);
         put("limit_kind", self.limit_kind);
         put("client", Some(&self.client));
+        put("key", self.key);
         put("id", Some(self.request_id));
         for attempt in self.tried {
             put("tried", Some(&attempt.to_string()));

@@ -6,27 +6,43 @@
 //! sees, and to its end; around a plaintext connection the application holds it. Both
 //! are guards, so that it is given back whatever way the connection ends. Between the
 //! filter and the guard pingora does nothing but set `TCP_NODELAY` and spawn the task.
+//!
+//! Behind a balancer that speaks the PROXY protocol, every connection is the balancer's
+//! until it has said whose it is. So all together are counted as they are accepted, and
+//! the caller's networks once they are known; from there on everything else takes the
+//! caller's address for the peer's.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use pingora_core::apps::ServerApp;
 use pingora_core::listeners::{ConnectionFilter, PreTlsProcess};
 use pingora_core::protocols::l4::stream::Stream as Socket;
-use pingora_core::protocols::{GetSocketDigest, Stream};
+use pingora_core::protocols::{GetSocketDigest, SocketDigest, Stream, UniqueID};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::upstreams::peer::{Tracer, Tracing};
+use pingora_core::{ErrorType, OrErr};
+use thiserror::Error;
+use tokio::io::AsyncRead;
 
 use super::connections::{Caps, Open};
+use super::pace::{Pace, Steady};
+use super::proxy_header::{self, HeaderError, Told};
 use super::{Ingress, preface};
 use crate::gateway::Gateway;
+use crate::gateway::record::outcome::Cap;
+use crate::telemetry::NOT_LET_IN;
 
 /// Counts connections and turns away those above their caps.
 pub struct Arrivals {
     gateway: Arc<Gateway>,
     open: Mutex<Open>,
+    pace: Pace,
+    /// Whether each connection begins with a PROXY protocol header.
+    introduced: bool,
 }
 
 /// Counts the connections of TLS listeners, before their handshakes.
@@ -41,36 +57,119 @@ pub struct Counted {
 /// An open connection, counted until this is dropped.
 struct Place {
     arrivals: Arc<Arrivals>,
-    address: IpAddr,
+    /// `None`: nobody has said yet whose it is.
+    address: Option<IpAddr>,
 }
 
 /// What a copied tracer of a counted connection is: a connection is counted once.
 #[derive(Debug)]
 struct Uncounted;
 
+/// Why a connection that was accepted is closed before anything else is read of it.
+#[derive(Debug, Error)]
+enum NotLetIn {
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("no PROXY protocol header came in time")]
+    TooSlow,
+    #[error("too many connections of its network are open")]
+    Full(Cap),
+}
+
 impl Arrivals {
     /// Nobody has come yet.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
+        let introduced = gateway.snapshot.load().config.server.proxy_protocol;
         Self {
             gateway,
             open: Mutex::default(),
+            pace: Pace::new(Steady),
+            introduced,
         }
     }
 
-    /// What is to be given back for a connection that the filter has let in.
-    fn place(self: &Arc<Self>, connection: &dyn GetSocketDigest) -> Option<Place> {
-        let digest = connection.get_socket_digest()?;
-        let address = digest.peer_addr()?.as_inet()?.ip();
-        Some(Place {
+    /// What is to be given back for a connection that the filter has let in, once it is known
+    /// whose it is; `None` where the filter could not count it.
+    async fn place<S>(self: &Arc<Self>, connection: &mut S) -> Result<Option<Place>, NotLetIn>
+    where
+        S: AsyncRead + GetSocketDigest + UniqueID + Unpin + Send + ?Sized,
+    {
+        let Some(peer) = peer(connection) else {
+            return Ok(None);
+        };
+        let mut place = Place {
             arrivals: Arc::clone(self),
-            address,
-        })
+            address: (!self.introduced).then_some(peer.ip()),
+        };
+        if self.introduced {
+            let refused = &self.gateway.metrics.load;
+            let entered = self.introduce(connection, peer.ip()).await;
+            place.address = Some(entered.inspect_err(|why| match why {
+                // Looks whether somebody listens, and no more.
+                NotLetIn::Header(HeaderError::Silent) => {}
+                NotLetIn::Header(_) | NotLetIn::TooSlow => refused.proxy_headers_refused.inc(),
+                NotLetIn::Full(cap) => refused.refused(*cap).inc(),
+            })?);
+        }
+        Ok(Some(place))
+    }
+
+    /// Learns whose connection this is, and counts it as theirs.
+    async fn introduce<S>(&self, connection: &mut S, peer: IpAddr) -> Result<IpAddr, NotLetIn>
+    where
+        S: AsyncRead + GetSocketDigest + UniqueID + Unpin + Send + ?Sized,
+    {
+        let allowed = self.gateway.snapshot.load().config.bounds.head_timeout;
+        let told = tokio::time::timeout(allowed, proxy_header::read(connection)).await;
+        let address = match told.map_err(|_| NotLetIn::TooSlow)?? {
+            Told::Nobody => peer,
+            Told::Client(client) => {
+                let digest = SocketDigest::from_raw_fd(connection.id());
+                // It is new, so nothing stands there yet.
+                let _ = digest.peer_addr.set(Some(client.into()));
+                connection.set_socket_digest(digest);
+                client.ip()
+            }
+        };
+        let caps = self.caps(Some(address));
+        let learned = self.open().learn(address, caps);
+        learned.map(|()| address).map_err(NotLetIn::Full)
+    }
+
+    fn caps(&self, address: Option<IpAddr>) -> Caps {
+        let snapshot = self.gateway.snapshot.load();
+        let caps = Caps::new(&snapshot.config.bounds);
+        address.map_or(caps, |address| caps.of(address, &snapshot.clients))
+    }
+
+    fn admit(&self, address: Option<IpAddr>) -> Result<(), Cap> {
+        let caps = self.caps(address);
+        self.open().enter(address, caps)?;
+        // Last, so that who is refused by a cap takes nobody's turn.
+        let per_second = self
+            .gateway
+            .snapshot
+            .load()
+            .config
+            .bounds
+            .accepts_per_second_max;
+        let is_slow = NonZeroU32::new(per_second).is_none_or(|max| self.pace.admits(max));
+        if !is_slow {
+            self.open().leave(address);
+            return Err(Cap::Pace);
+        }
+        Ok(())
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn peer<S: GetSocketDigest + ?Sized>(connection: &S) -> Option<SocketAddr> {
+    let digest = connection.get_socket_digest()?;
+    digest.peer_addr()?.as_inet().copied()
 }
 
 #[async_trait]
@@ -79,21 +178,22 @@ impl ConnectionFilter for Arrivals {
         let Some(peer) = peer else {
             return true;
         };
-        let caps = Caps::new(&self.gateway.snapshot.load().config.bounds);
         let load = &self.gateway.metrics.load;
-        let entered = self.open().enter(peer.ip(), caps);
-        match entered {
+        let admitted = self.admit((!self.introduced).then_some(peer.ip()));
+        match admitted {
             Ok(()) => load.connections.inc(),
             Err(cap) => load.refused(cap).inc(),
         }
-        entered.is_ok()
+        admitted.is_ok()
     }
 }
 
 #[async_trait]
 impl PreTlsProcess for BeforeTls {
     async fn process(&self, socket: &mut Socket) -> pingora_core::Result<()> {
-        socket.tracer = self.0.place(socket).map(|place| Tracer(Box::new(place)));
+        let place = self.0.place(socket).await;
+        let place = place.or_err(ErrorType::HandshakeError, NOT_LET_IN)?;
+        socket.tracer = place.map(|place| Tracer(Box::new(place)));
         Ok(())
     }
 }
@@ -113,11 +213,15 @@ impl Counted {
 impl ServerApp for Counted {
     async fn process_new(
         self: &Arc<Self>,
-        stream: Stream,
+        mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let is_tls = stream.get_ssl_digest().is_some();
-        let _place = (!is_tls).then(|| self.arrivals.place(&*stream));
+        let _place = if is_tls {
+            None
+        } else {
+            self.arrivals.place(&mut *stream).await.ok()?
+        };
         let stream = preface::awaited(stream, self.ingress.limit(|bounds| bounds.head_timeout));
         self.ingress.process_new(stream, shutdown).await
     }

@@ -13,6 +13,7 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::bounds::Bounds;
+use crate::gateway::client::Clients;
 use crate::gateway::client::subject::network;
 use crate::gateway::record::outcome::Cap;
 
@@ -48,17 +49,46 @@ impl Caps {
             per_v6_48: bounds.connections_per_v6_48_max,
         }
     }
+
+    /// Those of an address: with its share, or, where it is a proxy's and so many people's,
+    /// no cap but that of all connections.
+    #[must_use]
+    pub(super) fn of(self, address: IpAddr, clients: &Clients) -> Self {
+        let times = if clients.is_proxy(address) {
+            usize::MAX
+        } else {
+            usize::try_from(clients.times(address)).unwrap_or(usize::MAX)
+        };
+        Self {
+            all: self.all,
+            per_address: self.per_address.saturating_mul(times),
+            per_v6_56: self.per_v6_56.saturating_mul(times),
+            per_v6_48: self.per_v6_48.saturating_mul(times),
+        }
+    }
 }
 
 impl Open {
-    /// Counts one more connection of this address.
+    /// Counts one more connection, of this address where that is known already.
     ///
     /// # Errors
     /// The first cap that has no room for it; nothing is counted then.
-    pub(super) fn enter(&mut self, address: IpAddr, caps: Caps) -> Result<(), Cap> {
+    pub(super) fn enter(&mut self, address: Option<IpAddr>, caps: Caps) -> Result<(), Cap> {
         if self.all >= caps.all {
             return Err(Cap::All);
         }
+        if let Some(address) = address {
+            self.learn(address, caps)?;
+        }
+        self.all += 1;
+        Ok(())
+    }
+
+    /// Counts the address of a connection for which it was not known before.
+    ///
+    /// # Errors
+    /// The first cap that has no room for it; no network is counted then.
+    pub(super) fn learn(&mut self, address: IpAddr, caps: Caps) -> Result<(), Cap> {
         let networks = networks(address);
         for (network, (cap, max)) in networks.clone().zip([
             (Cap::Address, caps.per_address),
@@ -69,17 +99,16 @@ impl Open {
                 return Err(cap);
             }
         }
-        self.all += 1;
         for network in networks {
             *self.networks.entry(network).or_default() += 1;
         }
         Ok(())
     }
 
-    /// Forgets a connection that was counted.
-    pub(super) fn leave(&mut self, address: IpAddr) {
+    /// Forgets a connection that was counted, with its address where that was.
+    pub(super) fn leave(&mut self, address: Option<IpAddr>) {
         self.all = self.all.saturating_sub(1);
-        for network in networks(address) {
+        for network in address.into_iter().flat_map(networks) {
             if let Entry::Occupied(mut open) = self.networks.entry(network) {
                 *open.get_mut() -= 1;
                 if *open.get() == 0 {
@@ -121,7 +150,7 @@ mod tests {
         let mut open = Open::default();
         let entered: Vec<_> = addresses
             .iter()
-            .map(|address| open.enter(address.parse().unwrap(), CAPS))
+            .map(|address| open.enter(address.parse().ok(), CAPS))
             .collect();
         let (end, before) = entered.split_last().unwrap();
         assert!(before.iter().all(Result::is_ok), "{entered:?}");
@@ -151,12 +180,46 @@ mod tests {
     fn all_together_have_room_for_so_many() {
         let mut open = Open::default();
         for last in 0..10 {
-            open.enter([192, 0, 2, last].into(), CAPS).unwrap();
+            open.enter(Some([192, 0, 2, last].into()), CAPS).unwrap();
         }
-        let one_more = [192, 0, 2, 99].into();
+        let one_more = Some([192, 0, 2, 99].into());
         assert_eq!(open.enter(one_more, CAPS), Err(Cap::All));
-        open.leave([192, 0, 2, 3].into());
+        open.leave(Some([192, 0, 2, 3].into()));
         assert_eq!(open.enter(one_more, CAPS), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_is_learned_later_has_its_room_all_the_same() {
+        let mut open = Open::default();
+        let address: IpAddr = [192, 0, 2, 1].into();
+        for _ in 0..3 {
+            open.enter(None, CAPS).unwrap();
+        }
+        assert_eq!(open.learn(address, CAPS), Ok(()));
+        assert_eq!(open.learn(address, CAPS), Ok(()));
+        assert_eq!(open.learn(address, CAPS), Err(Cap::Address));
+        // The third leaves as it came, without an address.
+        open.leave(None);
+        assert_eq!(open.enter(Some(address), CAPS), Err(Cap::Address));
+        open.leave(Some(address));
+        open.leave(Some(address));
+        assert_eq!((open.all, open.networks.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_share_widens_the_caps_of_an_address_and_a_proxy_has_none() {
+        let config = crate::config::example(
+            "[clients]\ntrusted_proxies = [\"10.0.0.0/8\"]\nshares = [{ networks = [\"192.0.2.0/24\"], times = 20 }]",
+        );
+        let clients = Clients::new(&config);
+        let of = |address: &str| {
+            let caps = CAPS.of(address.parse().unwrap(), &clients);
+            (caps.all, caps.per_address)
+        };
+        assert_eq!(of("198.51.100.1"), (10, 2));
+        assert_eq!(of("192.0.2.1"), (10, 40));
+        assert_eq!(of("::ffff:192.0.2.1"), (10, 40));
+        assert_eq!(of("10.0.0.1"), (10, usize::MAX));
     }
 
     proptest! {
@@ -173,11 +236,11 @@ mod tests {
             };
             let mut open = Open::default();
             let mut entered: Vec<IpAddr> = addresses.into_iter().map(address).collect();
-            entered.retain(|address| open.enter(*address, CAPS).is_ok());
+            entered.retain(|address| open.enter(Some(*address), CAPS).is_ok());
             prop_assert_eq!(open.all, entered.len());
             prop_assert!(open.networks.len() <= 3 * entered.len());
             for address in entered {
-                open.leave(address);
+                open.leave(Some(address));
             }
             prop_assert_eq!(open.all, 0);
             prop_assert!(open.networks.is_empty());

@@ -18,6 +18,11 @@ pub(super) fn needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.admin", server.0.admin != server.1.admin),
         ("server.threads", server.0.threads != server.1.threads),
         ("server.tls.listen", tls(old) != tls(new)),
+        // Connections that are open began with it or without.
+        (
+            "server.proxy_protocol",
+            server.0.proxy_protocol != server.1.proxy_protocol,
+        ),
         ("server.run_dir", server.0.run_dir != server.1.run_dir),
         // pingora takes these two once.
         (
@@ -65,8 +70,8 @@ mod tests {
             &["server.listen", "server.threads"],
         );
         check(
-            "[server]\nadmin = \"127.0.0.1:9\"\nrun_dir = \"elsewhere\"",
-            &["server.admin", "server.run_dir"],
+            "[server]\nadmin = \"127.0.0.1:9\"\nrun_dir = \"elsewhere\"\nproxy_protocol = true",
+            &["server.admin", "server.proxy_protocol", "server.run_dir"],
         );
         check(
             "[bounds]\nwrite_stall = \"7s\"\nh2_idle = \"7s\"\nrequests_per_connection = 7",

@@ -55,6 +55,8 @@ pub enum Cap {
     V6Of56,
     /// That of an IPv6 /48.
     V6Of48,
+    /// That of all connections in a second.
+    Pace,
 }
 
 /// Which bound on what is done at once a request met.
@@ -140,7 +142,13 @@ impl AttemptOutcome {
 
 impl Cap {
     /// Every cap, in the order of the enum.
-    pub const ALL: [Self; 4] = [Self::All, Self::Address, Self::V6Of56, Self::V6Of48];
+    pub const ALL: [Self; 5] = [
+        Self::All,
+        Self::Address,
+        Self::V6Of56,
+        Self::V6Of48,
+        Self::Pace,
+    ];
 
     /// The word for the label.
     #[must_use]
@@ -150,6 +158,7 @@ impl Cap {
             Self::Address => "address",
             Self::V6Of56 => "v6_56",
             Self::V6Of48 => "v6_48",
+            Self::Pace => "pace",
         }
     }
 }

@@ -9,12 +9,14 @@ use std::time::Duration;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH,
-    CONTENT_TYPE, ETAG, RETRY_AFTER, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, ETAG, RETRY_AFTER, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_http::ResponseHeader;
 
+use crate::gateway::client::ClientError;
 use crate::gateway::door::AllowOrigin;
 use crate::gateway::limit::Quota;
 use crate::gateway::record::RequestId;
@@ -173,6 +175,10 @@ impl Common {
         self.put_length(&mut head, Some(length));
         if let Refusal::MethodNotAllowed { allow } = refusal {
             head.headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Refusal::Client(ClientError::InvalidKey) = refusal {
+            head.headers
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = refusal.retry_after() {
             // Both rounded up: whoever comes back then is not too early.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Visit;
+use crate::gateway::door::Endpoint;
 use crate::gateway::inspect::Ask;
 use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Refused};
 use crate::gateway::record::outcome::Shed;
@@ -16,16 +17,25 @@ use crate::sys;
 
 impl<'a> Visit<'a> {
     /// Whether its caller may come in, and with which key.
-    pub(in crate::gateway) fn admit(&mut self) -> Result<(), Refusal> {
+    pub(in crate::gateway) fn admit(&mut self, endpoint: &Endpoint) -> Result<(), Refusal> {
+        // A page that was refused this could not read why it may not ask what it wants to.
+        if matches!(endpoint, Endpoint::Preflight(_)) {
+            return Ok(());
+        }
+        let clients = &self.snapshot.clients;
+        let client = &mut self.record.client;
+        clients.let_in(client).map_err(Refusal::Client)?;
+        if !endpoint.asks_for_keys() {
+            return Ok(());
+        }
         let now = self.record.began_wall();
         let unix = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
         let head = self.session.req_header();
-        let clients = &self.snapshot.clients;
-        let admitted = clients.admit(&mut self.record.client, head, seconds);
-        admitted.map_err(Refusal::Client)
+        let identified = clients.identify(&mut self.record.client, head, seconds);
+        identified.map_err(Refusal::Client)
     }
 
     /// Takes a place among the requests that are answered at once.

@@ -44,12 +44,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The gateway's other half: it asks the steps, too.
     ("visit", &["*"]),
     // `record` for what it counts of connections, `client` for what is one client, `relay` for
-    // the watch over a client, which lasts as long as its connection.
+    // the watch over a client, which lasts as long as its connection, and `telemetry` for what
+    // must leave no line.
     (
         "ingress",
         &[
-            "gateway", "refusal", "phase", "record", "client", "config", "names", "sys",
-            "deadline", "relay",
+            "gateway",
+            "refusal",
+            "phase",
+            "record",
+            "client",
+            "config",
+            "names",
+            "sys",
+            "deadline",
+            "relay",
+            "telemetry",
         ],
     ),
     (

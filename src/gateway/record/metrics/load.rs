@@ -13,7 +13,9 @@ pub struct LoadMetrics {
     pub connections: IntGauge,
     /// `spafe_bodies_bytes`
     pub bodies_bytes: IntGauge,
-    refused: [IntCounter; 4],
+    /// `spafe_proxy_headers_refused_total`
+    pub proxy_headers_refused: IntCounter,
+    refused: [IntCounter; 5],
     shed: [IntCounter; 3],
 }
 
@@ -34,6 +36,10 @@ impl LoadMetrics {
             bodies_bytes: new.gauge(
                 "spafe_bodies_bytes",
                 "Bytes of bodies held, of requests and of answers.",
+            ),
+            proxy_headers_refused: new.counter(
+                "spafe_proxy_headers_refused_total",
+                "Connections closed because no PROXY protocol header came, or none that is understood.",
             ),
             refused: Cap::ALL.map(|cap| refused.with_label_values(&[cap.as_str()])),
             shed: Shed::ALL.map(|shed_by| shed.with_label_values(&[shed_by.as_str()])),
