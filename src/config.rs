@@ -151,7 +151,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Models, in the order of the file. Ids and aliases are unique among both.
     pub models: Vec<Model>,
-    /// The first 12 hexadecimal digits of the BLAKE3 hash of the file's bytes.
+    /// The first 12 hexadecimal digits of the BLAKE3 hash of the file's bytes, and, where
+    /// there is one, of the bytes of the keys' file behind them.
     pub version: String,
 }
 

@@ -25,9 +25,15 @@ use crate::names::ModelId;
 pub(super) fn build(checked: Checked, text: &str) -> Config {
     let Checked {
         file,
+        keys_file,
         api_keys,
         shared,
     } = checked;
+    let mut version = blake3::Hasher::new();
+    version.update(text.as_bytes());
+    if let Some(file) = keys_file {
+        version.update(file.text.as_bytes());
+    }
     let defaults = upstreams::timeouts(&file.timeouts);
     let names: Vec<String> = file.pools.iter().map(|pool| pool.name.0.clone()).collect();
     let pools = file.pools.into_iter().zip(api_keys);
@@ -67,11 +73,7 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
             .into_iter()
             .map(|entry| model(entry, &names))
             .collect(),
-        version: blake3::hash(text.as_bytes())
-            .to_hex()
-            .chars()
-            .take(12)
-            .collect(),
+        version: version.finalize().to_hex().chars().take(12).collect(),
     }
 }
 

@@ -22,8 +22,11 @@ mod server;
 /// Limits and deadlines that contradict one another.
 mod bounds;
 
-/// Limits and keys that cannot be told apart or kept.
+/// Limits that cannot be told apart or kept.
 mod limits;
+
+/// Keys that cannot be told apart, here and in a file of their own.
+mod keys;
 
 /// Pools, and the secrets they name.
 mod pools;
@@ -39,9 +42,10 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(super) use self::keys::KeysFile;
 pub(super) use self::limits::SharedSecrets;
 use self::node::Node;
-use super::file::File;
+use super::file::{self, File};
 use super::problem::{Problem, Problems};
 use super::{ApiKey, Source};
 
@@ -55,8 +59,10 @@ pub(super) struct Outside<'a> {
 
 /// A file without a problem, and the secrets that it names.
 pub(super) struct Checked {
-    /// The file as serde reads it.
+    /// The file as serde reads it, with the keys of the other file among its own.
     pub(super) file: File,
+    /// The file that those came from.
+    pub(super) keys_file: Option<KeysFile>,
     /// The credential of each pool, in the order of the file.
     pub(super) api_keys: Vec<ApiKey>,
     /// What `[shared]` needs.
@@ -84,22 +90,24 @@ pub(super) fn check(source: Source<'_>, outside: &Outside<'_>) -> Result<Checked
     server::check(&root, outside, &mut findings);
     bounds::check(&root, &mut findings);
     let shared = limits::check(&root, outside, &mut findings);
+    let keys_file = keys::check(&root, outside, &mut findings);
     let api_keys = pools::check(&root, outside, &mut findings);
     models::check(&root, &mut findings);
     findings.none_or_all()?;
 
     let deserializer = toml::de::ValueDeserializer::from(document);
-    match File::deserialize(deserializer) {
-        Ok(file) => Ok(Checked {
-            file,
-            api_keys,
-            shared,
-        }),
-        Err(error) => {
-            findings.syntax(&error);
-            Err(Problems(findings.problems))
-        }
+    let mut file = File::deserialize(deserializer).map_err(|error| findings.fault(&error))?;
+    if let Some(more) = &keys_file {
+        let more: file::KeysFile =
+            toml::from_str(&more.text).map_err(|error| findings.fault(&error))?;
+        file.keys.extend(more.keys);
     }
+    Ok(Checked {
+        file,
+        keys_file,
+        api_keys,
+        shared,
+    })
 }
 
 /// What was found so far.
@@ -130,6 +138,12 @@ impl Findings<'_> {
     fn syntax(&mut self, error: &toml::de::Error) {
         let span = error.span().unwrap_or(0..0);
         self.add_at(&span, "", error.message());
+    }
+
+    /// What the walk along the schema should have found.
+    fn fault(&mut self, error: &toml::de::Error) -> Problems {
+        self.syntax(error);
+        Problems(std::mem::take(&mut self.problems))
     }
 
     /// Everything found, in the order of the file, if there is anything.

@@ -47,11 +47,20 @@ use super::notation::{Length, Size, Written};
 
 /// The JSON Schema of the file, without references: the check walks along it.
 pub(super) fn schema() -> Value {
+    schema_of::<File>()
+}
+
+/// That of the file of keys.
+pub(super) fn keys_schema() -> Value {
+    schema_of::<KeysFile>()
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings
         .into_generator()
-        .into_root_schema_for::<File>()
+        .into_root_schema_for::<T>()
         .to_value();
     without_null(&mut schema);
     schema
@@ -158,6 +167,15 @@ pub(super) struct File {
     /// Models that callers can ask for.
     #[schemars(length(min = 1))]
     pub(super) models: Vec<Model>,
+}
+
+/// A file of keys, which `[auth] keys_file` names.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeysFile {
+    /// The keys that callers may show, beside those of the configuration.
+    #[serde(default)]
+    pub(super) keys: Vec<Key>,
 }
 
 /// A file that is named.

@@ -26,10 +26,14 @@ pub struct Problem {
 }
 
 impl Problems {
-    /// What was found, in the order of the file, if there is anything.
+    /// What was found, file by file and in the order of each, if there is anything.
     #[must_use]
     pub fn of(mut found: Vec<Problem>) -> Option<Self> {
-        found.sort_by(|a, b| (a.line, a.column, &a.key).cmp(&(b.line, b.column, &b.key)));
+        let place = |problem: &Problem| (problem.line, problem.column);
+        found.sort_by(|a, b| {
+            let by_file = a.source.cmp(&b.source);
+            by_file.then_with(|| (place(a), &a.key).cmp(&(place(b), &b.key)))
+        });
         found.dedup();
         (!found.is_empty()).then_some(Self(found))
     }

@@ -2,7 +2,7 @@
 //!
 //! What replicas share needs a place to be shared in and a secret to hash with, and a
 //! limit needs something to limit. A name stands in messages and metrics, so it means
-//! one limit, or one key, only.
+//! one limit only.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::server::pem;
 use super::{Findings, Outside};
 use crate::config::ApiKey;
 use crate::config::file::clients::Clients;
-use crate::config::notation::{Digest, Length};
+use crate::config::notation::Length;
 use crate::config::units;
 use crate::names::Secret;
 
@@ -31,7 +31,7 @@ pub(in crate::config) struct SharedSecrets {
     pub(in crate::config) secret: Option<Secret>,
 }
 
-/// Checks `[[limits]]`, `[[keys]]`, `[clients]` and `[shared]`.
+/// Checks `[[limits]]`, `[clients]` and `[shared]`.
 pub(super) fn check(
     root: &Node<'_, '_>,
     outside: &Outside<'_>,
@@ -41,7 +41,7 @@ pub(super) fn check(
     let is_shared = root
         .get("shared")
         .is_some_and(|shared| shared.get("redis").is_some());
-    named_once(&root.items_of("limits"), "limit", findings);
+    named_once(&root.items_of("limits"), "limit", &mut Vec::new(), findings);
     for limit in root.items_of("limits") {
         windows(&limit, findings);
         limits_something(&limit, findings);
@@ -55,7 +55,6 @@ pub(super) fn check(
             }
         }
     }
-    keys(root, findings);
     shared(root, outside, findings)
 }
 
@@ -84,21 +83,27 @@ fn wider_networks_have_more(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
     }
 }
 
-fn named_once(owners: &[Node<'_, '_>], kind: &str, findings: &mut Findings<'_>) {
-    let mut names: Vec<&str> = Vec::new();
+/// Each name is given once, and none of those that are `known` already.
+pub(super) fn named_once(
+    owners: &[Node<'_, '_>],
+    kind: &str,
+    known: &mut Vec<String>,
+    findings: &mut Findings<'_>,
+) {
     for node in owners.iter().filter_map(|owner| owner.get("name")) {
         let Some(name) = node.text() else { continue };
-        if names.contains(&name) {
+        if known.iter().any(|known| known == name) {
             let message = format!(
                 "is the name of an earlier {kind}, {name}; give each {kind} a name of its own"
             );
             findings.add(&node, message);
         }
-        names.push(name);
+        known.push(name.to_owned());
     }
 }
 
-fn windows(owner: &Node<'_, '_>, findings: &mut Findings<'_>) {
+/// The spans of an owner's windows.
+pub(super) fn windows(owner: &Node<'_, '_>, findings: &mut Findings<'_>) {
     for kind in ["requests", "tokens"] {
         let per = owner.get(kind).and_then(|window| window.get("per"));
         let Some(node) = per else { continue };
@@ -118,41 +123,6 @@ fn limits_something(limit: &Node<'_, '_>, findings: &mut Findings<'_>) {
             ALLOWANCE.join(", ")
         );
         findings.add(limit, message);
-    }
-}
-
-/// Two keys with one hash are one key with two names.
-fn keys(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
-    let keys = root.items_of("keys");
-    named_once(&keys, "key", findings);
-    let mut digests: Vec<[u8; 32]> = Vec::new();
-    for key in &keys {
-        windows(key, findings);
-        let Some(node) = key.get("sha256") else {
-            continue;
-        };
-        let Some(digest) = node.read::<Digest>() else {
-            continue;
-        };
-        if digests.contains(&digest) {
-            findings.add(
-                &node,
-                "is the hash of an earlier key; give each name a key of its own",
-            );
-        }
-        digests.push(digest);
-    }
-    let auth = root.get("auth");
-    let wants = auth.as_ref().and_then(|auth| auth.get("keys"));
-    let has_file = auth.is_some_and(|auth| auth.get("keys_file").is_some());
-    if let Some(node) = wants {
-        let is_required = node.text() == Some("required");
-        if is_required && keys.is_empty() && !has_file {
-            findings.add(
-                &node,
-                "lets nobody in, for there are no keys; add [[keys]], or set auth.keys_file",
-            );
-        }
     }
 }
 

@@ -9,11 +9,17 @@ use toml::de::DeValue;
 
 use super::Findings;
 use super::node::Node;
+use crate::config::file::keys_schema;
 use crate::config::notation;
 
 /// Walks the whole document.
 pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
     value(root, &crate::config::schema(), findings);
+}
+
+/// Walks a document that has keys of callers and nothing else.
+pub(super) fn check_keys(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    value(root, &keys_schema(), findings);
 }
 
 fn value(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
