@@ -146,7 +146,10 @@ impl Gateway {
     ) -> bool {
         let mut visit = self.begin(session, departure, peer);
         let _witness = self.witness(&visit);
-        let entered = visit.enter();
+        let entered = visit.enter().and_then(|endpoint| {
+            visit.admit(&endpoint)?;
+            Ok(endpoint)
+        });
         let chats = matches!(entered, Ok(Endpoint::ChatCompletions));
         let served = match entered {
             Ok(Endpoint::ChatCompletions) => self.chat(&mut visit, tls).await,
@@ -198,7 +201,6 @@ impl Gateway {
     async fn chat<'v>(&'v self, visit: &mut Visit<'v>, tls: bool) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
-        visit.admit()?;
         visit.permit(&self.limiter)?;
         let body = visit.body(&self.bodies).await?;
         reach(Phase::Body, visit.record.id.as_str());
@@ -209,6 +211,8 @@ impl Gateway {
         let plan = plan.ok_or_else(|| Refusal::unknown_model(&ask.model))?;
         visit.record.plan = Some(Arc::clone(plan));
         visit.record.stream = ask.stream;
+        let client = &visit.record.client;
+        client.may_ask_for(&plan.model).map_err(Refusal::Client)?;
         visit.reserve(&self.limiter, plan, &ask, body.len()).await?;
         reach(Phase::Route, visit.record.id.as_str());
         let image = match plan.modality {

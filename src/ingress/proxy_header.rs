@@ -148,8 +148,6 @@ fn told_by_block(block: &[u8]) -> Option<Told> {
     let (head, body) = block.split_first_chunk::<BLOCK_HEAD_BYTES>()?;
     let [.., command, family, _, _] = *head;
     match (command, family) {
-        // Its own connection, whatever stands behind it.
-        (0x20, _) => Some(Told::Nobody),
         // TCP over IPv4: two addresses, two ports.
         (0x21, 0x11) => {
             let (address, rest) = body.split_first_chunk::<4>()?;
@@ -162,8 +160,9 @@ fn told_by_block(block: &[u8]) -> Option<Told> {
             let (_, rest) = rest.split_first_chunk::<16>()?;
             client(Ipv6Addr::from(*address).into(), rest)
         }
-        // Not told, or UDP, or a Unix socket: right, and not about anything that we have.
-        (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Some(Told::Nobody),
+        // The balancer's own connection, whatever stands behind it. Or not told, UDP, a Unix
+        // socket: right, and not about anything that we have.
+        (0x20, _) | (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Some(Told::Nobody),
         _ => None,
     }
 }

@@ -20,6 +20,9 @@ mod browser;
 /// Where others could see two requests, or none.
 #[cfg(test)]
 mod protocol;
+/// Who is asking: addresses, keys, balancers.
+#[cfg(test)]
+mod callers;
 /// More than can be served: connections, requests, bodies, descriptors.
 #[cfg(test)]
 mod overload;

@@ -44,6 +44,7 @@ fn read(path: &Path) -> io::Result<String> {
         "/key" => Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
         "/keys" => Ok("[[keys]]\nname = \"b\"\nsha256 = \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"\nrequests = { count = 5, per = \"1m\" }\n".to_owned()),
         "/bad-keys" => Ok("[server]\n[[keys]]\nname = \"a\"\nsha256 = \"sk-secret\"\nlimit = 5\n".to_owned()),
+        "/etc/spafe/keys.toml" => Ok(String::new()),
         "/no-toml" => Ok("[[keys]\nsk-secret".to_owned()),
         "/broken-secret" => Ok("sk-secret sk-secret".to_owned()),
         "/forbidden" => Err(io::ErrorKind::PermissionDenied.into()),

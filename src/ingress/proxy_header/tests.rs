@@ -1,3 +1,5 @@
+//! Headers, what only looks like one, and how much of what follows is read.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -13,6 +13,7 @@ use h2::{Reason, SendStream};
 use http::{HeaderMap, Request};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -37,19 +38,24 @@ pub(crate) struct Upload {
 impl Http2 {
     /// Connects and shakes hands.
     pub(crate) async fn open(gateway: &Gateway) -> Self {
-        Self::with(gateway, &h2::client::Builder::new()).await
+        Self::open_after(gateway, b"").await
+    }
+
+    /// As [`Http2::open`], behind these bytes in plaintext.
+    pub(crate) async fn open_after(gateway: &Gateway, before: &[u8]) -> Self {
+        let stream = secure_after(gateway, "h2", before).await;
+        Self::over(stream, &h2::client::Builder::new()).await
     }
 
     /// As [`Http2::open`], with so little room for each answer that is not yet taken.
     pub(crate) async fn narrow(gateway: &Gateway, window_bytes: u32) -> Self {
         let mut builder = h2::client::Builder::new();
-        Self::with(gateway, builder.initial_window_size(window_bytes)).await
+        let stream = secure(gateway, "h2").await;
+        Self::over(stream, builder.initial_window_size(window_bytes)).await
     }
 
-    async fn with(gateway: &Gateway, builder: &h2::client::Builder) -> Self {
-        let (requests, connection) = soon("HTTP/2", builder.handshake(secure(gateway, "h2").await))
-            .await
-            .unwrap();
+    async fn over(stream: TlsStream<TcpStream>, builder: &h2::client::Builder) -> Self {
+        let (requests, connection) = soon("HTTP/2", builder.handshake(stream)).await.unwrap();
         let driving = tokio::spawn(async move {
             // How it ends is seen by the requests on it.
             let _ = connection.await;
@@ -101,6 +107,15 @@ impl Http2 {
 
 /// A connection with TLS to a gateway that has agreed on this protocol, and no more.
 pub(crate) async fn secure(gateway: &Gateway, protocol: &str) -> TlsStream<TcpStream> {
+    secure_after(gateway, protocol, b"").await
+}
+
+/// As [`secure`], behind these bytes in plaintext.
+pub(crate) async fn secure_after(
+    gateway: &Gateway,
+    protocol: &str,
+    before: &[u8],
+) -> TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     let trusted = gateway.certificate.as_ref().unwrap();
     roots
@@ -116,8 +131,9 @@ pub(crate) async fn secure(gateway: &Gateway, protocol: &str) -> TlsStream<TcpSt
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     }
     let tcp = TcpStream::connect(gateway.tls_address.unwrap());
-    let tcp = soon("a connection", tcp).await.unwrap();
+    let mut tcp = soon("a connection", tcp).await.unwrap();
     tcp.set_nodelay(true).unwrap();
+    tcp.write_all(before).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp);
     soon("a TLS handshake", tls).await.unwrap()

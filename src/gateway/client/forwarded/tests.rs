@@ -1,3 +1,6 @@
+//! Lists in every form that proxies write, and in those that only somebody who wants to be
+//! somebody else does.
+
 use http::HeaderValue;
 use proptest::prelude::*;
 
@@ -229,9 +232,8 @@ fn addresses(field: &[u8]) -> Vec<IpAddr> {
         .collect();
     for (index, from) in ends.iter().enumerate() {
         for to in &ends[index..] {
-            if let Ok(address) = text[*from..*to].parse::<IpAddr>() {
-                found.push(address.to_canonical());
-            }
+            let address = text.get(*from..*to).and_then(|part| part.parse().ok());
+            found.extend(address.map(|address: IpAddr| address.to_canonical()));
         }
     }
     found
