@@ -36,7 +36,7 @@ use crate::config::bounds::Bounds;
 use crate::deadline::within;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use alarms::{Alarms, End};
+use alarms::Alarms;
 
 /// How long a connection that ends is still read and flushed, so that its client reads our answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -92,8 +92,7 @@ impl Ingress {
             biased;
             read = session.read_request() => Some(read),
             () = head.after(allowed) => None,
-            // An idle connection ends with the process; what a new one has sent is heard.
-            () = no_longer_awaited(end, first) => return Head::None,
+            () = no_longer_awaited(end.reached(), first) => return Head::None,
         };
         let refusal = match read {
             Some(Ok(true)) => return Head::Read,
@@ -112,9 +111,10 @@ impl Ingress {
     }
 }
 
-/// Waits until the process ends without a head that is not here yet.
-async fn no_longer_awaited(end: &mut End, first: bool) {
-    end.reached().await;
+/// Waits until the process ends without a head that is not here yet: an idle connection ends
+/// with the process; what a new one, the first time, has sent is heard.
+async fn no_longer_awaited(end: impl Future<Output = ()>, first: bool) {
+    end.await;
     if first {
         tokio::time::sleep(LAST_HEAD_TIMEOUT).await;
     }

@@ -31,9 +31,10 @@ use tokio::io::AsyncRead;
 use super::connections::{Caps, Open};
 use super::pace::{Pace, Steady};
 use super::proxy_header::{self, HeaderError, Told};
-use super::{Ingress, preface};
+use super::{Ingress, no_longer_awaited, preface};
 use crate::gateway::Gateway;
 use crate::gateway::record::outcome::Cap;
+use crate::phase::Phase;
 use crate::telemetry::NOT_LET_IN;
 
 /// Counts connections and turns away those above their caps.
@@ -72,6 +73,8 @@ enum NotLetIn {
     Header(#[from] HeaderError),
     #[error("no PROXY protocol header came in time")]
     TooSlow,
+    #[error("the process ends")]
+    Ending,
     #[error("too many connections of its network are open")]
     Full(Cap),
 }
@@ -107,7 +110,7 @@ impl Arrivals {
             let entered = self.introduce(connection, peer.ip()).await;
             place.address = Some(entered.inspect_err(|why| match why {
                 // Looks whether somebody listens, and no more.
-                NotLetIn::Header(HeaderError::Silent) => {}
+                NotLetIn::Header(HeaderError::Silent) | NotLetIn::Ending => {}
                 NotLetIn::Header(_) | NotLetIn::TooSlow => refused.proxy_headers_refused.inc(),
                 NotLetIn::Full(cap) => refused.refused(*cap).inc(),
             })?);
@@ -121,7 +124,14 @@ impl Arrivals {
         S: AsyncRead + GetSocketDigest + UniqueID + Unpin + Send + ?Sized,
     {
         let allowed = self.gateway.snapshot.load().config.bounds.head_timeout;
-        let told = tokio::time::timeout(allowed, proxy_header::read(connection)).await;
+        let outlook = &self.gateway.outlook;
+        // Whoever connects has a request, and a header in front of it.
+        let _busy = outlook.busy();
+        let told = tokio::select! {
+            biased;
+            told = tokio::time::timeout(allowed, proxy_header::read(connection)) => told,
+            () = no_longer_awaited(outlook.reached(Phase::Draining), true) => return Err(NotLetIn::Ending),
+        };
         let address = match told.map_err(|_| NotLetIn::TooSlow)?? {
             Told::Nobody => peer,
             Told::Client(client) => {

@@ -4,6 +4,7 @@
 //! That file has keys only. It is checked along the same schema, and what is wrong in it
 //! is told with its own name and lines.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use toml::Spanned;
@@ -25,8 +26,8 @@ const OF_NOTHING: [u8; 32] = [
 /// What keys are told apart by, as far as they are known.
 #[derive(Default)]
 struct Known {
-    names: Vec<String>,
-    digests: Vec<[u8; 32]>,
+    names: HashSet<String>,
+    digests: HashSet<[u8; 32]>,
 }
 
 /// The text of the keys' own file.
@@ -112,12 +113,11 @@ fn told_apart(keys: &[Node<'_, '_>], known: &mut Known, findings: &mut Findings<
                 &node,
                 "is the hash of an empty text, which is no key; was the variable set that was hashed?",
             );
-        } else if known.digests.contains(&digest) {
+        } else if !known.digests.insert(digest) {
             findings.add(
                 &node,
                 "is the hash of an earlier key; give each name a key of its own",
             );
         }
-        known.digests.push(digest);
     }
 }

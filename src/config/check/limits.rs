@@ -4,6 +4,7 @@
 //! limit needs something to limit. A name stands in messages and metrics, so it means
 //! one limit only.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::node::Node;
@@ -12,7 +13,7 @@ use super::server::pem;
 use super::{Findings, Outside};
 use crate::config::ApiKey;
 use crate::config::file::clients::Clients;
-use crate::config::notation::Length;
+use crate::config::notation::{Length, Network};
 use crate::config::units;
 use crate::names::Secret;
 
@@ -38,10 +39,16 @@ pub(super) fn check(
     findings: &mut Findings<'_>,
 ) -> SharedSecrets {
     wider_networks_have_more(root, findings);
+    somebody_is_not_trusted(root, findings);
     let is_shared = root
         .get("shared")
         .is_some_and(|shared| shared.get("redis").is_some());
-    named_once(&root.items_of("limits"), "limit", &mut Vec::new(), findings);
+    named_once(
+        &root.items_of("limits"),
+        "limit",
+        &mut HashSet::new(),
+        findings,
+    );
     for limit in root.items_of("limits") {
         windows(&limit, findings);
         limits_something(&limit, findings);
@@ -83,22 +90,36 @@ fn wider_networks_have_more(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// Whoever is trusted chooses the address that it is counted as.
+fn somebody_is_not_trusted(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let clients = root.get("clients");
+    let trusted = clients.map(|clients| clients.items_of("trusted_proxies"));
+    for node in trusted.unwrap_or_default() {
+        let network = node.read::<Network>();
+        if network.is_some_and(|network| network.prefix_len() == 0) {
+            findings.add(
+                &node,
+                "trusts everybody, so that anybody could be whoever they like; name the networks of your proxies",
+            );
+        }
+    }
+}
+
 /// Each name is given once, and none of those that are `known` already.
 pub(super) fn named_once(
     owners: &[Node<'_, '_>],
     kind: &str,
-    known: &mut Vec<String>,
+    known: &mut HashSet<String>,
     findings: &mut Findings<'_>,
 ) {
     for node in owners.iter().filter_map(|owner| owner.get("name")) {
         let Some(name) = node.text() else { continue };
-        if known.iter().any(|known| known == name) {
+        if !known.insert(name.to_owned()) {
             let message = format!(
                 "is the name of an earlier {kind}, {name}; give each {kind} a name of its own"
             );
             findings.add(&node, message);
         }
-        known.push(name.to_owned());
     }
 }
 
