@@ -357,6 +357,8 @@ fn tell_limits(config: &Config, metrics: &Metrics) {
     ] {
         metrics.limit(name, limit);
     }
+    let accepts = usize::try_from(limits.accepts_per_second_max).unwrap_or(usize::MAX);
+    metrics.limit("accepts_per_second", accepts);
     let streams = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
     metrics.limit("h2_streams", streams);
     metrics.limit("attempts", config.attempts.max);
