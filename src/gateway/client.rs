@@ -100,11 +100,18 @@ impl Clients {
     /// Who is behind a connection from `peer` that sent this head, their key apart.
     #[must_use]
     pub fn behind(&self, peer: Option<IpAddr>, head: &Parts) -> Client {
-        let mut client = Client::new(peer);
-        if self.is_proxy(client.address) {
-            let headers = &head.headers;
-            client.address = forwarded::behind(client.address, self.header, headers, &self.trusted);
+        let peer = Client::new(peer).address;
+        if !self.is_proxy(peer) {
+            return self.at(peer);
         }
+        let headers = &head.headers;
+        self.at(forwarded::behind(peer, self.header, headers, &self.trusted))
+    }
+
+    /// The caller at an address, without a key, with the share that it has there.
+    #[must_use]
+    pub fn at(&self, address: IpAddr) -> Client {
+        let mut client = Client::new(Some(address));
         client.times = self.times(client.address);
         client.v6 = self.v6;
         client
