@@ -102,7 +102,7 @@ impl Gateway {
         log: RequestLog,
     ) -> Self {
         Self {
-            limiter: Limiter::new(&snapshot.config.limiter),
+            limiter: Limiter::new(&snapshot.config.limiter, sys::hasher(), sys::instant()),
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,

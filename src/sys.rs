@@ -49,6 +49,12 @@ pub fn random() -> u64 {
     RandomState::new().hash_one(0_u64)
 }
 
+/// A hasher whose results nobody outside this process can foretell.
+#[must_use]
+pub fn hasher() -> std::hash::RandomState {
+    std::hash::RandomState::new()
+}
+
 /// Sixty-four bits by chance, for choices that nobody gains by guessing.
 #[must_use]
 pub fn chance() -> u64 {

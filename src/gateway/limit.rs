@@ -1,42 +1,65 @@
-//! May they ask at all now?
+//! May they ask at all now, and is there room in every limit?
 //!
-//! A bound on the requests that are answered at once, of everybody together and of
-//! each client. It is asked before a body is read, because whoever is refused must cost
-//! next to nothing: that is what keeps the others served while too many ask. A client's
-//! own bound is smaller, so that one of them alone cannot use up the common one.
+//! Two questions of one step. [`Limiter::enter`] is asked before a body is read, because
+//! whoever is refused must cost next to nothing: it takes a place among the requests that are
+//! answered at once, and looks at the windows without taking of them. [`Limiter::reserve`] is
+//! asked when the body has told the model and what it may cost: it takes of every window and
+//! of every bound that concerns the request, or of none.
 //!
-//! Policy comes in with every question, the counts stay: a reload changes the bounds,
-//! and nobody who was let in is forgotten.
+//! Policy comes in with every question, the counts stay: a reload changes the limits, and
+//! nobody who has had something is forgotten.
 
+/// When may so much be taken again?
+pub mod gcra;
+/// How far has each window been used?
+pub mod table;
+/// How many requests are being answered?
+pub mod gate;
+/// Which limits concern a request?
+pub mod policy;
+/// Under which numbers is a caller counted?
+pub mod caller;
+/// What does a request ask of each of its limits, and what do they say?
+pub mod claims;
+/// What has a request taken, and what of it does it use?
+pub mod reservation;
 /// Until when does a request hold its places?
 pub mod stay;
+/// How does a caller stand?
+pub mod standing;
 /// Who asks for most?
 pub mod heaviest;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::RandomState;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use crate::config;
-use crate::config::Config;
 use crate::gateway::client::Client;
-use crate::gateway::client::subject::ClientId;
 use crate::names::{LimitName, ModelId};
+use caller::{Caller, Numbers};
+use claims::{OfRoom, PlaceClaim, PlaceClaims, WindowClaims};
+use gate::Gate;
+use gcra::Ticks;
+use policy::Concern;
+pub use policy::Limits;
+use reservation::Taken;
+pub use reservation::{Permit, Reservation};
+pub use standing::Standing;
+use table::Table;
+
+/// Tells the gate's own count of a caller from those of limits.
+const GATE: u64 = 0x6761_7465_6761_7465;
 
 /// Who has had how much: what outlives a configuration.
 #[derive(Debug)]
 pub struct Limiter {
+    began: Instant,
+    numbers: Numbers,
     gate: Gate,
+    table: Table,
 }
-
-/// How much may be asked for: `[[limits]]` and the limits of `[[keys]]`, compiled.
-#[derive(Debug)]
-pub struct Limits {}
 
 /// What a request asks of its limits.
 #[derive(Debug, Clone, Copy)]
@@ -58,12 +81,6 @@ pub struct Cost {
     pub requests: u32,
     /// As so many tokens, before its model's weight.
     pub tokens: u64,
-}
-
-/// What a request has taken of its limits; what it did not use is given back at the end.
-#[derive(Debug)]
-pub struct Reservation<'a> {
-    limiter: &'a Limiter,
 }
 
 /// What is left of the tightest windows.
@@ -99,25 +116,14 @@ pub enum Kind {
     Streams,
 }
 
-impl Kind {
-    /// The word for labels and log lines, which is the key's in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Tokens => "tokens",
-            Self::Concurrent => "concurrent",
-            Self::Streams => "streams",
-        }
-    }
-}
-
 /// A request that is over a limit. It has taken nothing of any.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[error("over the limit {name} of {kind:?}")]
 pub struct Limited {
     /// Which limit.
     pub name: LimitName,
+    /// Whether it is a key's own.
+    pub is_own: bool,
     /// Of what.
     pub kind: Kind,
     /// `count` of its window, or how many in flight.
@@ -130,131 +136,13 @@ pub struct Limited {
     pub quota: Quota,
 }
 
-/// Why a request may not be answered now.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// Too many are being answered.
-    #[error(transparent)]
-    Full(#[from] Full),
-    /// A limit is met.
-    #[error(transparent)]
-    Limited(#[from] Limited),
-}
-
-impl Limits {
-    /// Compiles the limits of a configuration.
-    #[must_use]
-    pub fn new(_config: &Config) -> Self {
-        Self {}
-    }
-}
-
-impl Cost {
-    /// What a request will cost, as far as its body tells: its bytes, and how many tokens its
-    /// answer may have at most, where it says so.
-    #[must_use]
-    pub fn estimate(
-        _limiter: &config::limits::Limiter,
-        weight: u32,
-        _body_bytes: usize,
-        _answer_tokens_max: Option<u64>,
-    ) -> Self {
-        Self {
-            requests: weight,
-            tokens: 0,
-        }
-    }
-}
-
-impl Limiter {
-    /// Nobody has had anything yet.
-    #[must_use]
-    pub fn new(_config: &config::limits::Limiter) -> Self {
-        Self {
-            gate: Gate::default(),
-        }
-    }
-
-    /// Lets a request in before its body is read. Nothing of a window is taken yet, but who is over
-    /// one that does not depend on the model is refused.
-    ///
-    /// # Errors
-    /// Where there is no room, or a limit is met.
-    pub fn enter(
-        &self,
-        _limits: &Limits,
-        client: &Client,
-        bounds: Bounds,
-        _now: Instant,
-    ) -> Result<Permit<'_>, Refused> {
-        Ok(self.gate.enter(client.id(), bounds)?)
-    }
-
-    /// Takes what a request asks for from all of its windows, or nothing from any.
-    ///
-    /// # Errors
-    /// Where a limit is met.
-    #[expect(clippy::unused_async, reason = "shared limits wait for Redis")]
-    pub async fn reserve(
-        &self,
-        _limits: &Limits,
-        _asked: &Asked<'_>,
-        _now: Instant,
-    ) -> Result<Reservation<'_>, Refused> {
-        Ok(Reservation { limiter: self })
-    }
-}
-
-impl Reservation<'_> {
-    /// Gives its places among requests and streams in flight back, and keeps what it has taken
-    /// of windows. Again, it does nothing.
-    pub fn release(&mut self) {
-        let _ = self.limiter;
-    }
-
-    /// What is left after this request.
-    #[must_use]
-    pub fn quota(&self) -> Quota {
-        let _ = self.limiter;
-        Quota {
-            requests: None,
-            tokens: None,
-        }
-    }
-}
-
-/// Parts of the table of clients, so that two requests seldom wait for one lock.
-const SHARDS: usize = 16;
-
-/// Counts the requests that are being answered.
-#[derive(Debug, Default)]
-pub struct Gate {
-    /// `all = Σ clients`, but for the moment between two additions.
-    all: AtomicUsize,
-    /// Only clients with a request here, so never more than `all`.
-    clients: [Mutex<Clients>; SHARDS],
-}
-
-/// Requests by client. Its key is mixed already and need not be hashed again.
-type Clients = HashMap<ClientId, usize, BuildHasherDefault<KeyIsHash>>;
-
-/// Takes a client's key for its hash.
-#[derive(Debug, Default)]
-struct KeyIsHash(u64);
-
-impl Hasher for KeyIsHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Only numbers are written, below.
-        debug_assert!(bytes.is_empty());
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
+/// A limit that is met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    /// What metrics call it: its name, or `key` for any key's own.
+    pub label: LimitName,
+    /// Of what.
+    pub kind: Kind,
 }
 
 /// How many requests may be answered at once.
@@ -262,7 +150,7 @@ impl Hasher for KeyIsHash {
 pub struct Bounds {
     /// Of everybody; ≥ 1.
     pub all: usize,
-    /// Of one client; ≥ 1.
+    /// Of one client; ≥ 1. The most there is: any number.
     pub per_client: usize,
 }
 
@@ -277,130 +165,255 @@ pub enum Full {
     Client,
 }
 
-/// A request that was let in, until it is dropped.
-#[derive(Debug)]
-pub struct Permit<'a> {
-    gate: &'a Gate,
-    client: ClientId,
-    released: bool,
+/// Why a request may not be answered now.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Too many are being answered.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// A limit is met.
+    #[error(transparent)]
+    Limited(#[from] Limited),
 }
 
-impl Gate {
-    /// Lets a request in, where there is room for it.
+impl Kind {
+    /// Every kind, in the order of the enum.
+    pub const ALL: [Self; 4] = [
+        Self::Requests,
+        Self::Tokens,
+        Self::Concurrent,
+        Self::Streams,
+    ];
+
+    /// The word for labels; it is also what the file calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Concurrent => "concurrent",
+            Self::Streams => "streams",
+        }
+    }
+}
+
+impl Limited {
+    /// The limit, as metrics call it.
+    #[must_use]
+    pub fn met(&self) -> Met {
+        Met::of(&self.name, self.is_own, self.kind)
+    }
+}
+
+impl Met {
+    fn of(name: &LimitName, is_own: bool, kind: Kind) -> Self {
+        let label = if is_own {
+            // Names of keys are many, and change without a reload of limits.
+            LimitName::new("key")
+        } else {
+            name.clone()
+        };
+        Self { label, kind }
+    }
+}
+
+impl Cost {
+    /// The least that a request can cost.
+    const LEAST: Self = Self {
+        requests: 1,
+        tokens: 1,
+    };
+
+    /// What a request will cost, as far as its body tells: its bytes, and how many tokens its
+    /// answer may have at most, where it says so.
+    #[must_use]
+    pub fn estimate(
+        limiter: &config::limits::Limiter,
+        weight: u32,
+        body_bytes: usize,
+        answer_tokens_max: Option<u64>,
+    ) -> Self {
+        let question = (body_bytes as u64).div_ceil(u64::from(limiter.bytes_per_token.max(1)));
+        let answer = answer_tokens_max.unwrap_or(u64::from(limiter.output_tokens));
+        Self {
+            requests: weight,
+            tokens: question.saturating_add(answer),
+        }
+    }
+}
+
+impl Limiter {
+    /// Nobody has had anything yet. What is counted is known by hashes of this hasher.
+    #[must_use]
+    pub fn new(config: &config::limits::Limiter, hasher: RandomState, now: Instant) -> Self {
+        Self {
+            began: now,
+            numbers: Numbers::new(hasher),
+            gate: Gate::default(),
+            table: Table::new(config.keys_max),
+        }
+    }
+
+    /// Lets a request in before its body is read. Nothing of a window is taken yet, but who is over
+    /// one that does not depend on the model is refused.
     ///
     /// # Errors
-    /// Where there is none, and whose bound was met.
-    pub fn enter(&self, client: ClientId, bounds: Bounds) -> Result<Permit<'_>, Full> {
-        let room = |all: usize| (all < bounds.all).then_some(all + 1);
-        self.all
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .map_err(|_| Full::All)?;
-        let mut clients = self.shard(client);
-        let count = clients.entry(client).or_default();
-        if *count >= bounds.per_client {
-            drop(clients);
-            self.all.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full::Client);
+    /// Where there is no room, or a limit is met.
+    pub fn enter(
+        &self,
+        limits: &Limits,
+        client: &Client,
+        bounds: Bounds,
+        now: Instant,
+    ) -> Result<Permit<'_>, Refused> {
+        let caller = self.numbers.of(client);
+        let concern = limits.early(client);
+        self.look(concern, &caller, limits.likely, self.ticks(now))?;
+        if !self.gate.enter(bounds.all) {
+            return Err(Full::All.into());
         }
-        *count += 1;
-        drop(clients);
-        Ok(Permit {
-            gate: self,
-            client,
-            released: false,
+        let mut permit = Permit {
+            limiter: self,
+            places: gate::Places::new(),
+            inside: true,
+            shadowed: Vec::new(),
+        };
+        let mut claims = PlaceClaims::new();
+        if let Ok(max) = u32::try_from(bounds.per_client) {
+            claims.push(PlaceClaim::new(None, caller.narrowest() ^ GATE, max));
+        }
+        for rule in concern.rules() {
+            let kind = Kind::Concurrent;
+            let of = OfRoom { rule, kind };
+            claims::add_places(&mut claims, of, rule.concurrent, (&caller, 0));
+        }
+        let locked = self.gate.look(&mut claims);
+        if claims
+            .iter()
+            .any(|claim| claim.of.is_none() && claim.refuses())
+        {
+            return Err(Full::Client.into());
+        }
+        if let Some(limited) = claims::refusal(&[], &claims, self.ticks(now)) {
+            return Err(limited.into());
+        }
+        permit.places = locked.take(&claims);
+        permit.shadowed = claims::shadowed(&[], &claims);
+        Ok(permit)
+    }
+
+    /// Whether any window has nothing left, even for the least of requests. When to come back
+    /// is told for one as they usually are.
+    fn look(
+        &self,
+        concern: Concern<'_>,
+        caller: &Caller,
+        likely: Cost,
+        now: Ticks,
+    ) -> Result<(), Limited> {
+        let mut claims = claims::of_windows(concern, caller, Cost::LEAST);
+        self.table.look(&mut claims, now);
+        if !claims.iter().any(table::Claim::refuses) {
+            return Ok(());
+        }
+        let mut claims = claims::of_windows(concern, caller, likely);
+        self.table.look(&mut claims, now);
+        claims::refusal(&claims, &[], now).map_or(Ok(()), Err)
+    }
+
+    /// Takes what a request asks for from all of its windows, or nothing from any.
+    ///
+    /// # Errors
+    /// Where a limit is met.
+    #[expect(clippy::unused_async, reason = "shared limits wait for Redis")]
+    pub async fn reserve(
+        &self,
+        limits: &Limits,
+        asked: &Asked<'_>,
+        now: Instant,
+    ) -> Result<Reservation<'_>, Refused> {
+        Ok(self.reserve_here(limits, asked, self.ticks(now))?)
+    }
+
+    /// As much of it as this process decides alone.
+    fn reserve_here(
+        &self,
+        limits: &Limits,
+        asked: &Asked<'_>,
+        now: Ticks,
+    ) -> Result<Reservation<'_>, Limited> {
+        let caller = self.numbers.of(asked.client);
+        let concern = limits.all(asked.client, asked.model);
+        let mut windows = claims::of_windows(concern, &caller, asked.cost);
+        let mut places = places(concern, &caller, asked.stream);
+        let locked = self.gate.look(&mut places);
+        if places.iter().any(gate::Claim::refuses) {
+            self.table.look(&mut windows, now);
+        } else {
+            self.table.take(&mut windows, now);
+        }
+        if let Some(limited) = claims::refusal(&windows, &places, now) {
+            return Err(limited);
+        }
+        Ok(Reservation {
+            limiter: self,
+            places: locked.take(&places),
+            taken: taken(&windows),
+            weight: asked.cost.requests,
+            quota: claims::quota(&windows, now, |claim| claim.verdict.unwrap_or(claim.full)),
+            shadowed: claims::shadowed(&windows, &places),
         })
     }
 
-    fn shard(&self, client: ClientId) -> MutexGuard<'_, Clients> {
-        // Other bits than those the table begins with.
-        let bits = client.key() >> 32;
-        #[expect(clippy::indexing_slicing, reason = "a remainder of SHARDS is below it")]
-        let shard = &self.clients[(bits % SHARDS as u64) as usize];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is kept of windows. For a look now and then: it takes every lock once.
+    #[must_use]
+    pub fn kept(&self, now: Instant) -> Kept {
+        Kept {
+            keys: self.table.live(self.ticks(now)),
+            evictions: self.table.evictions(),
+        }
+    }
+
+    fn ticks(&self, now: Instant) -> Ticks {
+        Ticks::of(now.saturating_duration_since(self.began))
     }
 }
 
-impl Permit<'_> {
-    /// Gives its places back. Again, it does nothing.
-    pub fn release(&mut self) {
-        if std::mem::replace(&mut self.released, true) {
-            return;
-        }
-        if let Entry::Occupied(mut count) = self.gate.shard(self.client).entry(self.client) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-        self.gate.all.fetch_sub(1, Ordering::Relaxed);
-    }
+/// What is kept of windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// How many are not full.
+    pub keys: usize,
+    /// How many that were not had to make room, since the start.
+    pub evictions: u64,
 }
 
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.release();
+/// What was taken of windows, to be settled.
+fn taken(windows: &WindowClaims<'_>) -> Taken {
+    let taken = windows.iter().filter_map(|claim| {
+        let mut taken = claim.taken()?;
+        taken.is_estimate = claim.of.window.kind == Kind::Tokens;
+        Some(taken)
+    });
+    taken.collect()
+}
+
+/// What a request that came in asks for beside: of what depends on its model, and of streams.
+fn places<'a>(concern: Concern<'a>, caller: &Caller, stream: bool) -> PlaceClaims<'a> {
+    let mut claims = PlaceClaims::new();
+    let counted = (caller, concern.model);
+    for rule in concern.rules() {
+        if rule.needs_model {
+            let kind = Kind::Concurrent;
+            claims::add_places(&mut claims, OfRoom { rule, kind }, rule.concurrent, counted);
+        }
+        if stream {
+            let kind = Kind::Streams;
+            claims::add_places(&mut claims, OfRoom { rule, kind }, rule.streams, counted);
+        }
     }
+    claims
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds {
-        all: 3,
-        per_client: 2,
-    };
-
-    fn client(last: u8) -> ClientId {
-        ClientId::new(Some([192, 0, 2, last].into()))
-    }
-
-    fn clients(gate: &Gate) -> usize {
-        let shards = gate.clients.iter();
-        shards.map(|shard| shard.lock().unwrap().len()).sum()
-    }
-
-    #[test]
-    fn a_client_has_its_own_bound_and_all_have_one() {
-        let gate = Gate::default();
-        let first = gate.enter(client(1), BOUNDS).unwrap();
-        let _second = gate.enter(client(1), BOUNDS).unwrap();
-        assert_eq!(gate.enter(client(1), BOUNDS).unwrap_err(), Full::Client);
-        let _third = gate.enter(client(2), BOUNDS).unwrap();
-        assert_eq!(gate.enter(client(3), BOUNDS).unwrap_err(), Full::All);
-        drop(first);
-        let _fourth = gate.enter(client(3), BOUNDS).unwrap();
-        assert_eq!(gate.enter(client(2), BOUNDS).unwrap_err(), Full::All);
-    }
-
-    #[test]
-    fn who_is_refused_leaves_nothing_behind() {
-        let gate = Gate::default();
-        let permits: Vec<_> = (0..3)
-            .map(|last| gate.enter(client(last), BOUNDS))
-            .collect();
-        assert!(permits.iter().all(Result::is_ok));
-        for last in 0..=255 {
-            assert!(gate.enter(client(last), BOUNDS).is_err());
-        }
-        assert_eq!(clients(&gate), 3);
-        drop(permits);
-        assert_eq!(clients(&gate), 0);
-        assert_eq!(gate.all.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn bounds_that_shrink_turn_nobody_out() {
-        let gate = Gate::default();
-        let permits: Vec<_> = (0..3)
-            .map(|last| gate.enter(client(last), BOUNDS))
-            .collect();
-        let smaller = Bounds {
-            all: 1,
-            per_client: 1,
-        };
-        assert_eq!(gate.enter(client(0), smaller).unwrap_err(), Full::All);
-        drop(permits);
-        assert!(gate.enter(client(0), smaller).is_ok());
-    }
-}
+mod tests;

@@ -1,0 +1,180 @@
+//! What does a request ask of each of its limits, and what do they say?
+//!
+//! A limit that counts callers asks an IPv6 address three times, for its /64, its /56 and its
+//! /48, and each may have requests and tokens: every one of these is a claim. Who is refused
+//! is told of the claim that has to wait longest, for only then all of them let it in.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::caller::Caller;
+use super::gcra::Ticks;
+use super::policy::{Concern, Room, Rule, RuleWindow};
+use super::{Cost, Kind, Level, Limited, Met, Quota, gate, table};
+
+/// Claims of one request that are kept without memory being asked for.
+const CLAIMS_INLINE: usize = 12;
+
+/// When to ask again where a place has to become free: nobody knows when that is.
+const PLACE_WAIT: Duration = Duration::from_secs(1);
+
+/// A window of a limit, and the limit.
+#[derive(Debug, Clone, Copy)]
+pub struct OfWindow<'a> {
+    /// The limit.
+    pub rule: &'a Rule,
+    /// Its window.
+    pub window: &'a RuleWindow,
+}
+
+/// A bound on what is in flight, and its limit.
+#[derive(Debug, Clone, Copy)]
+pub struct OfRoom<'a> {
+    /// The limit.
+    pub rule: &'a Rule,
+    /// Requests or streams.
+    pub kind: Kind,
+}
+
+/// What is asked of windows.
+pub type WindowClaim<'a> = table::Claim<OfWindow<'a>>;
+/// All of it.
+pub type WindowClaims<'a> = SmallVec<[WindowClaim<'a>; CLAIMS_INLINE]>;
+/// A place that is asked for; without a limit, it is the gate's own.
+pub type PlaceClaim<'a> = gate::Claim<Option<OfRoom<'a>>>;
+/// All of them.
+pub type PlaceClaims<'a> = SmallVec<[PlaceClaim<'a>; CLAIMS_INLINE]>;
+
+impl Cost {
+    /// How much of this kind.
+    fn of(self, kind: Kind) -> u64 {
+        let Self { requests, tokens } = self;
+        let weight = u64::from(requests);
+        match kind {
+            Kind::Requests => weight,
+            Kind::Tokens => tokens.saturating_mul(weight),
+            Kind::Concurrent | Kind::Streams => 1,
+        }
+    }
+}
+
+/// What a request of this cost asks of the windows that concern it.
+pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> WindowClaims<'a> {
+    let mut claims = WindowClaims::new();
+    for rule in concern.rules() {
+        for window in &rule.windows {
+            for counted in caller.counted(rule.by, concern.model) {
+                let key = counted.number ^ window.number;
+                let rate = window.rate.times(counted.times);
+                let of = OfWindow { rule, window };
+                let mut claim = WindowClaim::new(of, key, rate, cost.of(window.kind));
+                claim.named = counted.named;
+                claim.shadow = rule.shadow;
+                claims.push(claim);
+            }
+        }
+    }
+    claims
+}
+
+/// Adds what a limit bounds of requests or streams in flight.
+pub fn add_places<'a>(
+    claims: &mut PlaceClaims<'a>,
+    of: OfRoom<'a>,
+    room: Option<Room>,
+    (caller, model): (&Caller, u64),
+) {
+    let Some(room) = room else { return };
+    for counted in caller.counted(of.rule.by, model) {
+        let max = room.max.saturating_mul(counted.times);
+        let mut claim = PlaceClaim::new(Some(of), counted.number ^ room.number, max);
+        claim.shadow = of.rule.shadow;
+        claims.push(claim);
+    }
+}
+
+/// Whom a request is refused by, where it is: the one that it has to wait for longest.
+pub fn refusal(
+    windows: &[WindowClaim<'_>],
+    places: &[PlaceClaim<'_>],
+    now: Ticks,
+) -> Option<Limited> {
+    let over = windows.iter().filter(|claim| claim.refuses());
+    let over = over.filter_map(|claim| Some((claim, claim.verdict.err()?)));
+    let window = over.max_by_key(|(_, wait)| *wait).map(|(claim, wait)| {
+        let OfWindow { rule, window } = claim.of;
+        let count = (window.window.count, Some(window.window.per));
+        limited(rule, window.kind, count, wait.duration())
+    });
+    let full = places.iter().filter(|claim| claim.refuses());
+    let place = full.filter_map(|claim| {
+        let OfRoom { rule, kind } = claim.of?;
+        Some(limited(rule, kind, (claim.max, None), PLACE_WAIT))
+    });
+    let longest = place
+        .chain(window)
+        .max_by_key(|limited| limited.retry_after);
+    longest.map(|limited| Limited {
+        quota: quota(windows, now, |claim| claim.full),
+        ..limited
+    })
+}
+
+fn limited(
+    rule: &Rule,
+    kind: Kind,
+    (count, per): (u32, Option<Duration>),
+    retry_after: Duration,
+) -> Limited {
+    Limited {
+        name: rule.name.clone(),
+        is_own: rule.is_own,
+        kind,
+        count,
+        per,
+        retry_after,
+        quota: Quota::default(),
+    }
+}
+
+/// What is left of the tightest windows; those of shadows are nobody's business.
+pub fn quota(
+    windows: &[WindowClaim<'_>],
+    now: Ticks,
+    full: impl Fn(&WindowClaim<'_>) -> Ticks,
+) -> Quota {
+    let tightest = |kind: Kind| -> Option<Level> {
+        let of_kind = windows
+            .iter()
+            .filter(|claim| claim.of.window.kind == kind && !claim.shadow);
+        let used = of_kind.map(|claim| (claim.rate.used(full(claim), now), claim));
+        let (_, claim) = used.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+        Some(claim.rate.level(full(claim), now))
+    };
+    Quota {
+        requests: tightest(Kind::Requests),
+        tokens: tightest(Kind::Tokens),
+    }
+}
+
+/// Limits that would have refused, if they were not shadows. One that counts an address
+/// three times is told of once.
+pub fn shadowed(windows: &[WindowClaim<'_>], places: &[PlaceClaim<'_>]) -> Vec<Met> {
+    let over = windows
+        .iter()
+        .filter(|claim| claim.shadow && claim.verdict.is_err());
+    let over = over.map(|claim| (claim.of.rule, claim.of.window.kind));
+    let full = places
+        .iter()
+        .filter(|claim| claim.shadow && claim.is_full());
+    let full = full.filter_map(|claim| claim.of.map(|of| (of.rule, of.kind)));
+    let mut met: Vec<Met> = Vec::new();
+    for (rule, kind) in over.chain(full) {
+        let one = rule.met(kind);
+        if !met.contains(&one) {
+            met.push(one);
+        }
+    }
+    met
+}

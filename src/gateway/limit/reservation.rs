@@ -1,0 +1,116 @@
+//! What has a request taken, and what of it does it use?
+//!
+//! Two guards. A [`Permit`] holds places of which nothing but the head is known, a
+//! [`Reservation`] what the body told: places that depend on the model, and a part of every
+//! window. Places are given back before the last byte of the answer leaves, for a caller
+//! whose answer has come may ask again at once. Windows are settled later, when it is known
+//! what was used: tokens were reserved by an estimate, and the estimate is replaced.
+//!
+//! A reservation that is dropped without being settled keeps its estimate: its request
+//! ended in a panic or with the process, nobody knows what it used, and to give it back
+//! would be an offer to whoever can bring that about.
+
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::gate::Places;
+use super::table;
+use super::{Limiter, Met, Quota};
+
+/// What was taken of windows, kept without memory being asked for.
+const TAKEN_INLINE: usize = 6;
+
+/// More tokens than any model reads and writes for one request. An upstream that tells of
+/// more is mistaken, and its caller must not be shut out for days because of that.
+pub(super) const TOKENS_MAX: u64 = 1 << 24;
+
+/// What was taken of windows.
+pub(super) type Taken = SmallVec<[table::Taken; TAKEN_INLINE]>;
+
+/// A request that was let in, until it is dropped.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    pub(super) limiter: &'a Limiter,
+    pub(super) places: Places,
+    /// Whether it is counted among all.
+    pub(super) inside: bool,
+    pub(super) shadowed: Vec<Met>,
+}
+
+/// What a request has taken of its limits; what it did not use is given back at the end.
+#[derive(Debug)]
+pub struct Reservation<'a> {
+    pub(super) limiter: &'a Limiter,
+    pub(super) places: Places,
+    pub(super) taken: Taken,
+    /// As how many its tokens count, ≥ 1.
+    pub(super) weight: u32,
+    pub(super) quota: Quota,
+    pub(super) shadowed: Vec<Met>,
+}
+
+impl Permit<'_> {
+    /// Gives its places back. Again, it does nothing.
+    pub fn release(&mut self) {
+        self.limiter.gate.give_back(&mut self.places);
+        if std::mem::replace(&mut self.inside, false) {
+            self.limiter.gate.leave();
+        }
+    }
+
+    /// Limits that would have refused it, if they were not shadows.
+    pub fn take_shadowed(&mut self) -> Vec<Met> {
+        std::mem::take(&mut self.shadowed)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl Reservation<'_> {
+    /// Gives its places among requests and streams in flight back, and keeps what it has taken
+    /// of windows. Again, it does nothing.
+    pub fn release(&mut self) {
+        self.limiter.gate.give_back(&mut self.places);
+    }
+
+    /// What is left after this request.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// Limits that would have refused it, if they were not shadows.
+    pub fn take_shadowed(&mut self) -> Vec<Met> {
+        std::mem::take(&mut self.shadowed)
+    }
+
+    /// Replaces the estimate of its tokens by what was used. The request itself stays counted.
+    pub fn settle(self, tokens: u64, now: Instant) {
+        let used = tokens
+            .min(TOKENS_MAX)
+            .saturating_mul(u64::from(self.weight));
+        let now = self.limiter.ticks(now);
+        for taken in self.taken.iter().filter(|taken| taken.is_estimate) {
+            self.limiter.table.settle(taken, used, now);
+        }
+    }
+
+    /// Gives everything back, as though it had never been asked for.
+    pub fn hand_back(self, now: Instant) {
+        let now = self.limiter.ticks(now);
+        for taken in &self.taken {
+            self.limiter.table.settle(taken, 0, now);
+        }
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
