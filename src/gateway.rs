@@ -29,6 +29,8 @@ mod visit;
 pub mod refusal;
 /// Who could answer, and in which state are they?
 pub mod pools;
+/// What have all replicas together let in?
+pub mod shared;
 /// How is a model's name replaced in a body?
 pub mod splice;
 /// What do other protocols look like as OpenAI's?

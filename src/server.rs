@@ -90,9 +90,9 @@ pub enum ServeError {
     /// The certificate or key of the TLS listeners.
     #[error(transparent)]
     Tls(#[from] certificate::PairError),
-    /// A pool cannot be built.
+    /// What the configuration names cannot be used.
     #[error(transparent)]
-    Pool(#[from] crate::gateway::pools::PoolError),
+    Snapshot(#[from] crate::snapshot::SnapshotError),
     /// The other process was not replaced.
     #[error("cannot take the place of the running process: {0}")]
     Upgrade(#[from] upgrade::UpgradeError),
@@ -233,8 +233,12 @@ async fn serve(
         supervisor,
     };
     let told = running.until_told(&mut signals).await;
+    let gateway = Arc::clone(&running.gateway);
     running.end(told, signals).await;
     accepting.abort();
+    if let Some(shared) = &gateway.snapshot.load_full().shared {
+        shared.leave().await;
+    }
     Ok(())
 }
 
@@ -277,6 +281,9 @@ async fn assemble(start: Start) -> Result<Assembled, ServeError> {
     let log = RequestLog::open(&config.log, start.log_is_terminal).map_err(ServeError::Log)?;
     let snapshot = Snapshot::new(config.clone(), &registry, &metrics)?;
     let first_answers = tend::spawn(&snapshot.pools, &config.dns, &registry);
+    if let Some(shared) = &snapshot.shared {
+        shared.start();
+    }
     tell_limits(&config, &metrics);
     let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
     let idle_max = descriptors::idle_max(descriptors::allowed());

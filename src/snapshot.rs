@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use thiserror::Error;
 
 use crate::config::Config;
 use crate::config::bounds::Attempts;
@@ -19,6 +20,18 @@ use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::{Pool, PoolError};
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::route::Router;
+use crate::gateway::shared::{Shared, SharedError};
+
+/// Why a configuration cannot be made ready.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// A pool.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// What replicas share.
+    #[error("what replicas share {0}")]
+    Shared(#[from] SharedError),
+}
 
 /// A configuration, ready for requests.
 #[derive(Debug)]
@@ -31,6 +44,8 @@ pub struct Snapshot {
     pub clients: Clients,
     /// How much they may ask for.
     pub limits: Limits,
+    /// Where limits of all replicas are counted, where there are some.
+    pub shared: Option<Arc<Shared>>,
     /// What a body is held against.
     pub bounds: Bounds,
     /// How often a request is tried.
@@ -50,7 +65,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// Where a file that it names cannot be used.
-    pub fn new(config: Config, registry: &Registry, metrics: &Metrics) -> Result<Self, PoolError> {
+    pub fn new(
+        config: Config,
+        registry: &Registry,
+        metrics: &Metrics,
+    ) -> Result<Self, SnapshotError> {
         let pools = config
             .pools
             .iter()
@@ -60,6 +79,7 @@ impl Snapshot {
             rules: Rules::new(&config),
             clients: Clients::new(&config),
             limits: Limits::new(&config),
+            shared: registry.shared.shared(config.shared.as_ref(), metrics)?,
             bounds: Bounds {
                 depth_max: config.bounds.json_depth_max,
                 keys_max: config.bounds.json_keys_max,

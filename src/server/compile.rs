@@ -8,8 +8,9 @@ use crate::config::{Config, Source, locate};
 use crate::gateway::pools::PoolError;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::record::metrics::Metrics;
+use crate::gateway::shared::SharedError;
 use crate::server::certificate::Pair;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, SnapshotError};
 
 /// A configuration that is ready.
 #[derive(Debug)]
@@ -35,13 +36,15 @@ pub fn compile(
         pair.map_err(|error| locate::problem(source, "server.tls.cert.file", error.to_string()));
     let names: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let snapshot = Snapshot::new(config, registry, metrics).map_err(|error| {
-        let PoolError::CertificateAuthority { pool, .. } = &error;
-        let index = names.iter().position(|name| name == pool).unwrap_or(0);
-        locate::problem(
-            source,
-            &format!("pools[{index}].ca.file"),
-            error.to_string(),
-        )
+        let key = match &error {
+            SnapshotError::Pool(PoolError::CertificateAuthority { pool, .. }) => {
+                let index = names.iter().position(|name| name == pool).unwrap_or(0);
+                format!("pools[{index}].ca.file")
+            }
+            SnapshotError::Shared(SharedError::Address(_)) => "shared.redis".to_owned(),
+            SnapshotError::Shared(SharedError::Authorities(_)) => "shared.ca.file".to_owned(),
+        };
+        locate::problem(source, &key, error.to_string())
     });
     let problems: Vec<Problem> = pair
         .as_ref()

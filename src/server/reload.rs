@@ -24,6 +24,8 @@ use crate::config::{Config, Source, locate};
 use crate::gateway::Gateway;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::tend;
+use crate::gateway::record::metrics::Metrics;
+use crate::gateway::shared::Shared;
 use crate::server::certificate::{Certificate, Pair};
 use crate::server::compile::{Compiled, compile};
 use crate::server::demo::Player;
@@ -289,6 +291,7 @@ impl Reloader {
         if let (Some(certificate), Some(pair)) = (&self.certificate, pair) {
             certificate.replace(pair);
         }
+        succeed(before.shared.as_ref(), snapshot.shared.as_ref(), metrics);
         let old = self.gateway.snapshot.swap(Arc::new(snapshot));
         self.status.store(Arc::new(status));
         tokio::spawn(retire::retire(Arc::clone(self), old));
@@ -342,6 +345,19 @@ impl Reloader {
         }
         self.gateway.metrics.config.reloaded(failure.is_none());
         self.status.store(Arc::new(status));
+    }
+}
+
+/// Lets what replicas share go on, or another one begin in its place.
+fn succeed(before: Option<&Arc<Shared>>, shared: Option<&Arc<Shared>>, metrics: &Metrics) {
+    match (before, shared) {
+        (Some(before), Some(shared)) if Arc::ptr_eq(before, shared) => return,
+        (Some(before), _) => before.retire(),
+        (None, _) => {}
+    }
+    match shared {
+        Some(shared) => shared.start(),
+        None => metrics.shared.is_unused(),
     }
 }
 

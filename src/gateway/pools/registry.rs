@@ -18,6 +18,7 @@ use crate::gateway::pools::pace::Pace;
 use crate::gateway::pools::pulse::Pulse;
 use crate::gateway::pools::slots::Slots;
 use crate::gateway::pools::target::EndpointState;
+use crate::gateway::shared::kept::Kept;
 use crate::names::PoolName;
 
 /// The state of every pool and endpoint in use.
@@ -29,6 +30,8 @@ pub struct Registry {
     pulse: Arc<Pulse>,
     connections: Arc<Connections>,
     tasks: Mutex<JoinSet<()>>,
+    /// What replicas share.
+    pub shared: Kept,
 }
 
 /// The addresses that a name had when it was last found; none before that.

@@ -16,6 +16,8 @@ mod keys;
 mod load;
 /// How full are pools, and who waits?
 pub mod places;
+/// How does what replicas share fare?
+mod shared;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ pub use keys::KeyMetrics;
 pub use load::LoadMetrics;
 use make::Make;
 use places::{PlaceMetrics, Places};
+pub use shared::SharedMetrics;
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -65,6 +68,8 @@ pub struct Metrics {
     pub load: LoadMetrics,
     /// Of callers with a key.
     pub keys: KeyMetrics,
+    /// What replicas share.
+    pub shared: SharedMetrics,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -188,6 +193,7 @@ impl Metrics {
             config: ConfigMetrics::new(&new),
             load: LoadMetrics::new(&new),
             keys: KeyMetrics::new(&new),
+            shared: SharedMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",

@@ -70,6 +70,33 @@ pub enum Shed {
     Bodies,
 }
 
+/// Why what replicas share could not be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// No connection is to be had.
+    Refused,
+    /// It has closed the connection.
+    Lost,
+    /// No answer in time.
+    Slow,
+    /// `-LOADING`, `-MASTERDOWN`
+    Loading,
+    /// `-OOM`
+    OutOfMemory,
+    /// `-READONLY`
+    ReadOnly,
+    /// `-MOVED` and what else only a cluster says.
+    Moved,
+    /// `-NOAUTH`, `-WRONGPASS`, `-NOPERM`
+    Unauthorized,
+    /// Something that is no answer.
+    Garbage,
+    /// Any other error.
+    Failed,
+    /// It was not asked, because it is known to be away.
+    Resting,
+}
+
 impl Class {
     /// Every class with its label.
     pub const ALL: [(Self, &str); 4] = [
@@ -174,6 +201,40 @@ impl Shed {
             Self::InFlight => "in_flight",
             Self::Client => "client",
             Self::Bodies => "bodies",
+        }
+    }
+}
+impl Absence {
+    /// Every reason, in the order of the enum.
+    pub const ALL: [Self; 11] = [
+        Self::Refused,
+        Self::Lost,
+        Self::Slow,
+        Self::Loading,
+        Self::OutOfMemory,
+        Self::ReadOnly,
+        Self::Moved,
+        Self::Unauthorized,
+        Self::Garbage,
+        Self::Failed,
+        Self::Resting,
+    ];
+
+    /// As it stands in metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+            Self::Slow => "slow",
+            Self::Loading => "loading",
+            Self::OutOfMemory => "out_of_memory",
+            Self::ReadOnly => "read_only",
+            Self::Moved => "moved",
+            Self::Unauthorized => "unauthorized",
+            Self::Garbage => "garbage",
+            Self::Failed => "failed",
+            Self::Resting => "resting",
         }
     }
 }

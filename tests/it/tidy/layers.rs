@@ -31,7 +31,10 @@ const UNDER_STEPS: [&str; 12] = [
 ];
 
 /// What one step may import beside that.
-const UNDER_ONE_STEP: [(&str, &[&str]); 1] = [("exchange", &["dialect", "splice", "images"])];
+const UNDER_ONE_STEP: [(&str, &[&str]); 2] = [
+    ("limit", &["shared"]),
+    ("exchange", &["dialect", "splice", "images"]),
+];
 
 /// Who may import what, steps apart. `*` is everything.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -74,7 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "snapshot",
         &[
             "config", "names", "door", "client", "limit", "inspect", "route", "models", "pools",
-            "record",
+            "record", "shared",
         ],
     ),
     (
@@ -102,7 +105,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["config", "names", "openai", "inspect", "splice", "images"],
     ),
     ("splice", &["inspect"]),
-    ("pools", &["config", "names", "sys"]),
+    // `shared` for the registry of what outlives a configuration.
+    ("pools", &["config", "names", "sys", "shared"]),
+    ("shared", &["config", "names", "sys", "record"]),
     ("images", &["config", "names", "openai", "sys"]),
     ("models", &["config", "names", "openai", "route"]),
     ("simulator", &["openai", "sys"]),

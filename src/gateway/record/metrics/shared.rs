@@ -1,0 +1,80 @@
+//! How does what replicas share fare?
+
+use std::sync::Arc;
+
+use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec};
+
+use super::make::Make;
+use super::pick;
+use crate::gateway::record::outcome::Absence;
+
+/// Buckets of one question, in seconds, from 100 µs.
+const DURATION_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0,
+];
+
+/// What is told of Redis.
+#[derive(Debug, Clone)]
+pub struct SharedMetrics {
+    /// Empty where nothing is shared: nobody is to be called about a 0 then.
+    up: IntGaugeVec,
+    /// `spafe_shared_replicas`
+    pub replicas: IntGauge,
+    /// `spafe_shared_duration_seconds`
+    pub duration: Histogram,
+    /// `spafe_shared_corrections_dropped_total`
+    pub dropped: IntCounter,
+    errors: Arc<[IntCounter; 11]>,
+}
+
+impl SharedMetrics {
+    pub(super) fn new(new: &Make<'_>) -> Self {
+        let errors = new.counters(
+            "spafe_shared_errors_total",
+            "Questions to Redis, and connections to it, that failed, by kind.",
+            &["kind"],
+        );
+        Self {
+            up: new.gauges(
+                "spafe_shared_up",
+                "1 while replicas count together, 0 while Redis is away; absent where nothing is shared.",
+                &[],
+            ),
+            replicas: new.gauge(
+                "spafe_shared_replicas",
+                "Processes that shared limits are divided by while Redis is away.",
+            ),
+            duration: new.histogram(
+                "spafe_shared_duration_seconds",
+                "Decisions of Redis, question to answer.",
+                DURATION_BUCKETS,
+            ),
+            dropped: new.counter(
+                "spafe_shared_corrections_dropped_total",
+                "Corrections of estimates that Redis was not told.",
+            ),
+            errors: Arc::new(
+                Absence::ALL.map(|absence| errors.with_label_values(&[absence.as_str()])),
+            ),
+        }
+    }
+
+    /// Whether replicas count together from now on.
+    pub fn is_up(&self, is_up: bool) {
+        self.up
+            .with_label_values(&[] as &[&str])
+            .set(i64::from(is_up));
+    }
+
+    /// Nothing is shared from now on.
+    pub fn is_unused(&self) {
+        self.up.reset();
+        self.replicas.set(0);
+    }
+
+    /// The counter of failures of this kind.
+    #[must_use]
+    pub fn failed(&self, absence: Absence) -> &IntCounter {
+        pick(&self.errors, absence as usize)
+    }
+}

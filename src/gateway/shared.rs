@@ -1,0 +1,382 @@
+//! What have all replicas together let in?
+//!
+//! Windows of `scope = "shared"` are kept in Redis, or Valkey. One script decides all
+//! windows of a request in one round trip, by Redis's own clock: nothing is read here and
+//! written there, so no two replicas can take the same last place, and none needs to agree
+//! with another on the time. What a request did not use is given back behind its back.
+//!
+//! Redis is never waited for longer than `timeout`, and never in a start. Whoever finds it
+//! away hears so at once, and keeps the limit in this process at its part of it: a limit
+//! that is a little off is better than a request that is lost. One task looks after the
+//! connection; it alone tries whether Redis is back, so no request pays for that.
+
+/// What is said to Redis, and what does it answer?
+mod script;
+/// How is Redis spoken to?
+mod link;
+/// Is a connection still any good?
+mod breaker;
+/// Who makes the connection, and who else is there?
+mod heartbeat;
+/// How does Redis learn what requests cost in the end?
+mod settlement;
+/// Which one is in force?
+pub mod kept;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use thiserror::Error;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use crate::config;
+use crate::gateway::record::metrics::{Metrics, SharedMetrics};
+use crate::gateway::record::outcome::Absence;
+use crate::sys;
+use breaker::Breaker;
+use link::{Link, Place};
+use script::Scripts;
+use settlement::Correction;
+
+/// What all replicas have let in.
+#[derive(Debug)]
+pub struct Shared {
+    state: Arc<State>,
+    corrections: mpsc::Sender<Correction>,
+    /// Until the task that takes them has begun.
+    corrected: Mutex<Option<mpsc::Receiver<Correction>>>,
+    tasks: Mutex<Tasks>,
+}
+
+/// One window of a limit, of one caller or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Whose it is: [`Shared::key`].
+    pub key: u128,
+    /// So many, ≥ 1
+    pub count: u32,
+    /// in this time, from one millisecond to 31 days,
+    pub per: Duration,
+    /// and so many at once, ≥ 1,
+    pub burst: u32,
+    /// all so many times, ≥ 1.
+    pub times: u32,
+    /// How many a request takes; more than `burst · times` counts as that.
+    pub cost: u64,
+    /// Whether it refuses nobody.
+    pub shadow: bool,
+    /// Whether its key stands for somebody's address: it is forgotten after a day then.
+    pub personal: bool,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Whether the request has taken what it costs; otherwise it has taken nothing.
+    pub admitted: bool,
+    /// Of each window, in the order of the question.
+    pub windows: Vec<Level>,
+}
+
+/// How a window stands after the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// When this cost would be admitted; zero: now.
+    pub wait: Duration,
+    /// When the window is whole again.
+    pub debt: Duration,
+}
+
+/// Nobody has decided: Redis is not there, and why.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[error("{}", reason(*.0))]
+pub struct Away(pub Absence);
+
+/// Why `[shared]` cannot be followed.
+#[derive(Debug, Error, Clone)]
+pub enum SharedError {
+    /// The address.
+    #[error("cannot be used: {0}")]
+    Address(String),
+    /// The authorities.
+    #[error("holds no authorities that can be used: {0}")]
+    Authorities(String),
+}
+
+/// What the tasks and the requests know.
+#[derive(Debug)]
+struct State {
+    config: config::limits::Shared,
+    /// What the file says that `ca` names.
+    authorities: Option<Vec<u8>>,
+    place: Place,
+    scripts: Scripts,
+    /// What keys are hashed with.
+    secret: [u8; 32],
+    /// What this process is called there.
+    process: String,
+    /// `None`: it is away.
+    line: ArcSwapOption<Line>,
+    lost: Notify,
+    /// How many processes were last seen, ≥ 1.
+    seen: AtomicU32,
+    /// Whether another one is in force.
+    retired: AtomicBool,
+    metrics: SharedMetrics,
+}
+
+/// A connection in use.
+#[derive(Debug)]
+struct Line {
+    link: Link,
+    breaker: Breaker,
+    /// Whether it was given up.
+    is_lost: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    heartbeat: JoinSet<()>,
+    settlement: JoinSet<()>,
+}
+
+impl Shared {
+    /// What `[shared]` says, with nobody spoken to yet; `process` is this one's name there.
+    ///
+    /// # Errors
+    /// Where it cannot be followed.
+    pub fn new(
+        config: &config::limits::Shared,
+        process: &str,
+        metrics: &Metrics,
+    ) -> Result<Self, SharedError> {
+        let authorities = config.ca.as_ref().map(std::fs::read).transpose();
+        let authorities =
+            authorities.map_err(|error| SharedError::Authorities(error.to_string()))?;
+        let (corrections, corrected) = mpsc::channel(settlement::WAITING_MAX);
+        let state = State {
+            place: Place::new(config, authorities.as_deref())?,
+            authorities,
+            scripts: Scripts::new(&config.hash_tag),
+            secret: blake3::derive_key(
+                "spafe: the keys of limits that replicas share",
+                config.secret.expose().as_bytes(),
+            ),
+            config: config.clone(),
+            process: process.to_owned(),
+            line: ArcSwapOption::empty(),
+            lost: Notify::new(),
+            seen: AtomicU32::new(1),
+            retired: AtomicBool::new(false),
+            metrics: metrics.shared.clone(),
+        };
+        Ok(Self {
+            state: Arc::new(state),
+            corrections,
+            corrected: Mutex::new(Some(corrected)),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// Whether another one would be the same.
+    fn is_as(&self, other: &Self) -> bool {
+        let (state, other) = (&self.state, &other.state);
+        let is_retired = state.retired.load(Ordering::Relaxed);
+        !is_retired && state.config == other.config && state.authorities == other.authorities
+    }
+
+    /// Knows what the one before has seen.
+    fn succeed(&self, before: &Self) {
+        let seen = before.state.seen.load(Ordering::Relaxed);
+        self.state.seen.store(seen, Ordering::Relaxed);
+    }
+
+    /// Begins to look for Redis, once; whoever lets go of this ends it.
+    pub fn start(&self) {
+        let mut corrected = self
+            .corrected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(corrected) = corrected.take() else {
+            return;
+        };
+        self.state.metrics.replicas.set(self.replicas().into());
+        let mut tasks = self.tasks();
+        let state = Arc::clone(&self.state);
+        tasks.heartbeat.spawn(heartbeat::keep(state));
+        let state = Arc::clone(&self.state);
+        tasks.settlement.spawn(settlement::settle(state, corrected));
+    }
+
+    /// Leaves the stage to another one: what was begun is settled, and nothing told any more.
+    pub fn retire(&self) {
+        self.state.retired.store(true, Ordering::Relaxed);
+        self.tasks().heartbeat.abort_all();
+    }
+
+    /// Says that this process is no longer there, as far as Redis hears it.
+    pub async fn leave(&self) {
+        self.retire();
+        if let Some(line) = self.state.line.load_full() {
+            let leave = self.state.scripts.leave(&self.state.process);
+            let _ = tokio::time::timeout(self.state.config.timeout, line.link.run(&leave)).await;
+        }
+    }
+
+    /// The key of what these parts name, the same in all replicas that have the same secret.
+    ///
+    /// It tells nobody who that is, and whoever chooses the parts does not choose the key.
+    #[must_use]
+    pub fn key(&self, parts: &[&[u8]]) -> u128 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.state.secret);
+        for part in parts {
+            // So that no two lists of parts are the same bytes.
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        u128::from_le_bytes(key)
+    }
+
+    /// Takes what a request costs of all of its windows, or nothing.
+    ///
+    /// # Errors
+    /// Where Redis has not decided within `timeout`.
+    pub async fn admit(&self, windows: &[Window]) -> Result<Told, Away> {
+        let state = &self.state;
+        let Some(line) = state.line.load_full() else {
+            return Err(Away(Absence::Resting));
+        };
+        let began = sys::instant();
+        let answer = state.ask(&line, &state.scripts.admit(windows)).await?;
+        let took = sys::instant().saturating_duration_since(began);
+        state.metrics.duration.observe(took.as_secs_f64());
+        match script::told(&answer, windows.len()) {
+            Some(told) => Ok(told),
+            None => Err(state.failed(&line, Absence::Garbage)),
+        }
+    }
+
+    /// Tells Redis by how much more a request has taken of a window in the end, or less, than
+    /// its cost was. Nobody waits for it, and where too many are on their way it is dropped.
+    pub fn settle(&self, window: &Window, more: i64) {
+        if more == 0 {
+            return;
+        }
+        let correction = Correction {
+            window: *window,
+            more,
+        };
+        if self.corrections.try_send(correction).is_err() {
+            self.state.metrics.dropped.inc();
+        }
+    }
+
+    /// How many processes a limit is shared by: as it is configured, or as many as were last
+    /// seen; ≥ 1.
+    #[must_use]
+    pub fn replicas(&self) -> u32 {
+        self.state.replicas()
+    }
+
+    /// Whether Redis is there, as far as we know.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state.line.load().is_some()
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn replicas(&self) -> u32 {
+        let seen = || self.seen.load(Ordering::Relaxed);
+        self.config.replicas.unwrap_or_else(seen).max(1)
+    }
+
+    /// Asks Redis once, within `timeout`.
+    async fn ask(
+        &self,
+        line: &Line,
+        question: &script::Question<'_>,
+    ) -> Result<redis::Value, Away> {
+        let asked = line.link.ask(question);
+        let answer = match tokio::time::timeout(self.config.timeout, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Absence::Slow),
+        };
+        match answer {
+            Ok(answer) => {
+                line.breaker.succeeded();
+                Ok(answer)
+            }
+            Err(absence) => Err(self.failed(line, absence)),
+        }
+    }
+
+    /// Counts a failure, and gives the line up where that was one too many.
+    fn failed(&self, line: &Line, absence: Absence) -> Away {
+        self.metrics.failed(absence).inc();
+        let is_over = line.breaker.failed(self.config.failures) || ends_connection(absence);
+        if is_over && !line.is_lost.swap(true, Ordering::Relaxed) {
+            self.line.store(None);
+            self.tell_away(absence);
+            self.lost.notify_one();
+        }
+        Away(absence)
+    }
+
+    fn tell_away(&self, absence: Absence) {
+        if self.retired.load(Ordering::Relaxed) {
+            return;
+        }
+        self.metrics.is_up(false);
+        let (kind, replicas) = (absence.as_str(), self.replicas());
+        tracing::warn!(
+            kind,
+            replicas,
+            "shared limits: {}; until Redis is back each process keeps its part of them, one of \
+             {replicas}",
+            reason(absence)
+        );
+    }
+
+    fn tell_back(&self) {
+        self.metrics.is_up(true);
+        let replicas = self.replicas();
+        tracing::info!(
+            replicas,
+            "shared limits: Redis is there; all replicas count together"
+        );
+    }
+}
+
+/// Whether nothing good can come on a connection where this has happened.
+fn ends_connection(absence: Absence) -> bool {
+    matches!(absence, Absence::Lost | Absence::Refused | Absence::Garbage)
+}
+
+/// What has happened, and what may be done about it.
+fn reason(absence: Absence) -> &'static str {
+    match absence {
+        Absence::Refused => "Redis cannot be reached; look whether it runs at shared.redis",
+        Absence::Lost => "Redis has closed the connection",
+        Absence::Slow => "Redis does not answer within shared.timeout",
+        Absence::Loading => "Redis is loading its data",
+        Absence::OutOfMemory => "Redis is out of memory; raise its maxmemory",
+        Absence::ReadOnly => "Redis may only be read from; let shared.redis lead to the primary",
+        Absence::Moved => {
+            "Redis is a node of a cluster that has our keys elsewhere; set shared.cluster"
+        }
+        Absence::Unauthorized => "Redis refuses our name or password; check shared.password",
+        Absence::Garbage => "what answers is no Redis; check shared.redis",
+        Absence::Failed => "Redis answers with an error",
+        Absence::Resting => "Redis is away",
+    }
+}

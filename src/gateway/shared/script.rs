@@ -1,0 +1,338 @@
+//! What is said to Redis, and what does it answer?
+//!
+//! Three scripts, known there by their hash, and sent whole to a server that does not know
+//! them. What they are asked with are whole numbers. A window of `count` in `per` is full
+//! of moments: each of a request's costs moves the time at which it is whole again by
+//! `per / count`, and a script's numbers hold whole ones up to 2⁵³ exactly. So a moment is
+//! microseconds and `count`-ths of one, and four thousand million a millisecond are
+//! counted as exactly as one a month.
+
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::settlement::Correction;
+use super::{Level, Told, Window};
+
+/// How long a process that says nothing is taken to be there.
+const PRESENT_MS: i64 = 15_000;
+/// What stands for an address is kept no longer than a day.
+const PERSONAL_MS: i64 = 24 * 3600 * 1000;
+/// Anything else is kept for as long as it says something.
+const KEPT_MS: i64 = i64::MAX >> 12;
+/// No moment is further away than 71 years: with the present it stays below 2⁵³.
+const LONGEST_US: u128 = 1 << 51;
+/// Twice as many parts stay below 2⁵³, too.
+const PARTS_MAX: u64 = 1 << 51;
+
+/// The scripts, and where they find what.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    admit: Code,
+    settle: Code,
+    beat: Code,
+    /// What every key begins with: in a cluster, what stands in braces decides which node
+    /// has it.
+    prefix: String,
+}
+
+/// A script.
+#[derive(Debug)]
+struct Code {
+    text: &'static str,
+    hash: String,
+}
+
+/// A script with what it is asked with.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    code: &'a Code,
+    keys: Vec<String>,
+    name: Option<&'a str>,
+    numbers: Vec<i64>,
+}
+
+/// How far a cost moves a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    micros: i64,
+    /// Of a microsecond, in parts of which there are `parts` in one.
+    part: i64,
+}
+
+impl Scripts {
+    /// Keys begin with this tag in braces.
+    pub(super) fn new(hash_tag: &str) -> Self {
+        Self {
+            admit: Code::new(include_str!("admit.lua")),
+            settle: Code::new(include_str!("settle.lua")),
+            beat: Code::new(include_str!("beat.lua")),
+            prefix: format!("{{{hash_tag}}}:"),
+        }
+    }
+
+    /// May a request be admitted that takes this of these windows?
+    pub(super) fn admit(&self, windows: &[Window]) -> Question<'_> {
+        let mut numbers = Vec::with_capacity(7 * windows.len());
+        for window in windows {
+            let all = u128::from(window.burst) * u128::from(window.times);
+            let burst = window.step(all);
+            let cost = window.step(all.min(window.cost.into()));
+            numbers.extend([window.parts(), burst.micros, burst.part]);
+            numbers.extend([cost.micros, cost.part]);
+            numbers.extend([window.kept_ms(), i64::from(window.shadow)]);
+        }
+        self.question(&self.admit, windows.iter(), numbers)
+    }
+
+    /// This is what requests cost beside what they had taken.
+    pub(super) fn settle(&self, corrections: &[Correction]) -> Question<'_> {
+        let mut numbers = Vec::with_capacity(5 * corrections.len());
+        for Correction { window, more } in corrections {
+            let step = window.step(more.unsigned_abs().into());
+            numbers.extend([window.parts(), step.micros, step.part]);
+            numbers.extend([window.kept_ms(), more.signum()]);
+        }
+        let windows = corrections.iter().map(|correction| &correction.window);
+        self.question(&self.settle, windows, numbers)
+    }
+
+    /// This process is there; who else is?
+    pub(super) fn beat<'a>(&'a self, process: &'a str) -> Question<'a> {
+        Question {
+            code: &self.beat,
+            keys: vec![self.processes()],
+            name: Some(process),
+            numbers: vec![PRESENT_MS],
+        }
+    }
+
+    /// This process is not there any more.
+    pub(super) fn leave(&self, process: &str) -> Cmd {
+        let mut command = redis::cmd("ZREM");
+        command.arg(self.processes()).arg(process);
+        command
+    }
+
+    fn processes(&self) -> String {
+        format!("{}replicas", self.prefix)
+    }
+
+    fn question<'a, 'w>(
+        &'a self,
+        code: &'a Code,
+        windows: impl Iterator<Item = &'w Window>,
+        numbers: Vec<i64>,
+    ) -> Question<'a> {
+        let key = |window: &Window| format!("{}{:032x}", self.prefix, window.key);
+        Question {
+            code,
+            keys: windows.map(key).collect(),
+            name: None,
+            numbers,
+        }
+    }
+}
+
+impl Code {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            hash: redis::Script::new(text).get_hash().to_owned(),
+        }
+    }
+}
+
+impl Question<'_> {
+    /// The script by its hash, for a server that knows it.
+    pub(super) fn short(&self) -> Cmd {
+        self.command("EVALSHA", &self.code.hash)
+    }
+
+    /// The script itself; the server knows it from then on.
+    pub(super) fn whole(&self) -> Cmd {
+        self.command("EVAL", self.code.text)
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys);
+        if let Some(name) = self.name {
+            command.arg(name);
+        }
+        for number in &self.numbers {
+            command.arg(*number);
+        }
+        command
+    }
+}
+
+impl Window {
+    /// How many in `per`, which is as many parts as a microsecond has.
+    fn parts(&self) -> i64 {
+        let all = u64::from(self.count).saturating_mul(u64::from(self.times));
+        i64::try_from(all.clamp(1, PARTS_MAX)).unwrap_or(i64::MAX)
+    }
+
+    /// How far so many move it: `many · per / count`, exactly.
+    fn step(&self, many: u128) -> Step {
+        let parts = u128::from(self.parts().unsigned_abs());
+        // Below 2¹²⁸: 2⁶⁴ of 31 days, which are less than 2⁴².
+        let micros = many.saturating_mul(self.per.as_micros());
+        let whole = micros / parts;
+        let (whole, part) = match whole < LONGEST_US {
+            true => (whole, micros % parts),
+            false => (LONGEST_US, 0),
+        };
+        Step {
+            micros: i64::try_from(whole).unwrap_or(i64::MAX),
+            part: i64::try_from(part).unwrap_or(i64::MAX),
+        }
+    }
+
+    fn kept_ms(&self) -> i64 {
+        if self.personal { PERSONAL_MS } else { KEPT_MS }
+    }
+}
+
+/// What the admission of so many windows was answered with; `None`: with something else.
+pub(super) fn told(answer: &Value, windows: usize) -> Option<Told> {
+    let Value::Array(answer) = answer else {
+        return None;
+    };
+    let (admitted, levels) = answer.split_first()?;
+    let admitted = number(admitted)? == 1;
+    let levels: Option<Vec<Level>> = levels.chunks(2).map(level).collect();
+    let windows_told = levels.filter(|levels| levels.len() == windows)?;
+    Some(Told {
+        admitted,
+        windows: windows_told,
+    })
+}
+
+/// How many processes there are; `None`: something else was said.
+pub(super) fn processes(answer: &Value) -> Option<u32> {
+    u32::try_from(number(answer)?).ok()
+}
+
+fn level(pair: &[Value]) -> Option<Level> {
+    let [wait, debt] = pair else {
+        return None;
+    };
+    Some(Level {
+        wait: Duration::from_micros(number(wait)?),
+        debt: Duration::from_micros(number(debt)?),
+    })
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW: Window = Window {
+        key: 0xAB,
+        count: 60,
+        per: Duration::from_secs(60),
+        burst: 10,
+        times: 1,
+        cost: 1,
+        shadow: false,
+        personal: false,
+    };
+
+    fn arguments(command: &Cmd) -> Vec<String> {
+        let all = command.args_iter().map(|argument| match argument {
+            redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            _ => String::new(),
+        });
+        all.collect()
+    }
+
+    #[test]
+    fn a_question_is_a_hash_keys_and_whole_numbers() {
+        let scripts = Scripts::new("spafe");
+        let windows = [
+            WINDOW,
+            Window {
+                count: 7,
+                cost: 3,
+                shadow: true,
+                personal: true,
+                ..WINDOW
+            },
+        ];
+        let question = scripts.admit(&windows);
+        let key = "{spafe}:000000000000000000000000000000ab";
+        let numbers = "60 10000000 0 1000000 0 2251799813685247 0 \
+                       7 85714285 5 25714285 5 86400000 1";
+        let said = arguments(&question.short());
+        assert_eq!(said[..2], ["EVALSHA", &scripts.admit.hash]);
+        assert_eq!(said[2..5], ["2", key, key]);
+        assert_eq!(said[5..].join(" "), numbers);
+        assert_eq!(arguments(&question.whole())[1], include_str!("admit.lua"));
+    }
+
+    #[test]
+    fn a_cost_over_the_burst_is_all_of_it() {
+        let all = WINDOW.step(10);
+        let scripts = Scripts::new("spafe");
+        let question = scripts
+            .admit(&[Window {
+                cost: u64::MAX,
+                ..WINDOW
+            }])
+            .numbers;
+        assert_eq!(question[3], all.micros);
+    }
+
+    #[test]
+    fn an_answer_is_told_or_garbage() {
+        let answer =
+            |numbers: &[i64]| Value::Array(numbers.iter().copied().map(Value::Int).collect());
+        let told_by = |numbers: &[i64]| told(&answer(numbers), 2);
+        let level = |wait, debt| Level {
+            wait: Duration::from_micros(wait),
+            debt: Duration::from_micros(debt),
+        };
+        let windows = vec![level(0, 5), level(7, 9)];
+        let admitted = false;
+        assert_eq!(told_by(&[0, 0, 5, 7, 9]), Some(Told { admitted, windows }));
+        for garbage in [&[][..], &[1], &[1, 2, 3], &[1, 2, 3, 4], &[1, 2, 3, 4, -5]] {
+            assert_eq!(told_by(garbage), None, "{garbage:?}");
+        }
+        assert_eq!(told(&Value::Okay, 0), None);
+        assert_eq!(processes(&Value::Int(3)), Some(3));
+        assert_eq!(processes(&Value::Nil), None);
+    }
+
+    proptest! {
+        /// Whatever is configured, the scripts' numbers stay where they are exact.
+        #[test]
+        fn steps_are_exact_and_below_two_to_the_53(
+            count in 1..=u32::MAX,
+            per_ms in 1..=31 * 24 * 3600 * 1000_u64,
+            times in 1..=u32::MAX,
+            many in 0..=u64::MAX,
+        ) {
+            let window = Window { count, times, per: Duration::from_millis(per_ms), ..WINDOW };
+            let Step { micros, part } = window.step(many.into());
+            let (parts, micros, part) = (window.parts(), i128::from(micros), i128::from(part));
+            prop_assert!(part < parts.into() && 2 * i128::from(parts) <= 1 << 53);
+            // The year 2100, a debt of 71 years, and another one.
+            prop_assert!(4_102_444_800_000_000 + 2 * micros < 1 << 53);
+            if micros < 1 << 51 {
+                let exact = u128::from(many) * u128::from(per_ms) * 1000;
+                prop_assert_eq!((micros * i128::from(parts) + part).unsigned_abs(), exact);
+            }
+        }
+    }
+}
