@@ -174,6 +174,9 @@ impl Admin {
             .load
             .bodies_bytes
             .set(i64::try_from(held).unwrap_or(i64::MAX));
+        metrics
+            .limiter
+            .keep(self.gateway.limiter.kept(sys::instant()));
         let stats = self.gateway.images.stats();
         metrics
             .images_bytes

@@ -166,6 +166,7 @@ impl Gateway {
         }
         reach(Phase::Record, visit.record.id.as_str());
         let now = sys::instant();
+        visit.settle(now);
         if chats {
             self.heaviest
                 .note(&visit.record.client, visit.record.tokens(), now);

@@ -369,6 +369,7 @@ fn tell_limits(config: &Config, metrics: &Metrics) {
     let streams = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
     metrics.limit("h2_streams", streams);
     metrics.limit("attempts", config.attempts.max);
+    metrics.limit("limiter_keys", config.limiter.keys_max);
     metrics.limit("image_bytes", config.images.image_bytes_max);
     let store = usize::try_from(config.images.store_bytes_max).unwrap_or(usize::MAX);
     metrics.limit("image_store_bytes", store);

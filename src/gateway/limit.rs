@@ -9,6 +9,8 @@
 //! Policy comes in with every question, the counts stay: a reload changes the limits, and
 //! nobody who has had something is forgotten.
 
+/// What is counted, and how much of it?
+mod measure;
 /// When may so much be taken again?
 pub mod gcra;
 /// How far has each window been used?
@@ -21,6 +23,8 @@ pub mod policy;
 pub mod caller;
 /// What does a request ask of each of its limits, and what do they say?
 pub mod claims;
+/// What do all replicas say together?
+pub mod together;
 /// What has a request taken, and what of it does it use?
 pub mod reservation;
 /// Until when does a request hold its places?
@@ -31,17 +35,20 @@ pub mod standing;
 pub mod heaviest;
 
 use std::hash::RandomState;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use crate::config;
 use crate::gateway::client::Client;
+use crate::gateway::shared::Shared;
 use crate::names::{LimitName, ModelId};
 use caller::{Caller, Numbers};
 use claims::{OfRoom, PlaceClaim, PlaceClaims, WindowClaims};
 use gate::Gate;
 use gcra::Ticks;
+pub use measure::{Cost, Kind, Level, Quota};
 use policy::Concern;
 pub use policy::Limits;
 use reservation::Taken;
@@ -72,48 +79,8 @@ pub struct Asked<'a> {
     pub stream: bool,
     /// How much.
     pub cost: Cost,
-}
-
-/// What a request counts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// As so many requests: its model's weight.
-    pub requests: u32,
-    /// As so many tokens, before its model's weight.
-    pub tokens: u64,
-}
-
-/// What is left of the tightest windows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Quota {
-    /// Of requests.
-    pub requests: Option<Level>,
-    /// Of tokens.
-    pub tokens: Option<Level>,
-}
-
-/// How full a window is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Level {
-    /// How many may be taken at once after a pause: the window's burst.
-    pub limit: u64,
-    /// How many may be taken now.
-    pub remaining: u64,
-    /// When all of them may be taken again.
-    pub reset: Duration,
-}
-
-/// What a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Requests in a span of time.
-    Requests,
-    /// Tokens in a span of time.
-    Tokens,
-    /// Requests in flight.
-    Concurrent,
-    /// Streams in flight.
-    Streams,
+    /// Where limits of all replicas are counted, where there are some.
+    pub shared: Option<&'a Arc<Shared>>,
 }
 
 /// A request that is over a limit. It has taken nothing of any.
@@ -122,8 +89,6 @@ pub enum Kind {
 pub struct Limited {
     /// Which limit.
     pub name: LimitName,
-    /// Whether it is a key's own.
-    pub is_own: bool,
     /// Of what.
     pub kind: Kind,
     /// `count` of its window, or how many in flight.
@@ -134,15 +99,6 @@ pub struct Limited {
     pub retry_after: Duration,
     /// What is left.
     pub quota: Quota,
-}
-
-/// A limit that is met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Met {
-    /// What metrics call it: its name, or `key` for any key's own.
-    pub label: LimitName,
-    /// Of what.
-    pub kind: Kind,
 }
 
 /// How many requests may be answered at once.
@@ -174,72 +130,6 @@ pub enum Refused {
     /// A limit is met.
     #[error(transparent)]
     Limited(#[from] Limited),
-}
-
-impl Kind {
-    /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 4] = [
-        Self::Requests,
-        Self::Tokens,
-        Self::Concurrent,
-        Self::Streams,
-    ];
-
-    /// The word for labels; it is also what the file calls it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Tokens => "tokens",
-            Self::Concurrent => "concurrent",
-            Self::Streams => "streams",
-        }
-    }
-}
-
-impl Limited {
-    /// The limit, as metrics call it.
-    #[must_use]
-    pub fn met(&self) -> Met {
-        Met::of(&self.name, self.is_own, self.kind)
-    }
-}
-
-impl Met {
-    fn of(name: &LimitName, is_own: bool, kind: Kind) -> Self {
-        let label = if is_own {
-            // Names of keys are many, and change without a reload of limits.
-            LimitName::new("key")
-        } else {
-            name.clone()
-        };
-        Self { label, kind }
-    }
-}
-
-impl Cost {
-    /// The least that a request can cost.
-    const LEAST: Self = Self {
-        requests: 1,
-        tokens: 1,
-    };
-
-    /// What a request will cost, as far as its body tells: its bytes, and how many tokens its
-    /// answer may have at most, where it says so.
-    #[must_use]
-    pub fn estimate(
-        limiter: &config::limits::Limiter,
-        weight: u32,
-        body_bytes: usize,
-        answer_tokens_max: Option<u64>,
-    ) -> Self {
-        let question = (body_bytes as u64).div_ceil(u64::from(limiter.bytes_per_token.max(1)));
-        let answer = answer_tokens_max.unwrap_or(u64::from(limiter.output_tokens));
-        Self {
-            requests: weight,
-            tokens: question.saturating_add(answer),
-        }
-    }
 }
 
 impl Limiter {
@@ -325,27 +215,35 @@ impl Limiter {
     ///
     /// # Errors
     /// Where a limit is met.
-    #[expect(clippy::unused_async, reason = "shared limits wait for Redis")]
     pub async fn reserve(
         &self,
         limits: &Limits,
         asked: &Asked<'_>,
         now: Instant,
     ) -> Result<Reservation<'_>, Refused> {
-        Ok(self.reserve_here(limits, asked, self.ticks(now))?)
+        let question = Question {
+            caller: self.numbers.of(asked.client),
+            concern: limits.all(asked.client, asked.model),
+            asked,
+            now: self.ticks(now),
+        };
+        let windows = question.windows();
+        let reservation = match asked.shared.filter(|_| question.concern.is_shared()) {
+            None => self.reserve_here(&question, windows)?,
+            // Apart, so that a request without shared limits does not carry the room for them.
+            Some(shared) => Box::pin(self.reserve_together(&question, shared)).await?,
+        };
+        Ok(reservation)
     }
 
     /// As much of it as this process decides alone.
     fn reserve_here(
         &self,
-        limits: &Limits,
-        asked: &Asked<'_>,
-        now: Ticks,
+        question: &Question<'_>,
+        mut windows: WindowClaims<'_>,
     ) -> Result<Reservation<'_>, Limited> {
-        let caller = self.numbers.of(asked.client);
-        let concern = limits.all(asked.client, asked.model);
-        let mut windows = claims::of_windows(concern, &caller, asked.cost);
-        let mut places = places(concern, &caller, asked.stream);
+        let now = question.now;
+        let mut places = question.places();
         let locked = self.gate.look(&mut places);
         if places.iter().any(gate::Claim::refuses) {
             self.table.look(&mut windows, now);
@@ -359,8 +257,9 @@ impl Limiter {
             limiter: self,
             places: locked.take(&places),
             taken: taken(&windows),
-            weight: asked.cost.requests,
-            quota: claims::quota(&windows, now, |claim| claim.verdict.unwrap_or(claim.full)),
+            together: None,
+            weight: question.asked.cost.requests,
+            quota: claims::quota(&windows, now, |claim| claim.full_with()),
             shadowed: claims::shadowed(&windows, &places),
         })
     }
@@ -398,21 +297,35 @@ fn taken(windows: &WindowClaims<'_>) -> Taken {
     taken.collect()
 }
 
-/// What a request that came in asks for beside: of what depends on its model, and of streams.
-fn places<'a>(concern: Concern<'a>, caller: &Caller, stream: bool) -> PlaceClaims<'a> {
-    let mut claims = PlaceClaims::new();
-    let counted = (caller, concern.model);
-    for rule in concern.rules() {
-        if rule.needs_model {
-            let kind = Kind::Concurrent;
-            claims::add_places(&mut claims, OfRoom { rule, kind }, rule.concurrent, counted);
-        }
-        if stream {
-            let kind = Kind::Streams;
-            claims::add_places(&mut claims, OfRoom { rule, kind }, rule.streams, counted);
-        }
+/// What is asked, of whom, and when.
+struct Question<'a> {
+    caller: Caller,
+    concern: Concern<'a>,
+    asked: &'a Asked<'a>,
+    now: Ticks,
+}
+
+impl<'a> Question<'a> {
+    fn windows(&self) -> WindowClaims<'a> {
+        claims::of_windows(self.concern, &self.caller, self.asked.cost)
     }
-    claims
+
+    /// What a request that came in asks for beside: of what depends on its model, and of streams.
+    fn places(&self) -> PlaceClaims<'a> {
+        let mut claims = PlaceClaims::new();
+        let counted = (&self.caller, self.concern.model);
+        for rule in self.concern.rules() {
+            if rule.needs_model {
+                let kind = Kind::Concurrent;
+                claims::add_places(&mut claims, OfRoom { rule, kind }, rule.concurrent, counted);
+            }
+            if self.asked.stream {
+                let kind = Kind::Streams;
+                claims::add_places(&mut claims, OfRoom { rule, kind }, rule.streams, counted);
+            }
+        }
+        claims
+    }
 }
 
 #[cfg(test)]

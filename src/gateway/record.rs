@@ -158,8 +158,12 @@ pub struct RequestRecord {
     pub shed: Option<Shed>,
     /// Which limit it met, and of what.
     pub limited: Option<(LimitName, Kind)>,
+    /// Which limits it would have met if they were no shadows, and of what.
+    pub shadowed: Vec<(LimitName, Kind)>,
     /// When the first byte of the answer was handed to the connection.
     pub first_byte: Option<Instant>,
+    /// Events of the answer.
+    pub events: u64,
     /// Whether events were asked for.
     pub stream: bool,
     /// Bytes of the request's body.
@@ -235,7 +239,9 @@ impl RequestRecord {
             code: None,
             shed: None,
             limited: None,
+            shadowed: Vec::new(),
             first_byte: None,
+            events: 0,
             stream: false,
             bytes_in: 0,
             bytes_out: 0,
@@ -286,6 +292,12 @@ impl RequestRecord {
             metrics
                 .keys
                 .tokens(&key.name, self.tokens_in, self.tokens_out);
+        }
+        if let Some((limit, kind)) = &self.limited {
+            metrics.limiter.refused(limit, *kind);
+        }
+        for (limit, kind) in &self.shadowed {
+            metrics.limiter.shadow_refused(limit, *kind);
         }
         if let Some(shed) = self.shed {
             metrics.load.shed(shed).inc();

@@ -6,6 +6,8 @@
 
 /// May it come in, and how much is left for its caller?
 mod entry;
+/// What did it use in the end?
+mod settlement;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -298,6 +300,7 @@ impl<'a> Visit<'a> {
             (Body::Events(mut stream), head) => {
                 let delivered =
                     relay::events(self.session, departure, head, &mut stream, stay).await;
+                self.record.events = stream.events();
                 self.tokens(stream.usage());
                 if delivered.how == Delivery::Complete {
                     // Apart, so that an open stream does not carry the room for its end.

@@ -45,6 +45,11 @@ pub(super) fn needed(old: &Config, new: &Config) -> Vec<&'static str> {
             images.0.image_bytes_max != images.1.image_bytes_max,
         ),
         ("images.age_max", images.0.age_max != images.1.age_max),
+        // The table has its size for good.
+        (
+            "limiter.keys_max",
+            old.limiter.keys_max != new.limiter.keys_max,
+        ),
         ("log.requests", old.log.requests != new.log.requests),
         ("log.format", old.log.format != new.log.format),
     ];
@@ -82,6 +87,7 @@ mod tests {
             ],
         );
         check("[images]\nstore = \"elsewhere\"", &["images.store"]);
+        check("[limiter]\nkeys_max = 2048", &["limiter.keys_max"]);
         check("[log]\nrequests = \"off\"", &["log.requests"]);
         check(
             "[server]\nallowed_hosts = [\"a.test\"]\nconfig_header = true\n[bounds]\nhead_timeout = \"7s\"\nkeep_alive = \"7s\"\n[attempts]\nmax = 2\n[cors]\norigins = [\"http://a.test\"]",

@@ -261,6 +261,12 @@ impl EventStream {
         facts.done || facts.error
     }
 
+    /// How many events it has brought.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.scanner.facts().events
+    }
+
     /// The tokens the stream told of.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {

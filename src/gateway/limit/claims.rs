@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use super::caller::Caller;
 use super::gcra::Ticks;
 use super::policy::{Concern, Room, Rule, RuleWindow};
-use super::{Cost, Kind, Level, Limited, Met, Quota, gate, table};
+use super::{Cost, Kind, Level, Limited, Quota, gate, table};
+use crate::names::LimitName;
 
 /// Claims of one request that are kept without memory being asked for.
 const CLAIMS_INLINE: usize = 12;
@@ -26,6 +27,10 @@ pub struct OfWindow<'a> {
     pub rule: &'a Rule,
     /// Its window.
     pub window: &'a RuleWindow,
+    /// Which of the caller's subjects it counts, from the narrowest on.
+    pub place: usize,
+    /// How many times what the limit says that may have, ≥ 1.
+    pub times: u32,
 }
 
 /// A bound on what is in flight, and its limit.
@@ -46,28 +51,21 @@ pub type PlaceClaim<'a> = gate::Claim<Option<OfRoom<'a>>>;
 /// All of them.
 pub type PlaceClaims<'a> = SmallVec<[PlaceClaim<'a>; CLAIMS_INLINE]>;
 
-impl Cost {
-    /// How much of this kind.
-    fn of(self, kind: Kind) -> u64 {
-        let Self { requests, tokens } = self;
-        let weight = u64::from(requests);
-        match kind {
-            Kind::Requests => weight,
-            Kind::Tokens => tokens.saturating_mul(weight),
-            Kind::Concurrent | Kind::Streams => 1,
-        }
-    }
-}
-
 /// What a request of this cost asks of the windows that concern it.
 pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> WindowClaims<'a> {
     let mut claims = WindowClaims::new();
     for rule in concern.rules() {
         for window in &rule.windows {
-            for counted in caller.counted(rule.by, concern.model) {
+            for (place, counted) in caller.counted(rule.by, concern.model).enumerate() {
                 let key = counted.number ^ window.number;
-                let rate = window.rate.times(counted.times);
-                let of = OfWindow { rule, window };
+                let times = counted.times;
+                let rate = window.rate.times(times);
+                let of = OfWindow {
+                    rule,
+                    window,
+                    place,
+                    times,
+                };
                 let mut claim = WindowClaim::new(of, key, rate, cost.of(window.kind));
                 claim.named = counted.named;
                 claim.shadow = rule.shadow;
@@ -103,7 +101,7 @@ pub fn refusal(
     let over = windows.iter().filter(|claim| claim.refuses());
     let over = over.filter_map(|claim| Some((claim, claim.verdict.err()?)));
     let window = over.max_by_key(|(_, wait)| *wait).map(|(claim, wait)| {
-        let OfWindow { rule, window } = claim.of;
+        let OfWindow { rule, window, .. } = claim.of;
         let count = (window.window.count, Some(window.window.per));
         limited(rule, window.kind, count, wait.duration())
     });
@@ -129,7 +127,6 @@ fn limited(
 ) -> Limited {
     Limited {
         name: rule.name.clone(),
-        is_own: rule.is_own,
         kind,
         count,
         per,
@@ -160,7 +157,7 @@ pub fn quota(
 
 /// Limits that would have refused, if they were not shadows. One that counts an address
 /// three times is told of once.
-pub fn shadowed(windows: &[WindowClaim<'_>], places: &[PlaceClaim<'_>]) -> Vec<Met> {
+pub fn shadowed(windows: &[WindowClaim<'_>], places: &[PlaceClaim<'_>]) -> Vec<(LimitName, Kind)> {
     let over = windows
         .iter()
         .filter(|claim| claim.shadow && claim.verdict.is_err());
@@ -169,9 +166,9 @@ pub fn shadowed(windows: &[WindowClaim<'_>], places: &[PlaceClaim<'_>]) -> Vec<M
         .iter()
         .filter(|claim| claim.shadow && claim.is_full());
     let full = full.filter_map(|claim| claim.of.map(|of| (of.rule, of.kind)));
-    let mut met: Vec<Met> = Vec::new();
+    let mut met = Vec::new();
     for (rule, kind) in over.chain(full) {
-        let one = rule.met(kind);
+        let one = (rule.name.clone(), kind);
         if !met.contains(&one) {
             met.push(one);
         }

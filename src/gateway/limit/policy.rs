@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::gcra::Rate;
-use super::{Cost, Kind, Met};
+use super::{Cost, Kind};
 use crate::config::Config;
 use crate::config::limits::{Allowance, By, Callers, Limit, Limiter, Scope, Window};
 use crate::gateway::client::Client;
@@ -44,10 +44,9 @@ struct ModelLimits {
 /// One limit.
 #[derive(Debug)]
 pub struct Rule {
-    /// What messages, logs and metrics call it.
+    /// What messages, logs and metrics call it. A key's own is `key:` and the key's name, as no
+    /// other can be called.
     pub name: LimitName,
-    /// Whether it is a key's own.
-    pub is_own: bool,
     /// What it counts apart.
     pub by: By,
     /// Whether it can only be asked once the model is known.
@@ -199,6 +198,12 @@ impl Concerned {
 }
 
 impl<'a> Concern<'a> {
+    /// Whether replicas count one of them together.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        self.rules.iter().any(|rule| rule.is_shared)
+    }
+
     /// Each of them.
     pub fn rules(self) -> impl Iterator<Item = &'a Rule> {
         self.rules.iter().map(|rule| &**rule).chain(self.own)
@@ -211,7 +216,6 @@ impl Rule {
         let name = limit.name.as_str();
         Self {
             name: limit.name.clone(),
-            is_own: false,
             by: limit.by,
             needs_model: by_model || !limit.models.is_empty(),
             is_shared: limit.scope == Scope::Shared,
@@ -222,17 +226,10 @@ impl Rule {
         }
     }
 
-    /// This limit, as one that is met.
-    #[must_use]
-    pub fn met(&self, kind: Kind) -> Met {
-        Met::of(&self.name, self.is_own, kind)
-    }
-
     /// What a key is allowed by itself, where it is limited.
     fn of_key(key: &KeyName, allowance: &Allowance) -> Option<Self> {
         (*allowance != Allowance::default()).then(|| Self {
             name: LimitName::new(&format!("key:{key}")),
-            is_own: true,
             by: By::Key,
             needs_model: false,
             is_shared: false,

@@ -16,7 +16,9 @@ use smallvec::SmallVec;
 
 use super::gate::Places;
 use super::table;
-use super::{Limiter, Met, Quota};
+use super::together::Together;
+use super::{Kind, Limiter, Quota};
+use crate::names::LimitName;
 
 /// What was taken of windows, kept without memory being asked for.
 const TAKEN_INLINE: usize = 6;
@@ -35,7 +37,7 @@ pub struct Permit<'a> {
     pub(super) places: Places,
     /// Whether it is counted among all.
     pub(super) inside: bool,
-    pub(super) shadowed: Vec<Met>,
+    pub(super) shadowed: Vec<(LimitName, Kind)>,
 }
 
 /// What a request has taken of its limits; what it did not use is given back at the end.
@@ -44,10 +46,12 @@ pub struct Reservation<'a> {
     pub(super) limiter: &'a Limiter,
     pub(super) places: Places,
     pub(super) taken: Taken,
+    /// What was taken of windows that replicas share.
+    pub(super) together: Option<Box<Together>>,
     /// As how many its tokens count, ≥ 1.
     pub(super) weight: u32,
     pub(super) quota: Quota,
-    pub(super) shadowed: Vec<Met>,
+    pub(super) shadowed: Vec<(LimitName, Kind)>,
 }
 
 impl Permit<'_> {
@@ -60,7 +64,7 @@ impl Permit<'_> {
     }
 
     /// Limits that would have refused it, if they were not shadows.
-    pub fn take_shadowed(&mut self) -> Vec<Met> {
+    pub fn take_shadowed(&mut self) -> Vec<(LimitName, Kind)> {
         std::mem::take(&mut self.shadowed)
     }
 }
@@ -85,7 +89,7 @@ impl Reservation<'_> {
     }
 
     /// Limits that would have refused it, if they were not shadows.
-    pub fn take_shadowed(&mut self) -> Vec<Met> {
+    pub fn take_shadowed(&mut self) -> Vec<(LimitName, Kind)> {
         std::mem::take(&mut self.shadowed)
     }
 
@@ -98,6 +102,9 @@ impl Reservation<'_> {
         for taken in self.taken.iter().filter(|taken| taken.is_estimate) {
             self.limiter.table.settle(taken, used, now);
         }
+        if let Some(together) = &self.together {
+            together.settle(used);
+        }
     }
 
     /// Gives everything back, as though it had never been asked for.
@@ -105,6 +112,9 @@ impl Reservation<'_> {
         let now = self.limiter.ticks(now);
         for taken in &self.taken {
             self.limiter.table.settle(taken, 0, now);
+        }
+        if let Some(together) = &self.together {
+            together.hand_back();
         }
     }
 }

@@ -113,8 +113,8 @@ impl Standing {
     }
 }
 
-/// What the limit counts at this place among a caller's subjects.
-fn name_of(by: By, client: &Client, place: usize) -> String {
+/// What a limit counts at this place among a caller's subjects.
+pub(super) fn name_of(by: By, client: &Client, place: usize) -> String {
     let subject = match by {
         By::Model | By::Global => None,
         By::Client | By::Key | By::ClientModel => client.subjects().nth(place),

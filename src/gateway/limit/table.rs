@@ -113,6 +113,12 @@ impl<T> Claim<T> {
         !self.shadow && self.verdict.is_err()
     }
 
+    /// When it is full once the request has taken of it, where it does.
+    #[must_use]
+    pub fn full_with(&self) -> Ticks {
+        self.verdict.unwrap_or(self.full)
+    }
+
     /// What was taken, where it was.
     #[must_use]
     pub fn taken(&self) -> Option<Taken> {

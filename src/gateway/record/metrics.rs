@@ -12,6 +12,8 @@ mod forget;
 mod make;
 /// How much is asked with which key?
 mod keys;
+/// How often are limits met, and how many are counted?
+mod limits;
 /// How much is asked of the process at once, and what is turned away?
 mod load;
 /// How full are pools, and who waits?
@@ -31,6 +33,7 @@ use crate::names::{ModelId, PoolName};
 use configuration::ConfigMetrics;
 use forget::Labelled;
 pub use keys::KeyMetrics;
+pub use limits::LimitMetrics;
 pub use load::LoadMetrics;
 use make::Make;
 use places::{PlaceMetrics, Places};
@@ -68,6 +71,8 @@ pub struct Metrics {
     pub load: LoadMetrics,
     /// Of callers with a key.
     pub keys: KeyMetrics,
+    /// Of limits.
+    pub limiter: LimitMetrics,
     /// What replicas share.
     pub shared: SharedMetrics,
     attempts: IntCounterVec,
@@ -193,6 +198,7 @@ impl Metrics {
             config: ConfigMetrics::new(&new),
             load: LoadMetrics::new(&new),
             keys: KeyMetrics::new(&new),
+            limiter: LimitMetrics::new(&new),
             shared: SharedMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",

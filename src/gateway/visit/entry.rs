@@ -53,7 +53,9 @@ impl<'a> Visit<'a> {
         };
         let limits = &self.snapshot.limits;
         let entered = limiter.enter(limits, client, bounds, self.record.began());
-        self.stay.permit = Some(entered.map_err(|refused| self.refused(refused))?);
+        let mut permit = entered.map_err(|refused| self.refused(refused))?;
+        self.record.shadowed.append(&mut permit.take_shadowed());
+        self.stay.permit = Some(permit);
         Ok(())
     }
 
@@ -76,11 +78,15 @@ impl<'a> Visit<'a> {
                 body_bytes,
                 ask.answer_tokens_max(),
             ),
+            shared: snapshot.shared.as_ref(),
         };
         let reserved = limiter
             .reserve(&snapshot.limits, &asked, sys::instant())
             .await;
-        let reservation = reserved.map_err(|refused| self.refused(refused))?;
+        let mut reservation = reserved.map_err(|refused| self.refused(refused))?;
+        self.record
+            .shadowed
+            .append(&mut reservation.take_shadowed());
         self.common.quota = reservation.quota();
         self.stay.reservation = Some(reservation);
         Ok(())

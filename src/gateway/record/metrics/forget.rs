@@ -1,7 +1,7 @@
 //! Which series end with the configuration that named them?
 //!
 //! A label's values come from the configuration, and configurations come and go: a
-//! series whose model, pool, target or key no configuration names any more would be told
+//! series whose model, pool, target, key or limit no configuration names any more would be told
 //! for ever, and a process would grow with every name it has ever heard of.
 
 use std::collections::{HashMap, HashSet};
@@ -9,11 +9,12 @@ use std::collections::{HashMap, HashSet};
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
+use super::limits::OWN;
 use super::{Metrics, NO_MODEL, NO_POOL};
 use crate::config::{self, Config, Target};
 
 impl Metrics {
-    /// Forgets the series of models, pools, targets and keys that this configuration does not name.
+    /// Forgets the series of models, pools, targets, keys and limits that this configuration does not name.
     pub fn keep_only(&self, config: &Config) {
         let models = config.models.iter().map(|model| model.id.as_str());
         let models: HashSet<&str> = models.chain([NO_MODEL]).collect();
@@ -25,12 +26,16 @@ impl Metrics {
             .collect();
         pools.insert(NO_POOL, HashSet::new());
         let keys: HashSet<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();
+        let limits = config.limits.iter().map(|limit| limit.name.as_str());
+        let limits: HashSet<&str> = limits.chain([OWN]).collect();
         let is_gone = |labels: &HashMap<&str, &str>| {
             let model = labels.get("model");
             let key = labels.get("key");
+            let limit = labels.get("limit");
             let pool = labels.get("pool").map(|pool| pools.get(pool));
             model.is_some_and(|model| !models.contains(model))
                 || key.is_some_and(|key| !keys.contains(key))
+                || limit.is_some_and(|limit| !limits.contains(limit))
                 || pool.is_some_and(|targets| match (targets, labels.get("target")) {
                     (None, _) => true,
                     (Some(targets), Some(target)) => !targets.contains(*target),

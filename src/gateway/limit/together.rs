@@ -1,0 +1,174 @@
+//! What do all replicas say together?
+//!
+//! Windows of `scope = "shared"` are decided by [`Shared`] in one question. What it says is
+//! written into the table too, as a mirror: whoever has used up a window of requests is then
+//! refused without a question, for nobody gives requests back. (Tokens are given back, by other
+//! replicas as well, so a mirror of those is asked nothing.) While nobody decides, the same
+//! windows are kept here at this replica's part of them, going on from what the mirror says.
+//!
+//! The windows of this process, and its places, are taken after that. Where one of them refuses,
+//! what was taken together is given back.
+
+use std::sync::Arc;
+
+use super::claims::{self, WindowClaim, WindowClaims};
+use super::gcra::Ticks;
+use super::standing::name_of;
+use super::{Kind, Limited, Limiter, Question, Reservation};
+use crate::config::limits::By;
+use crate::gateway::shared::{Shared, Told, Window};
+
+/// What was taken of windows that replicas share.
+#[derive(Debug)]
+pub struct Together {
+    shared: Arc<Shared>,
+    taken: Vec<(Kind, Window)>,
+}
+
+impl Limiter {
+    /// Takes from windows that are shared and from those that are not, or from none.
+    pub(super) async fn reserve_together(
+        &self,
+        question: &Question<'_>,
+        shared: &Arc<Shared>,
+    ) -> Result<Reservation<'_>, Limited> {
+        let now = question.now;
+        let (mut ours, mut here) = (WindowClaims::new(), WindowClaims::new());
+        for claim in question.windows() {
+            let list = if claim.of.rule.is_shared {
+                &mut ours
+            } else {
+                &mut here
+            };
+            list.push(claim);
+        }
+        self.refuse_if_hopeless(&ours, &here, now)?;
+        let windows: Vec<Window> = ours
+            .iter()
+            .map(|claim| window(claim, question, shared))
+            .collect();
+        let Ok(told) = shared.admit(&windows).await else {
+            let replicas = shared.replicas();
+            let parts = ours.into_iter().map(|claim| part(claim, replicas));
+            return self.reserve_here(question, parts.chain(here).collect());
+        };
+        self.mirror(&mut ours, &told, now);
+        if let Some(limited) = claims::refusal(&ours, &[], now) {
+            return Err(limited);
+        }
+        let taken = ours.iter().zip(windows);
+        let taken = taken.filter(|(claim, _)| claim.verdict.is_ok());
+        let together = Together {
+            shared: Arc::clone(shared),
+            taken: taken
+                .map(|(claim, window)| (claim.of.window.kind, window))
+                .collect(),
+        };
+        let quota = claims::quota(&ours, now, |claim| claim.full_with());
+        let mut shadowed = claims::shadowed(&ours, &[]);
+        match self.reserve_here(question, here) {
+            Err(limited) => {
+                together.hand_back();
+                Err(limited)
+            }
+            Ok(mut reservation) => {
+                reservation.quota = reservation.quota.tighter(quota);
+                reservation.shadowed.append(&mut shadowed);
+                reservation.together = Some(Box::new(together));
+                Ok(reservation)
+            }
+        }
+    }
+
+    /// Refuses whoever would be refused without a question to anybody.
+    fn refuse_if_hopeless<'a>(
+        &self,
+        ours: &WindowClaims<'a>,
+        here: &WindowClaims<'a>,
+        now: Ticks,
+    ) -> Result<(), Limited> {
+        let mirrored = ours
+            .iter()
+            .filter(|claim| claim.of.window.kind == Kind::Requests);
+        let mut all: WindowClaims<'a> = mirrored.chain(here).copied().collect();
+        self.table.look(&mut all, now);
+        claims::refusal(&all, &[], now).map_or(Ok(()), Err)
+    }
+
+    /// Writes down what was told.
+    fn mirror(&self, ours: &mut WindowClaims<'_>, told: &Told, now: Ticks) {
+        for (claim, level) in ours.iter_mut().zip(&told.windows) {
+            let full = now.plus(Ticks::of(level.debt));
+            claim.full = full;
+            claim.verdict = if level.wait.is_zero() {
+                Ok(full)
+            } else {
+                Err(Ticks::of(level.wait))
+            };
+            self.table.mirror(claim, full, now);
+        }
+    }
+}
+
+impl Together {
+    /// Replaces the estimate of tokens by what was used.
+    pub fn settle(&self, used: u64) {
+        let tokens = self.taken.iter().filter(|(kind, _)| *kind == Kind::Tokens);
+        for (_, window) in tokens {
+            self.shared.settle(window, difference(used, window.cost));
+        }
+    }
+
+    /// Gives everything back.
+    pub fn hand_back(&self) {
+        for (_, window) in &self.taken {
+            self.shared.settle(window, difference(0, window.cost));
+        }
+    }
+}
+
+fn difference(used: u64, cost: u64) -> i64 {
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    signed(used).saturating_sub(signed(cost))
+}
+
+/// A claim at this replica's part of its window.
+fn part(mut claim: WindowClaim<'_>, replicas: u32) -> WindowClaim<'_> {
+    claim.rate = claim.rate.shared_by(replicas);
+    claim.cost = claim.cost.min(claim.rate.burst());
+    claim
+}
+
+/// A claim as it is asked of all replicas.
+fn window(claim: &WindowClaim<'_>, question: &Question<'_>, shared: &Shared) -> Window {
+    let of = claim.of;
+    let client = question.asked.client;
+    let counts_callers = matches!(of.rule.by, By::Client | By::Key | By::ClientModel);
+    let by = match (counts_callers, &client.key) {
+        (false, _) => "all",
+        (true, None) => "address",
+        (true, Some(_)) => "key",
+    };
+    let model = match of.rule.by {
+        By::Model | By::ClientModel => question.asked.model.as_str(),
+        By::Client | By::Key | By::Global => "",
+    };
+    let counted = name_of(of.rule.by, client, of.place);
+    let parts = [
+        of.rule.name.as_str(),
+        of.window.kind.as_str(),
+        by,
+        &counted,
+        model,
+    ];
+    Window {
+        key: shared.key(&parts.map(str::as_bytes)),
+        count: of.window.window.count,
+        per: of.window.window.per,
+        burst: of.window.window.burst,
+        times: of.times,
+        cost: claim.cost,
+        shadow: claim.shadow,
+        personal: by == "address",
+    }
+}

@@ -1,0 +1,70 @@
+//! How often are limits met, and how many are counted?
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
+
+use super::make::Make;
+use crate::gateway::limit::{Kept, Kind};
+use crate::names::LimitName;
+
+/// What every key's own limits are called: there may be many keys.
+pub(super) const OWN: &str = "key";
+
+/// The counters of limits.
+#[derive(Debug)]
+pub struct LimitMetrics {
+    refused: IntCounterVec,
+    shadow_refused: IntCounterVec,
+    keys: IntGauge,
+    evictions: IntCounter,
+}
+
+impl LimitMetrics {
+    pub(super) fn new(new: &Make<'_>) -> Self {
+        Self {
+            refused: new.counters(
+                "spafe_limit_refused_total",
+                "Requests that a limit refused, by limit and what it is of.",
+                &["limit", "kind"],
+            ),
+            shadow_refused: new.counters(
+                "spafe_limit_shadow_refused_total",
+                "Requests that a limit would have refused if it were no shadow.",
+                &["limit", "kind"],
+            ),
+            keys: new.gauge(
+                "spafe_limiter_keys",
+                "Windows of limits that are not full, of all callers.",
+            ),
+            evictions: new.counter(
+                "spafe_limiter_evictions_total",
+                "Windows that were forgotten before they were full, to make room.",
+            ),
+        }
+    }
+
+    /// Counts a request that a limit refused.
+    pub fn refused(&self, limit: &LimitName, kind: Kind) {
+        let labels = [label(limit), kind.as_str()];
+        self.refused.with_label_values(&labels).inc();
+    }
+
+    /// Counts a request that a shadow would have refused.
+    pub fn shadow_refused(&self, limit: &LimitName, kind: Kind) {
+        let labels = [label(limit), kind.as_str()];
+        self.shadow_refused.with_label_values(&labels).inc();
+    }
+
+    /// Tells what is kept. Only one may do so at a time.
+    pub fn keep(&self, kept: Kept) {
+        let keys = i64::try_from(kept.keys).unwrap_or(i64::MAX);
+        self.keys.set(keys);
+        let new = kept.evictions.saturating_sub(self.evictions.get());
+        self.evictions.inc_by(new);
+    }
+}
+
+/// A colon is in no name of `[[limits]]`: it is a key's own limit.
+fn label(limit: &LimitName) -> &str {
+    let name = limit.as_str();
+    if name.contains(':') { OWN } else { name }
+}
