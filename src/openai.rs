@@ -133,6 +133,14 @@ pub struct Usage {
     pub total_tokens: u64,
 }
 
+impl Usage {
+    /// Of both, whatever the upstream says that their sum is.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}
+
 /// What `GET /models` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelList {

@@ -242,6 +242,9 @@ pub async fn events(
         };
         if stream.has_said_its_last() || !matches!(next, Ok(Next::Slices | Next::Quiet)) {
             stay.release();
+            if let Some(usage) = stream.usage() {
+                stay.settle(usage.all(), sys::instant());
+            }
         }
         for slice in slices.drain(..) {
             if delivered.write(session, slice, false).await.is_err() {

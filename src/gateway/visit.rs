@@ -283,6 +283,8 @@ impl<'a> Visit<'a> {
             (Body::Whole { bytes, usage }, Some(head)) => {
                 stay.release();
                 self.tokens(usage);
+                self.record.bytes_out = bytes.len() as u64;
+                self.settle(sys::instant());
                 relay::whole(self.session, head, bytes.clone()).await
             }
             (Body::Through(mut through), Some(head)) => {
@@ -334,6 +336,7 @@ impl<'a> Visit<'a> {
             self.record.status = 499;
             return;
         };
+        self.settle(sys::instant());
         let envelope = refusal.envelope();
         self.record.code = Some(match refusal {
             Refusal::UpstreamRefused(_) => "upstream_refused".to_owned(),

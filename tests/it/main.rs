@@ -26,6 +26,9 @@ mod callers;
 /// More than can be served: connections, requests, bodies, descriptors.
 #[cfg(test)]
 mod overload;
+/// What everybody gets, and nobody more than that.
+#[cfg(test)]
+mod limits;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;

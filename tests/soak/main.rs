@@ -38,6 +38,9 @@ mod reload;
 /// Targets that fail, flap, or seem to.
 #[cfg(test)]
 mod failing;
+/// A million callers who come once.
+#[cfg(test)]
+mod limits;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;

@@ -94,26 +94,28 @@ impl Reservation<'_> {
     }
 
     /// Replaces the estimate of its tokens by what was used. The request itself stays counted.
-    pub fn settle(self, tokens: u64, now: Instant) {
+    /// Again, it does nothing.
+    pub fn settle(&mut self, tokens: u64, now: Instant) {
         let used = tokens
             .min(TOKENS_MAX)
             .saturating_mul(u64::from(self.weight));
         let now = self.limiter.ticks(now);
-        for taken in self.taken.iter().filter(|taken| taken.is_estimate) {
+        let taken = std::mem::take(&mut self.taken);
+        for taken in taken.iter().filter(|taken| taken.is_estimate) {
             self.limiter.table.settle(taken, used, now);
         }
-        if let Some(together) = &self.together {
+        if let Some(together) = self.together.take() {
             together.settle(used);
         }
     }
 
     /// Gives everything back, as though it had never been asked for.
-    pub fn hand_back(self, now: Instant) {
+    pub fn hand_back(&mut self, now: Instant) {
         let now = self.limiter.ticks(now);
-        for taken in &self.taken {
-            self.limiter.table.settle(taken, 0, now);
+        for taken in std::mem::take(&mut self.taken) {
+            self.limiter.table.settle(&taken, 0, now);
         }
-        if let Some(together) = &self.together {
+        if let Some(together) = self.together.take() {
             together.hand_back();
         }
     }

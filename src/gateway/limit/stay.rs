@@ -5,6 +5,8 @@
 //! and must find its place free. What was taken of windows is kept, for that is settled
 //! when everything is known.
 
+use std::time::Instant;
+
 use crate::gateway::limit::{Permit, Reservation};
 
 /// What one request holds. Dropping it gives everything back.
@@ -17,6 +19,14 @@ pub struct Stay<'a> {
 }
 
 impl Stay<'_> {
+    /// Settles what it has taken of windows, as soon as that is known: whoever asks again the
+    /// moment its answer has come is not to meet its own estimate. Again, it does nothing.
+    pub fn settle(&mut self, tokens: u64, now: Instant) {
+        if let Some(reservation) = &mut self.reservation {
+            reservation.settle(tokens, now);
+        }
+    }
+
     /// Gives the places back, right before what a caller takes for the end is written. Again,
     /// it does nothing.
     pub fn release(&mut self) {

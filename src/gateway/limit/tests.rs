@@ -1,3 +1,5 @@
+//! Does each caller get what its limits say, and nobody what others have had?
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;

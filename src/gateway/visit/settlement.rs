@@ -13,14 +13,12 @@ use super::Visit;
 use crate::gateway::record::{Outcome, RequestRecord};
 
 impl Visit<'_> {
-    /// Replaces what was reserved for this request by what it used.
+    /// Replaces what was reserved for this request by what it used. The first time counts: for
+    /// a whole answer that is before it leaves.
     pub(in crate::gateway) fn settle(&mut self, now: Instant) {
-        let Some(reservation) = self.stay.reservation.take() else {
-            return;
-        };
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
         if let Some(tokens) = used(&self.record, u64::from(bytes_per_token.max(1))) {
-            reservation.settle(tokens, now);
+            self.stay.settle(tokens, now);
         }
     }
 }

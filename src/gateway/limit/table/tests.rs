@@ -1,3 +1,5 @@
+//! Is everything counted once, and forgotten last where it matters?
+
 use std::time::Duration;
 
 use proptest::prelude::*;
