@@ -5,17 +5,26 @@
 //! is to stay of the same order whatever their size, for no caller may buy much work
 //! with few bytes.
 
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
+use spafe::config::clients::Anonymous;
 use spafe::config::{self, Source};
-use spafe::gateway::inspect::{Bounds, inspect};
+use spafe::gateway::client::Client;
+use spafe::gateway::door::AllowOrigin;
+use spafe::gateway::inspect::{Bounds, inspect, inspect_within};
+use spafe::gateway::limit::heaviest::Heaviest;
+use spafe::gateway::limit::{Level, Quota};
 use spafe::gateway::pools::health::Verdict;
 use spafe::gateway::pools::registry::Registry;
 use spafe::gateway::pools::{Choice, Lesson};
+use spafe::gateway::record::id::RequestId;
 use spafe::gateway::record::metrics::Metrics;
+use spafe::gateway::relay::head::{Common, Provenance};
 use spafe::gateway::splice;
 use spafe::snapshot::Snapshot;
 use spafe::sse::Scanner;
@@ -68,6 +77,74 @@ fn inspect_plain(bencher: Bencher, bytes: usize) {
     bencher
         .counter(BytesCount::new(body.len()))
         .bench(|| inspect(black_box(&body), &BOUNDS));
+}
+
+/// The same for a caller without a key, who is held to caps; with 16 tools to be counted.
+#[divan::bench(args = [false, true])]
+fn inspect_capped(bencher: Bencher, tools: bool) {
+    let caps = Anonymous {
+        n_max: 8,
+        best_of_max: 8,
+        max_tokens_max: 65_536,
+        top_logprobs_max: 20,
+        tools_max: 128,
+        unknown_fields_refused: false,
+    };
+    let mut body = String::from_utf8_lossy(&plain(300)).into_owned();
+    if tools {
+        let tool = r#"{"type":"function","function":{"name":"f","description":"Does a thing.","parameters":{"type":"object","properties":{"x":{"type":"string"}}}}}"#;
+        let tools = vec![tool; 16].join(",");
+        body = body.replacen('{', &format!("{{\"tools\":[{tools}],"), 1);
+    }
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench(|| inspect_within(black_box(body.as_bytes()), &BOUNDS, Some(&caps)));
+}
+
+/// The head of an answer, without and with what is left of limits.
+#[divan::bench(args = [false, true])]
+fn head_of_answer(bencher: Bencher, limited: bool) {
+    let level = Level {
+        limit: 100_000,
+        remaining: 98_765,
+        reset: Duration::from_millis(740),
+    };
+    let quota = Quota {
+        requests: limited.then_some(level),
+        tokens: limited.then_some(level),
+    };
+    let common = Common {
+        id: RequestId::made(1, 2),
+        origin: AllowOrigin::Any,
+        chunks: true,
+        version: None,
+        quota,
+    };
+    let provenance = Provenance {
+        model: "gpt-4o",
+        pool: "openai",
+        attempts: 1,
+        gateway: Duration::from_micros(120),
+        upstream: Duration::from_millis(40),
+    };
+    bencher.bench(|| black_box(&common).answer(Some(300), provenance));
+}
+
+/// What it takes to know who asks for most, of 10,000 callers that all ask alike.
+#[divan::bench]
+fn note_caller(bencher: Bencher) {
+    let now = spafe::sys::instant();
+    let heaviest = Heaviest::new(now);
+    let clients: Vec<Client> = (0..10_000_u32)
+        .map(|number| Client::new(Some(Ipv4Addr::from_bits(0x0A00_0000 | number).into())))
+        .collect();
+    let turn = AtomicUsize::new(0);
+    bencher.bench(|| {
+        let at = turn.fetch_add(1, Ordering::Relaxed) % clients.len();
+        if let Some(client) = clients.get(at) {
+            heaviest.note(client, 100, now);
+        }
+    });
 }
 
 #[divan::bench(args = [

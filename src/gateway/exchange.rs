@@ -45,7 +45,7 @@ use crate::gateway::inspect::image::ImageAsk;
 use crate::gateway::pools::slots::Slot;
 use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::{Change, Lesson, Pool};
-use crate::gateway::record::RequestId;
+use crate::gateway::record::id::RequestId;
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;

@@ -19,7 +19,7 @@ use pingora_http::ResponseHeader;
 use crate::gateway::client::ClientError;
 use crate::gateway::door::AllowOrigin;
 use crate::gateway::limit::Quota;
-use crate::gateway::record::RequestId;
+use crate::gateway::record::id::RequestId;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::quota;
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::{self, Source};
 use crate::gateway::inspect::inspect;
 use crate::gateway::pools::registry::Registry;
-use crate::gateway::record::RequestId;
+use crate::gateway::record::id::RequestId;
 use crate::gateway::record::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::sys;
