@@ -1,14 +1,17 @@
 //! What do operators see?
 //!
 //! A listener of its own, on loopback unless the configuration says otherwise:
-//! metrics, liveness, readiness, the configuration in force, and a way to have it
-//! read again. Nothing of it is reachable from the public listeners.
+//! metrics, liveness, readiness, the configuration in force and a way to have it read
+//! again, and how callers stand with their limits. Nothing of it is reachable from the public listeners.
 
 /// What was asked of the configuration.
 mod reload;
 
 /// How do pools and their targets stand?
 mod targets;
+
+/// How do callers stand with their limits, and who asks for most?
+mod limits;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,6 +82,7 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
         .route("/readyz", get(readyz))
         .route("/config", get(reload::configuration))
         .route("/reload", post(reload::reload))
+        .route("/limits", get(limits::limits).delete(limits::forgive))
         .fallback(nothing)
         .with_state(admin);
     let listener = tokio::net::TcpListener::from_std(bound.into_std())?;
@@ -154,7 +158,9 @@ fn status(well: bool) -> StatusCode {
 }
 
 async fn nothing() -> impl IntoResponse {
-    let paths = ["/metrics", "/livez", "/readyz", "/config", "/reload"];
+    let paths = [
+        "/metrics", "/livez", "/readyz", "/config", "/reload", "/limits",
+    ];
     (
         StatusCode::NOT_FOUND,
         Json(json!({"error": "nothing here", "paths": paths})),

@@ -20,6 +20,7 @@ async fn a_page_in_chromium_uses_everything_and_reads_every_error() {
     let gateway = setup
         .pool_with("painter", &[&base(&painter)], "dialect = \"images\"")
         .model_with("flux", &["painter"], "modality = \"image\"")
+        .tables("[[limits]]\nname = \"plenty\"\nby = \"client\"\nrequests = { count = 1000, per = \"1h\" }\ntokens = { count = 1000000, per = \"1h\" }")
         .start();
     let told = error_environment(&gateway);
     let mut environment = told.as_pairs().to_vec();

@@ -29,6 +29,9 @@ mod overload;
 /// What everybody gets, and nobody more than that.
 #[cfg(test)]
 mod limits;
+/// What a caller sees of its limits, and an operator of callers.
+#[cfg(test)]
+mod quota;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;

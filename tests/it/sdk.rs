@@ -15,6 +15,7 @@ use async_openai::types::chat::{
 };
 use futures_util::StreamExt as _;
 use serde_json::json;
+use spafe::simulator::Simulator;
 use spafe::simulator::script::Script;
 
 use crate::kit::gateway::{Gateway, Setup};
@@ -62,6 +63,33 @@ async fn javascript_throws_the_class_of_every_error() {
     let (setup, _upstreams) = faults().await;
     let gateway = setup.start();
     script::node("errors.mjs", &error_environment(&gateway).as_pairs());
+}
+
+/// A gateway that answers one request every two seconds.
+async fn slow_down() -> (Gateway, Simulator) {
+    let upstream = upstream().await;
+    let gateway = Setup::new()
+        .tables("[[limits]]\nname = \"one-each-two-seconds\"\nby = \"client\"\nrequests = { count = 1, per = \"2s\" }")
+        .pool("main", &[&base(&upstream)])
+        .model("gpt-4o", &["main"])
+        .start();
+    (gateway, upstream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_refused_once_comes_back_in_time() {
+    let (gateway, upstream) = slow_down().await;
+    let environment = [("SPAFE_URL", &*gateway.url("")), ("SPAFE_MODEL", "gpt-4o")];
+    script::python("patience.py", &environment);
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_refused_once_comes_back_in_time() {
+    let (gateway, upstream) = slow_down().await;
+    let environment = [("SPAFE_URL", &*gateway.url("")), ("SPAFE_MODEL", "gpt-4o")];
+    script::node("patience.mjs", &environment);
+    assert_eq!(upstream.requests().len(), 2);
 }
 
 /// Streams that break or only end unusually: what came, and the code of what is raised.

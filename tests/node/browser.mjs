@@ -57,6 +57,8 @@ function call(page, path, init) {
       requestId: answer.headers.get('x-request-id'),
       retryAfter: answer.headers.get('retry-after'),
       retryAfterMs: answer.headers.get('retry-after-ms'),
+      requestsLeft: answer.headers.get('x-ratelimit-remaining-requests'),
+      tokensReset: answer.headers.get('x-ratelimit-reset-tokens'),
       text: await answer.text(),
     };
   }, [url + path, init]);
@@ -84,6 +86,8 @@ async function everythingWorks(page) {
   assert.equal(answer.status, 200, answer.text);
   assert.ok(JSON.parse(answer.text).choices[0].message.content);
   assert.ok(answer.requestId, 'x-request-id is not exposed');
+  assert.match(answer.requestsLeft ?? '', /^9[0-9]{2}$/, 'x-ratelimit-* is not exposed');
+  assert.match(answer.tokensReset ?? '', /^([0-9]+ms|([0-9]+h)?([0-9]+m)?[0-9]+s)$/);
 
   // What the SDK's browser build sends: each such header must pass the preflight.
   const sdk = await post(page, { model: working }, {
@@ -101,6 +105,7 @@ async function everythingWorks(page) {
   assert.ok(stream.type.startsWith('text/event-stream'), stream.type);
   assert.ok(stream.text.endsWith('data: [DONE]\n\n'), stream.text);
   assert.ok(stream.requestId, 'x-request-id of a stream is not exposed');
+  assert.match(stream.requestsLeft ?? '', /^9[0-9]{2}$/, 'x-ratelimit-* of a stream is not exposed');
 
   const models = await call(page, '/api/v1/models');
   assert.ok(JSON.parse(models.text).data.some(({ id }) => id === working), models.text);

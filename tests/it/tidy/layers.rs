@@ -69,6 +69,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "admin",
         &[
             "gateway", "server", "pools", "snapshot", "record", "config", "names", "phase", "sys",
+            // Whoever is asked about, and how they stand.
+            "client", "limit",
         ],
     ),
     ("pages", &["config", "names", "refusal"]),
@@ -91,6 +93,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "record",
         &[
             "client",
+            "limit",
             "route",
             "names",
             "sys",
