@@ -353,6 +353,7 @@ impl<'a> Visit<'a> {
             let delivered = relay::failed_stream(self.session, &refusal).await;
             return self.delivered(&delivered);
         }
+        self.look_what_is_left();
         let body = Bytes::from(envelope.json());
         let attempts = self.record.attempts.len();
         let head = self

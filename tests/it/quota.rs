@@ -91,9 +91,16 @@ async fn every_answer_says_how_much_is_left() {
     );
     assert!(told(&answer, "tokens").is_some(), "{answer:?}");
 
-    // Where no limit was asked there is nothing to tell.
-    let answer = chat(gateway.address, "nobody", false).await;
-    assert_eq!(answer.status, 404);
+    // Who is refused for what was asked is told as well, and loses nothing by it.
+    let mut left = Vec::new();
+    for _ in 0..2 {
+        let answer = chat(gateway.address, "nobody", false).await;
+        assert_eq!(answer.status, 404);
+        assert!(told(&answer, "tokens").is_some(), "{answer:?}");
+        left.push(told(&answer, "requests").unwrap().1);
+    }
+    assert!(left[1] >= left[0], "{left:?}");
+    // Where no limit is asked there is nothing to tell.
     let mut list = Connection::open(gateway.address).await;
     list.send("GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
         .await;

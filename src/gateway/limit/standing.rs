@@ -5,8 +5,9 @@
 use std::time::Instant;
 
 use super::caller::Counted;
+use super::claims;
 use super::policy::{Limits, Room, Rule};
-use super::{Kind, Level, Limiter};
+use super::{Cost, Kind, Level, Limiter, Permit, Quota};
 use crate::config::limits::By;
 use crate::gateway::client::Client;
 use crate::gateway::client::subject::Subject;
@@ -103,6 +104,19 @@ impl Limiter {
     fn in_flight(&self, counted: Counted, room: Room) -> (u32, u32) {
         let there = self.gate.there(counted.number ^ room.number);
         (there, room.max.saturating_mul(counted.times))
+    }
+}
+
+impl Permit<'_> {
+    /// What is left of the windows that need no model to be asked, for whoever is refused before
+    /// anything was taken of them.
+    #[must_use]
+    pub fn quota(&self, limits: &Limits, client: &Client, now: Instant) -> Quota {
+        let now = self.limiter.ticks(now);
+        let caller = self.limiter.numbers.of(client);
+        let mut windows = claims::of_windows(limits.early(client), &caller, Cost::LEAST);
+        self.limiter.table.look(&mut windows, now);
+        claims::quota(&windows, now, |claim| claim.full)
     }
 }
 

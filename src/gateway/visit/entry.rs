@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::Visit;
 use crate::gateway::door::Endpoint;
 use crate::gateway::inspect::Ask;
-use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Refused};
+use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Quota, Refused};
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
@@ -90,6 +90,16 @@ impl<'a> Visit<'a> {
         self.common.quota = reservation.quota();
         self.stay.reservation = Some(reservation);
         Ok(())
+    }
+
+    /// Looks how much is left for a caller that is refused before its limits were asked for it.
+    pub(in crate::gateway) fn look_what_is_left(&mut self) {
+        if self.common.quota == Quota::default()
+            && let Some(permit) = &self.stay.permit
+        {
+            let limits = &self.snapshot.limits;
+            self.common.quota = permit.quota(limits, &self.record.client, sys::instant());
+        }
     }
 
     /// What is told of who was refused, to the record and to the caller.
