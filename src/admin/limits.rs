@@ -32,6 +32,15 @@ struct Asked {
     model: Option<String>,
 }
 
+/// Why a question has no answer.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// It cannot be asked like that; these words say how.
+    Question(&'static str),
+    /// No key has this name.
+    NoSuchKey,
+}
+
 /// `GET /limits`: what is in force and who asks for most; with `?client=ADDRESS` or `?key=NAME`
 /// how that caller stands, with `&model=ID` only for that model and what counts all together.
 pub(super) async fn limits(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
@@ -39,7 +48,7 @@ pub(super) async fn limits(State(admin): State<Admin>, RawQuery(query): RawQuery
     match about(query.as_deref(), &snapshot) {
         Ok((asked, Some(client))) => standing(&admin, &snapshot, &asked, &client).into_response(),
         Ok((_, None)) => in_force(&admin, &snapshot).into_response(),
-        Err(refused) => refused,
+        Err(fault) => fault.into_response(),
     }
 }
 
@@ -50,10 +59,13 @@ pub(super) async fn forgive(State(admin): State<Admin>, RawQuery(query): RawQuer
     let client = match about(query.as_deref(), &snapshot) {
         Ok((Asked { model: None, .. }, Some(client))) => client,
         Ok((Asked { model: Some(_), .. }, _)) => {
-            return fault("a caller is forgiven for all models; leave out model");
+            return Fault::Question("a caller is forgiven for all models; leave out model")
+                .into_response();
         }
-        Ok((_, None)) => return fault("say who, as ?client=ADDRESS or ?key=NAME"),
-        Err(refused) => return refused,
+        Ok((_, None)) => {
+            return Fault::Question("say who, as ?client=ADDRESS or ?key=NAME").into_response();
+        }
+        Err(fault) => return fault.into_response(),
     };
     let now = sys::instant();
     let windows = admin
@@ -65,40 +77,37 @@ pub(super) async fn forgive(State(admin): State<Admin>, RawQuery(query): RawQuer
 }
 
 /// What is asked about, and the caller where it is one.
-fn about(query: Option<&str>, snapshot: &Snapshot) -> Result<(Asked, Option<Client>), Response> {
-    let asked = read(query.unwrap_or_default()).map_err(|words| fault(&words))?;
+fn about(query: Option<&str>, snapshot: &Snapshot) -> Result<(Asked, Option<Client>), Fault> {
+    let asked = read(query.unwrap_or_default()).map_err(Fault::Question)?;
     let client = match (&asked.client, &asked.key) {
         (Some(_), Some(_)) => {
-            return Err(fault(
+            return Err(Fault::Question(
                 "a caller is its key or its address; ask for one of them",
             ));
         }
         (Some(address), None) => Some(at(*address, snapshot)),
-        (None, Some(name)) => Some(with_key(name, snapshot).ok_or_else(|| {
-            let words = json!({ "error": "no key of the configuration has this name" });
-            (StatusCode::NOT_FOUND, Json(words)).into_response()
-        })?),
+        (None, Some(name)) => Some(with_key(name, snapshot).ok_or(Fault::NoSuchKey)?),
         (None, None) if asked.model.is_some() => {
-            return Err(fault("say whose, as ?client=ADDRESS&model=ID"));
+            return Err(Fault::Question("say whose, as ?client=ADDRESS&model=ID"));
         }
         (None, None) => None,
     };
     Ok((asked, client))
 }
 
-fn read(query: &str) -> Result<Asked, String> {
+fn read(query: &str) -> Result<Asked, &'static str> {
     let mut asked = Asked::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
             "client" => {
-                let address = value.parse().map_err(|_| {
-                    "client is no IP address; write 203.0.113.7 or 2001:db8::1".to_owned()
-                })?;
+                let address = value
+                    .parse()
+                    .map_err(|_| "client is no IP address; write 203.0.113.7 or 2001:db8::1")?;
                 asked.client = Some(address);
             }
             "key" => asked.key = Some(value.into_owned()),
             "model" => asked.model = Some(value.into_owned()),
-            _ => return Err("only client, key and model can be asked for".to_owned()),
+            _ => return Err("only client, key and model can be asked for"),
         }
     }
     Ok(asked)
@@ -196,8 +205,17 @@ fn heavy(list: &[Heavy]) -> Vec<Value> {
     list.iter().map(told).collect()
 }
 
-fn fault(words: &str) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({ "error": words }))).into_response()
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let (status, words) = match self {
+            Self::Question(words) => (StatusCode::BAD_REQUEST, words),
+            Self::NoSuchKey => (
+                StatusCode::NOT_FOUND,
+                "no key of the configuration has this name",
+            ),
+        };
+        (status, Json(json!({ "error": words }))).into_response()
+    }
 }
 
 #[cfg(test)]

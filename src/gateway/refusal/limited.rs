@@ -10,12 +10,6 @@ use crate::config::units::duration_text;
 use crate::gateway::limit::{Kind, Limited};
 
 impl Limited {
-    /// What callers know the limit by: a key's own by the key.
-    fn shown(&self) -> String {
-        let owner = if self.is_own { "key:" } else { "" };
-        format!("{owner}{}", self.name)
-    }
-
     /// The `code` of the error.
     pub(super) fn code(&self) -> &'static str {
         match self.kind {
@@ -44,8 +38,7 @@ impl Limited {
         };
         format!(
             "The limit '{}' of {} {what}{plural} {span} is reached. {then}",
-            self.shown(),
-            self.count
+            self.name, self.count
         )
     }
 }
@@ -70,7 +63,6 @@ mod tests {
     fn check(kind: Kind, count: u32, per: Option<Duration>, wait_ms: u64, expected: (&str, &str)) {
         let limited = Limited {
             name: LimitName::new("per-client"),
-            is_own: false,
             kind,
             count,
             per,
@@ -132,24 +124,6 @@ mod tests {
                 "concurrency_limit_exceeded",
                 "The limit 'per-client' of 1 stream in progress is reached. Wait until one of them has ended.",
             ),
-        );
-    }
-
-    #[test]
-    fn a_keys_own_limit_is_told_by_the_key() {
-        let limited = Limited {
-            name: LimitName::new("team-a"),
-            is_own: true,
-            kind: Kind::Streams,
-            count: 2,
-            per: None,
-            retry_after: Duration::from_secs(1),
-            quota: Quota::default(),
-        };
-        let message = limited.message();
-        assert!(
-            message.starts_with("The limit 'key:team-a' of 2 streams"),
-            "{message}"
         );
     }
 
