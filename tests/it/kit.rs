@@ -30,6 +30,10 @@ pub(crate) mod load;
 pub(crate) mod script;
 /// A name server that says what a test wants.
 pub(crate) mod dns;
+/// A real Redis, started and hurt.
+pub(crate) mod redis;
+/// What stands between it and a gateway, and does worse.
+pub(crate) mod wedge;
 /// The simulator, run at full speed behind a gateway.
 pub(crate) mod upstream;
 

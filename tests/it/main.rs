@@ -56,6 +56,9 @@ mod sdk;
 /// Streams, whole, broken and endless.
 #[cfg(test)]
 mod streams;
+/// What replicas count together, over a real Redis.
+#[cfg(test)]
+mod shared;
 /// Who is asked, how, and what becomes of upstreams' faults.
 #[cfg(test)]
 mod upstreams;

@@ -23,6 +23,8 @@ for i = 1, #KEYS do
         moment, part = m - math.max(w - now, 0), tonumber(p)
         if part >= count then moment, part = moment + 1, 0 end
         if moment < now then moment, part = now, 0 end
+        -- Further away nothing is exact; nobody has that much debt, and nobody lives to pay it.
+        moment = math.min(moment, now + 2251799813685248)
     end
     local debt = moment - now + (part > 0 and 1 or 0)
     moment, part = moment + cost, part + cost_part

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(rests.next(rest, 500_000_000).as_millis(), 2500);
         rests.reset();
         assert!(rests.next(rest, u64::MAX) >= Duration::from_millis(750));
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         assert_eq!(Rests(u32::MAX).next(long, 0), long);
     }
 }

@@ -26,8 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where Redis is.
 #[derive(Clone)]
 pub(super) enum Place {
-    Single(Client),
-    Cluster(ClusterClient),
+    Single(Box<Client>),
+    Cluster(Box<ClusterClient>),
 }
 
 /// A connection to it.
@@ -65,13 +65,14 @@ impl Place {
                 Some(certificates) => builder.certs(certificates),
                 None => builder,
             };
-            return builder.build().map(Self::Cluster).map_err(address);
+            let client = builder.build().map_err(address)?;
+            return Ok(Self::Cluster(Box::new(client)));
         }
         match certificates {
             Some(certificates) => Client::build_with_tls(info, certificates).map_err(unreadable),
             None => Client::open(info).map_err(address),
         }
-        .map(Self::Single)
+        .map(|client| Self::Single(Box::new(client)))
     }
 
     /// Connects.

@@ -180,9 +180,10 @@ impl Window {
         // Below 2¹²⁸: 2⁶⁴ of 31 days, which are less than 2⁴².
         let micros = many.saturating_mul(self.per.as_micros());
         let whole = micros / parts;
-        let (whole, part) = match whole < LONGEST_US {
-            true => (whole, micros % parts),
-            false => (LONGEST_US, 0),
+        let (whole, part) = if whole < LONGEST_US {
+            (whole, micros % parts)
+        } else {
+            (LONGEST_US, 0)
         };
         Step {
             micros: i64::try_from(whole).unwrap_or(i64::MAX),
@@ -241,7 +242,7 @@ mod tests {
     const WINDOW: Window = Window {
         key: 0xAB,
         count: 60,
-        per: Duration::from_secs(60),
+        per: Duration::from_mins(1),
         burst: 10,
         times: 1,
         cost: 1,

@@ -16,11 +16,12 @@ for i = 1, #KEYS do
         moment, part = m - math.max(w - now, 0), tonumber(p)
         if part >= count then moment, part = moment + 1, 0 end
         if moment < now then moment, part = now, 0 end
+        -- Further away nothing is exact; nobody has that much debt, and nobody lives to pay it.
+        moment = math.min(moment, now + 2251799813685248)
     end
     moment, part = moment + sign * cost, part + sign * cost_part
     if part >= count then moment, part = moment + 1, part - count end
     if part < 0 then moment, part = moment - 1, part + count end
-    -- What is longer than this cannot be counted exactly; nobody lives to see it.
     moment = math.min(moment, now + 2251799813685248)
     local debt = moment - now + (part > 0 and 1 or 0)
     if debt <= 0 or moment < now then

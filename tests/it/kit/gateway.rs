@@ -20,7 +20,7 @@ use super::launch::Launch;
 use super::{repository, soon};
 
 /// How soon a test looks again for what nobody tells it.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(5);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The configuration and the arguments of a gateway that a test wants.
 #[derive(Clone)]
