@@ -249,6 +249,7 @@ impl Shared {
     pub async fn admit(&self, windows: &[Window]) -> Result<Told, Away> {
         let state = &self.state;
         let Some(line) = state.line.load_full() else {
+            state.metrics.failed(Absence::Resting).inc();
             return Err(Away(Absence::Resting));
         };
         let began = sys::instant();

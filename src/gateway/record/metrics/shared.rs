@@ -31,7 +31,7 @@ impl SharedMetrics {
     pub(super) fn new(new: &Make<'_>) -> Self {
         let errors = new.counters(
             "spafe_shared_errors_total",
-            "Questions to Redis, and connections to it, that failed, by kind.",
+            "Questions to Redis, and connections to it, that failed or were spared, by kind.",
             &["kind"],
         );
         Self {
