@@ -1,10 +1,10 @@
 #!/bin/sh
-# What `make bench` compares with, from Debian's packages. Nothing happens where
-# both programs are there already.
+# What `make bench` compares with, and a Redis, from Debian's packages. Nothing happens
+# where all of them are there already.
 #
 # The bench runs them itself, in the foreground and with its own configuration.
 # Where installing a package started a service, that service is stopped again: it
-# would hold ports 80 and 443 and take cycles from what is being measured.
+# would hold ports that others want and take cycles from what is being measured.
 set -eu
 
 as_root=""
@@ -23,6 +23,7 @@ PATH="$PATH:/usr/sbin:/usr/local/sbin"
 packages=""
 command -v nginx >/dev/null 2>&1 || packages="$packages nginx-light"
 command -v haproxy >/dev/null 2>&1 || packages="$packages haproxy"
+command -v redis-server >/dev/null 2>&1 || packages="$packages redis-server"
 [ -n "$packages" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
@@ -38,3 +39,4 @@ $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-
 
 case "$packages" in *nginx-light*) stop_service nginx ;; esac
 case "$packages" in *haproxy*) stop_service haproxy ;; esac
+case "$packages" in *redis-server*) stop_service redis-server ;; esac
