@@ -7,6 +7,8 @@
 mod decisions;
 /// Redis hurt, in every way.
 mod faults;
+/// Whole gateways over one Redis, and what their callers see.
+mod gateways;
 /// Redis as it is run: with a password, with TLS, as a cluster, with others.
 mod servers;
 

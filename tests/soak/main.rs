@@ -41,6 +41,9 @@ mod failing;
 /// A million callers who come once.
 #[cfg(test)]
 mod limits;
+/// What replicas let in together, and what it costs to lose Redis.
+#[cfg(test)]
+mod together;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;
