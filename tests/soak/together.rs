@@ -94,7 +94,7 @@ fn setup(upstream: &Simulator, redis: &str, timeout: &str) -> Setup {
     )
     .unwrap();
     Setup::new()
-        .variable("SECRET", "the same everywhere")
+        .variable("SECRET", "the-same-everywhere")
         .tables(&tables)
         .pool("p", &[&base(upstream)])
         .model("m", &["p"])

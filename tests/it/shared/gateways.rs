@@ -20,7 +20,7 @@ fn setup(upstream: &Simulator, redis: &str, limit: &str, keys: &str) -> Setup {
     let mut shared = format!("[shared]\nredis = {redis:?}\nsecret = {{ env = \"SECRET\" }}\n");
     writeln!(shared, "timeout = \"500ms\"\n{keys}").unwrap();
     Setup::new()
-        .variable("SECRET", "the same everywhere")
+        .variable("SECRET", "the-same-everywhere")
         .tables(&shared)
         .tables(limit)
         .pool("p", &[&base(upstream)])
@@ -101,11 +101,13 @@ async fn a_redis_that_was_flushed_gives_one_more_bucket_at_most() {
         gateways.push(found(setup(&upstream, &redis.url(), TEN, "")).await);
     }
     let mut all = 0;
-    for _ in 0..3 {
+    for round in 0..3 {
         for gateway in &gateways {
             all += served(gateway, 6).await;
         }
-        let () = redis.ask(&["FLUSHALL"]);
+        if round == 0 {
+            let () = redis.ask(&["FLUSHALL"]);
+        }
     }
     assert!((10..=20).contains(&all), "{all}");
 }
