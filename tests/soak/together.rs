@@ -56,6 +56,10 @@ impl Callers {
                     let took = at.elapsed();
                     let status = answer.status;
                     seen.push(Seen { at, took, status });
+                    // A connection serves so many requests, and says when it is over.
+                    if answer.field("connection") == Some("close") {
+                        connection = Connection::open(address).await;
+                    }
                     // Eight that never pause would measure the machine.
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
@@ -207,8 +211,10 @@ async fn check_loss(hurt: Hurt) {
         "{hurt:?}: p99 {before:?}, away {during:?}, found after {found:?}; {served} of {allowed:.0}"
     );
     assert!(during <= before + Duration::from_millis(25), "{hurt:?}");
-    // One more bucket where its memory was lost, and each replica rounds its part up.
-    assert!(served <= 1.02 * (allowed + f64::from(BURST)), "{hurt:?}");
+    // One more bucket where its memory was lost; and whoever finds it first may have all of
+    // the limit there, while the others keep their parts until they have found it, too.
+    let more = f64::from(BURST) + f64::from(COUNT) * found.as_secs_f64();
+    assert!(served <= 1.02 * (allowed + more), "{hurt:?}");
     for gateway in &gateways {
         let told = gateway.output().matches("until Redis is back").count();
         assert_eq!(told, 1, "{hurt:?}");
