@@ -6,6 +6,7 @@
 //! again within five seconds.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -46,25 +47,7 @@ impl Callers {
         let tasks = (0..CALLERS).map(|number| {
             let address = gateways[number % gateways.len()].address;
             let stop = Arc::clone(&stop);
-            tokio::spawn(async move {
-                let mut connection = Connection::open(address).await;
-                let mut seen = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let at = Instant::now();
-                    let body = ask("m", false);
-                    let answer = connection.post("/v1/chat/completions", body).await;
-                    let took = at.elapsed();
-                    let status = answer.status;
-                    seen.push(Seen { at, took, status });
-                    // A connection serves so many requests, and says when it is over.
-                    if answer.field("connection") == Some("close") {
-                        connection = Connection::open(address).await;
-                    }
-                    // Eight that never pause would measure the machine.
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-                seen
-            })
+            tokio::spawn(ask_until(address, stop))
         });
         Self {
             began: Instant::now(),
@@ -82,6 +65,27 @@ impl Callers {
         }
         (all, self.began.elapsed())
     }
+}
+
+/// Asks this gateway again and again, and says what it has seen.
+async fn ask_until(address: SocketAddr, stop: Arc<AtomicBool>) -> Vec<Seen> {
+    let mut connection = Connection::open(address).await;
+    let mut seen = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let at = Instant::now();
+        let answer = connection
+            .post("/v1/chat/completions", ask("m", false))
+            .await;
+        let (took, status) = (at.elapsed(), answer.status);
+        seen.push(Seen { at, took, status });
+        // A connection serves so many requests, and says when it is over.
+        if answer.field("connection") == Some("close") {
+            connection = Connection::open(address).await;
+        }
+        // Eight that never pause would measure the machine.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    seen
 }
 
 fn setup(upstream: &Simulator, redis: &str, timeout: &str) -> Setup {
@@ -121,7 +125,8 @@ async fn gateways(count: usize, upstream: &Simulator, redis: &str, timeout: &str
 }
 
 fn served(seen: &[Seen]) -> f64 {
-    seen.iter().filter(|seen| seen.status == 200).count() as f64
+    let count = seen.iter().filter(|seen| seen.status == 200).count();
+    f64::from(u32::try_from(count).unwrap())
 }
 
 fn allowed(time: Duration) -> f64 {
@@ -136,8 +141,8 @@ fn nobody_is_lost(seen: &[Seen]) {
     assert_eq!(lost.count(), 0);
 }
 
-fn p99(seen: &[Seen], from: Instant, to: Instant) -> Duration {
-    let during = seen.iter().filter(|seen| seen.at >= from && seen.at < to);
+fn p99(seen: &[Seen], during: impl Fn(Instant) -> bool) -> Duration {
+    let during = seen.iter().filter(|seen| during(seen.at));
     let mut took: Vec<Duration> = during.map(|seen| seen.took).collect();
     took.sort_unstable();
     took[took.len() * 99 / 100]
@@ -204,8 +209,8 @@ async fn check_loss(hurt: Hurt) {
     tokio::time::sleep(phase).await;
     let (seen, time) = callers.end().await;
     nobody_is_lost(&seen);
-    let before = p99(&seen, away - phase, away);
-    let during = p99(&seen, away, back);
+    let before = p99(&seen, |at| at < away);
+    let during = p99(&seen, |at| at >= away && at < back);
     let (served, allowed) = (served(&seen), allowed(time));
     println!(
         "{hurt:?}: p99 {before:?}, away {during:?}, found after {found:?}; {served} of {allowed:.0}"
