@@ -108,7 +108,7 @@ impl Scene {
     }
 
     fn settle(&self) {
-        if let Some(reservation) = self.reserve() {
+        if let Some(mut reservation) = self.reserve() {
             reservation.settle(2, sys::instant());
         }
     }

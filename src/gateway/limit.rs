@@ -259,7 +259,7 @@ impl Limiter {
             taken: taken(&windows),
             together: None,
             weight: question.asked.cost.requests,
-            quota: claims::quota(&windows, now, |claim| claim.full_with()),
+            quota: claims::quota(&windows, now, claims::When::After),
             shadowed: claims::shadowed(&windows, &places),
         })
     }

@@ -52,6 +52,7 @@ pub type PlaceClaim<'a> = gate::Claim<Option<OfRoom<'a>>>;
 pub type PlaceClaims<'a> = SmallVec<[PlaceClaim<'a>; CLAIMS_INLINE]>;
 
 /// What a request of this cost asks of the windows that concern it.
+#[must_use]
 pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> WindowClaims<'a> {
     let mut claims = WindowClaims::new();
     for rule in concern.rules() {
@@ -93,6 +94,7 @@ pub fn add_places<'a>(
 }
 
 /// Whom a request is refused by, where it is: the one that it has to wait for longest.
+#[must_use]
 pub fn refusal(
     windows: &[WindowClaim<'_>],
     places: &[PlaceClaim<'_>],
@@ -114,7 +116,7 @@ pub fn refusal(
         .chain(window)
         .max_by_key(|limited| limited.retry_after);
     longest.map(|limited| Limited {
-        quota: quota(windows, now, |claim| claim.full),
+        quota: quota(windows, now, When::Before),
         ..limited
     })
 }
@@ -135,12 +137,22 @@ fn limited(
     }
 }
 
+/// Before a request has taken what it asks for, or after.
+#[derive(Debug, Clone, Copy)]
+pub enum When {
+    /// It has taken nothing.
+    Before,
+    /// It has.
+    After,
+}
+
 /// What is left of the tightest windows; those of shadows are nobody's business.
-pub fn quota(
-    windows: &[WindowClaim<'_>],
-    now: Ticks,
-    full: impl Fn(&WindowClaim<'_>) -> Ticks,
-) -> Quota {
+#[must_use]
+pub fn quota(windows: &[WindowClaim<'_>], now: Ticks, when: When) -> Quota {
+    let full = |claim: &WindowClaim<'_>| match when {
+        When::Before => claim.full,
+        When::After => claim.full_with(),
+    };
     let tightest = |kind: Kind| -> Option<Level> {
         let of_kind = windows
             .iter()
@@ -157,6 +169,7 @@ pub fn quota(
 
 /// Limits that would have refused, if they were not shadows. One that counts an address
 /// three times is told of once.
+#[must_use]
 pub fn shadowed(windows: &[WindowClaim<'_>], places: &[PlaceClaim<'_>]) -> Vec<(LimitName, Kind)> {
     let over = windows
         .iter()

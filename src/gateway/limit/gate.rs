@@ -150,9 +150,7 @@ impl Locked<'_> {
 
 /// Other bits than those the tables begin with.
 fn shard(key: u64) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "it is below SHARDS")]
-    let shard = ((key >> 32) % SHARDS as u64) as usize;
-    shard
+    ((key >> 32) % SHARDS as u64) as usize
 }
 
 /// Takes a key for its hash: it is one.
@@ -229,7 +227,9 @@ mod tests {
     fn a_shadow_refuses_nobody_and_counts_as_though_it_did() {
         let gate = Gate::default();
         let mut claims = [Claim::new((), key(1), 1), Claim::new((), key(2), 9)];
-        claims.iter_mut().for_each(|claim| claim.shadow = true);
+        for claim in &mut claims {
+            claim.shadow = true;
+        }
         let mut first = gate.look(&mut claims).take(&claims);
         let mut second = gate.look(&mut claims).take(&claims);
         assert_eq!((first.len(), second.len()), (2, 1));
@@ -248,22 +248,20 @@ mod tests {
         assert!(gate.enter(2));
     }
 
+    fn come_and_go(gate: &Gate, own: u64) {
+        if let Some(mut places) = take(gate, &[(1, 3), (7, 2), (own, 1)]) {
+            assert!(gate.there(key(1)) <= 3 && gate.there(key(7)) <= 2);
+            gate.give_back(&mut places);
+        }
+    }
+
     #[test]
     fn eight_threads_never_share_a_place() {
         let gate = Gate::default();
         std::thread::scope(|scope| {
             for number in 0..8 {
                 let gate = &gate;
-                scope.spawn(move || {
-                    for _ in 0..2000 {
-                        let Some(mut places) = take(gate, &[(1, 3), (7, 2), (number + 10, 1)])
-                        else {
-                            continue;
-                        };
-                        assert!(gate.there(key(1)) <= 3 && gate.there(key(7)) <= 2);
-                        gate.give_back(&mut places);
-                    }
-                });
+                scope.spawn(move || (0..2000).for_each(|_| come_and_go(gate, number + 10)));
             }
         });
         assert_eq!(counts(&gate), 0);

@@ -116,7 +116,7 @@ impl Permit<'_> {
         let caller = self.limiter.numbers.of(client);
         let mut windows = claims::of_windows(limits.early(client), &caller, Cost::LEAST);
         self.limiter.table.look(&mut windows, now);
-        claims::quota(&windows, now, |claim| claim.full)
+        claims::quota(&windows, now, claims::When::Before)
     }
 }
 

@@ -151,7 +151,9 @@ impl Table {
     pub fn take<T>(&self, claims: &mut [Claim<T>], now: Ticks) -> bool {
         let mut sets = self.lock(claims);
         for (group, set) in self.groups_mut(claims).zip(&sets) {
-            group.iter_mut().for_each(|claim| set.look(claim, now));
+            for claim in group {
+                set.look(claim, now);
+            }
         }
         if claims.iter().any(Claim::refuses) {
             return false;

@@ -64,7 +64,7 @@ impl Limiter {
                 .map(|(claim, window)| (claim.of.window.kind, window))
                 .collect(),
         };
-        let quota = claims::quota(&ours, now, |claim| claim.full_with());
+        let quota = claims::quota(&ours, now, claims::When::After);
         let mut shadowed = claims::shadowed(&ours, &[]);
         match self.reserve_here(question, here) {
             Err(limited) => {

@@ -162,18 +162,18 @@ fn what_the_configuration_names_outlives_any_flood() {
 #[test]
 fn eight_threads_take_what_there_is_and_no_more() {
     let table = Table::new(1024);
-    let taken = std::sync::atomic::AtomicU64::new(0);
+    let taken = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for number in 0..8_u64 {
             let (table, taken) = (&table, &taken);
+            // All want the first; the others lie before and behind it.
+            let is_taken = move |round: &u64| {
+                let other = claim((number * 31 + round) << 50, 1000, 1);
+                take(table, &[claim(1 << 63, 7000, 1), other], at(1)).is_ok()
+            };
             scope.spawn(move || {
-                for round in 0..5000_u64 {
-                    // All want the first; the others lie before and behind it.
-                    let other = claim((number * 31 + round) << 50, 1000, 1);
-                    if take(table, &[claim(1 << 63, 7000, 1), other], at(1)).is_ok() {
-                        taken.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
+                let count = (0..5000).filter(is_taken).count();
+                taken.fetch_add(count, Ordering::Relaxed);
             });
         }
     });
