@@ -44,6 +44,9 @@ mod limits;
 /// What replicas let in together, and what it costs to lose Redis.
 #[cfg(test)]
 mod together;
+/// One caller that asks for a hundred times its share.
+#[cfg(test)]
+mod fairness;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;
