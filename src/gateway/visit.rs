@@ -6,21 +6,21 @@
 
 /// May it come in, and how much is left for its caller?
 mod entry;
+/// What is answered without asking anybody?
+mod own;
 /// What did it use in the end?
 mod settlement;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::IF_NONE_MATCH;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
 use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::Endpoint;
 use crate::gateway::exchange::{Answer, Body};
-use crate::gateway::images::ImageStore;
 use crate::gateway::limit::stay::Stay;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::Shed;
@@ -33,9 +33,6 @@ use crate::gateway::route::Plan;
 use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
-
-/// How long the image store may take.
-const IMAGE_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a request did not come to an answer.
 pub(super) enum Unanswered {
@@ -150,56 +147,6 @@ impl<'a> Visit<'a> {
         let allowed = plan.request_timeout();
         let waits = self.snapshot.rules.patience(self.session.req_header());
         self.record.began() + waits.map_or(allowed, |waits| waits.min(allowed))
-    }
-
-    pub(super) async fn models(&mut self) -> Result<(), Unanswered> {
-        let list = self.snapshot.models.list().clone();
-        self.own_json(list).await
-    }
-
-    pub(super) async fn model(&mut self, id: &str) -> Result<(), Unanswered> {
-        let one = self.snapshot.models.one(id).cloned();
-        let one = one.ok_or_else(|| Refusal::unknown_model(id))?;
-        self.own_json(one).await
-    }
-
-    async fn own_json(&mut self, json: Bytes) -> Result<(), Unanswered> {
-        let head = self.common.own_json(json.len());
-        self.whole(head, json).await;
-        Ok(())
-    }
-
-    pub(super) async fn image(&mut self, images: &ImageStore, id: &str) -> Result<(), Unanswered> {
-        let read = images.read(id, self.record.began_wall());
-        let stored = match tokio::time::timeout(IMAGE_READ_TIMEOUT, read).await {
-            Ok(Ok(stored)) => stored,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "image not read");
-                return Err(Refusal::Internal.into());
-            }
-            Err(_) => {
-                tracing::error!(id, "image not read within {IMAGE_READ_TIMEOUT:?}");
-                return Err(Refusal::Internal.into());
-            }
-        };
-        let image = stored.ok_or(Refusal::UnknownImage)?;
-        let asked = self.session.get_header(IF_NONE_MATCH);
-        let known = asked.is_some_and(|tags| lists_tag(tags.as_bytes(), &image.etag));
-        let head = self
-            .common
-            .image(image.content_type, &image.etag, image.bytes.len(), known);
-        self.whole(head, if known { Bytes::new() } else { image.bytes })
-            .await;
-        Ok(())
-    }
-
-    pub(super) async fn preflight(
-        &mut self,
-        wished: Option<&http::HeaderValue>,
-    ) -> Result<(), Unanswered> {
-        let head = self.common.preflight(wished);
-        self.whole(head, Bytes::new()).await;
-        Ok(())
     }
 
     async fn whole(&mut self, head: ResponseHeader, body: Bytes) {
@@ -391,14 +338,4 @@ fn in_short(method: &http::Method, path: &str) -> String {
     let text = format!("{method} {path}");
     let printable = text.chars().filter(|c| !c.is_control());
     printable.take(128).collect()
-}
-
-/// Whether an `If-None-Match` names this tag.
-fn lists_tag(tags: &[u8], etag: &str) -> bool {
-    tags.split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .any(|tag| {
-            let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
-            tag == b"*" || tag == etag.as_bytes()
-        })
 }

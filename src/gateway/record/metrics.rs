@@ -16,6 +16,8 @@ mod keys;
 mod limits;
 /// How much is asked of the process at once, and what is turned away?
 mod load;
+/// What is counted of a model, and of it at a pool?
+mod models;
 /// How full are pools, and who waits?
 pub mod places;
 /// How does what replicas share fare?
@@ -36,7 +38,8 @@ pub use keys::KeyMetrics;
 pub use limits::LimitMetrics;
 pub use load::LoadMetrics;
 use make::Make;
-use places::{PlaceMetrics, Places};
+pub use models::{LegMetrics, ModelMetrics};
+use places::Places;
 pub use shared::SharedMetrics;
 
 /// Buckets of whole requests and first bytes, in seconds.
@@ -109,49 +112,6 @@ pub struct Metrics {
     limits: IntGaugeVec,
     unrouted: [IntCounter; 4],
     labelled: Vec<Labelled>,
-}
-
-/// The counters of one model.
-#[derive(Debug)]
-pub struct ModelMetrics {
-    /// Whole requests.
-    pub duration: Histogram,
-    /// To the first byte of the answer.
-    pub first_byte: Histogram,
-    /// Bodies of requests.
-    pub bytes_in: IntCounter,
-    /// Bodies of answers.
-    pub bytes_out: IntCounter,
-    /// Tokens of prompts.
-    pub tokens_in: IntCounter,
-    /// Tokens of answers.
-    pub tokens_out: IntCounter,
-    /// Requests that another model answered in its place.
-    pub fallbacks: IntCounter,
-    unpooled: [IntCounter; 4],
-}
-
-/// The counters of one model at one pool.
-#[derive(Debug)]
-pub struct LegMetrics {
-    requests: [IntCounter; 4],
-    attempts: [IntCounter; 12],
-    /// Connections taken from the pool of idle ones.
-    pub reused: IntCounter,
-    /// Connections made.
-    pub connected: IntCounter,
-    /// Our credential was refused.
-    pub auth_failures: IntCounter,
-    /// A target was ejected.
-    pub ejections: IntCounter,
-    /// Another attempt was not made, because the pool's budget was spent.
-    pub retries_unpaid: IntCounter,
-    /// A second target was asked beside a slow one.
-    pub hedges: IntCounter,
-    /// And was sooner.
-    pub hedges_sooner: IntCounter,
-    /// Of the pool's places.
-    pub places: PlaceMetrics,
 }
 
 impl Default for Metrics {
@@ -375,28 +335,6 @@ impl Metrics {
             tracing::error!(%error, "metrics not encoded");
         }
         text
-    }
-}
-
-impl ModelMetrics {
-    /// The counter of this model's requests that no pool answered.
-    #[must_use]
-    pub fn unpooled(&self, class: Class) -> &IntCounter {
-        pick(&self.unpooled, class as usize)
-    }
-}
-
-impl LegMetrics {
-    /// The counter of requests this pool answered for this model.
-    #[must_use]
-    pub fn requests(&self, class: Class) -> &IntCounter {
-        pick(&self.requests, class as usize)
-    }
-
-    /// The counter of this pool's attempts.
-    #[must_use]
-    pub fn attempts(&self, outcome: AttemptOutcome) -> &IntCounter {
-        pick(&self.attempts, outcome as usize)
     }
 }
 
