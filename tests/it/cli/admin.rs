@@ -1,6 +1,5 @@
 //! What do operators see, and nobody else?
 
-use serde_json::Value;
 
 use crate::kit::client::{Answer, Connection, ask};
 use crate::kit::gateway::{Gateway, Setup};
@@ -105,13 +104,15 @@ async fn a_secret_is_told_nowhere() {
 async fn nothing_of_it_stands_on_the_public_listener() {
     let upstream = upstream().await;
     let gateway = gateway(&base(&upstream));
-    for path in ["/metrics", "/livez", "/readyz", "/config", "/reload"] {
+    let all = [
+        "/metrics", "/livez", "/readyz", "/config", "/reload", "/limits",
+    ];
+    for path in all {
         let answer = read(gateway.address, path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.json()["error"]["code"], "not_found", "{path}");
     }
     let nothing = read(gateway.admin, "/v1/models").await;
     assert_eq!(nothing.status, 404);
-    let paths: Value = serde_json::json!(["/metrics", "/livez", "/readyz", "/config", "/reload"]);
-    assert_eq!(nothing.json()["paths"], paths);
+    assert_eq!(nothing.json()["paths"], serde_json::json!(all));
 }

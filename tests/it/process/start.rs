@@ -37,7 +37,7 @@ async fn killed_under_load_it_listens_again_within_a_second() {
 async fn with_few_open_files_it_says_so_and_takes_fewer_connections() {
     let upstream = upstream().await;
     let gateway = before(&base(&upstream))
-        .started_by(&["/bin/sh", "-c", "ulimit -n 328; exec \"$0\" \"$@\""])
+        .started_by(&["/bin/sh", "-c", "ulimit -n 460; exec \"$0\" \"$@\""])
         .start();
     gateway
         .says("bounds.connections_max is 132 and not 4096")
