@@ -38,6 +38,7 @@ bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 	@.ci/setup-build
 	@benches/setup.sh
 	cargo bench --locked --bench data_path
+	cargo bench --locked --bench limits
 	cargo bench --locked --bench shared
 	cargo bench --locked --bench compare
 

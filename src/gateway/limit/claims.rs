@@ -15,7 +15,7 @@ use super::{Cost, Kind, Level, Limited, Quota, gate, table};
 use crate::names::LimitName;
 
 /// Claims of one request that are kept without memory being asked for.
-const CLAIMS_INLINE: usize = 12;
+const CLAIMS_INLINE: usize = 16;
 
 /// When to ask again where a place has to become free: nobody knows when that is.
 const PLACE_WAIT: Duration = Duration::from_secs(1);

@@ -22,7 +22,7 @@ use super::gcra::{Rate, Ticks, still_owed};
 const WAYS: usize = 16;
 
 /// Sets of one request that are locked without memory being asked for.
-const SETS_INLINE: usize = 12;
+const SETS_INLINE: usize = 16;
 
 /// The windows of everybody.
 #[derive(Debug)]
