@@ -38,6 +38,8 @@ pub(crate) enum Subject {
     Spafe,
     /// This gateway, with a log line for every request, in a file.
     SpafeLogging,
+    /// This gateway, with limits of five windows and of what is in flight, none of which is met.
+    SpafeLimiting,
     /// Another build of this gateway, named by `SPAFE_BASELINE`: what has a change cost?
     Baseline,
     /// A bare pass-through on pingora's `HttpProxy`: what all others are divided by.
@@ -55,13 +57,17 @@ impl Subject {
 
     /// Whether the targets of the gateway are meant for it.
     pub(crate) fn is_spafe(self) -> bool {
-        matches!(self, Self::Spafe | Self::SpafeLogging | Self::Baseline)
+        matches!(
+            self,
+            Self::Spafe | Self::SpafeLogging | Self::SpafeLimiting | Self::Baseline
+        )
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Spafe => "spafe",
             Self::SpafeLogging => "spafe-logging",
+            Self::SpafeLimiting => "spafe-limiting",
             Self::Baseline => "baseline",
             Self::Reference => "reference",
             Self::Nginx => "nginx",
@@ -72,7 +78,9 @@ impl Subject {
     /// Where the program is; an error says how to get it.
     pub(crate) fn program(self) -> io::Result<PathBuf> {
         match self {
-            Self::Spafe | Self::SpafeLogging => Ok(env!("CARGO_BIN_EXE_spafe").into()),
+            Self::Spafe | Self::SpafeLogging | Self::SpafeLimiting => {
+                Ok(env!("CARGO_BIN_EXE_spafe").into())
+            }
             Self::Baseline => std::env::var_os("SPAFE_BASELINE")
                 .map(PathBuf::from)
                 .ok_or_else(|| io::Error::other("set SPAFE_BASELINE to the path of another spafe")),
@@ -103,17 +111,19 @@ impl Subject {
                 let log = file.with_extension("requests");
                 spafe_configuration(ways, &format!("{{ file = \"{}\" }}", log.display()))
             }
+            Self::SpafeLimiting => spafe_configuration(ways, "\"off\"") + LIMITS,
             Self::Nginx => nginx_configuration(ways, file),
             Self::Haproxy => haproxy_configuration(ways),
             Self::Reference => String::new(),
         };
         fs::write(file, &configuration)?;
         if self == Self::Baseline && !understands(&self.program()?, file)? {
-            // An older build has no such bounds.
-            fs::write(file, configuration.replace(MANY, ""))?;
+            // An older build has no such bounds, and calls those it has otherwise.
+            let older = configuration.replace(MANY, "");
+            fs::write(file, older.replace("[bounds]", "[limits]"))?;
         }
         match self {
-            Self::Spafe | Self::SpafeLogging | Self::Baseline => {
+            Self::Spafe | Self::SpafeLogging | Self::SpafeLimiting | Self::Baseline => {
                 command.arg("serve").arg("--config").arg(file)
             }
             Self::Reference => command
@@ -159,6 +169,25 @@ in_flight_per_client_max = 20000
 target_max = 20000
 pool_max = 20000
 ";
+
+/// As many windows as are shipped, each so large that it is never met.
+const LIMITS: &str = r#"
+[[limits]]
+name = "per-client"
+by = "client"
+requests = { count = 4_000_000_000, per = "1m" }
+tokens = { count = 4_000_000_000, per = "1m" }
+concurrent = 20000
+[[limits]]
+name = "per-client-and-day"
+by = "client"
+requests = { count = 4_000_000_000, per = "1d" }
+tokens = { count = 4_000_000_000, per = "1d" }
+[[limits]]
+name = "everybody"
+by = "global"
+requests = { count = 4_000_000_000, per = "1m" }
+"#;
 
 fn spafe_configuration(ways: &Ways, requests: &str) -> String {
     let Ways {

@@ -1,6 +1,5 @@
 //! What do operators see, and nobody else?
 
-
 use crate::kit::client::{Answer, Connection, ask};
 use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::upstream::{base, upstream};
