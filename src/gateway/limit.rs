@@ -201,13 +201,16 @@ impl Limiter {
         likely: Cost,
         now: Ticks,
     ) -> Result<(), Limited> {
-        let mut claims = claims::of_windows(concern, caller, Cost::LEAST);
-        self.table.look(&mut claims, now);
-        if !claims.iter().any(table::Claim::refuses) {
+        let looked = |cost| {
+            let mut claims = claims::of_windows(concern, caller, cost);
+            claims.retain(|claim| !claims::may_have_been_given_back(claim));
+            self.table.look(&mut claims, now);
+            claims
+        };
+        if !looked(Cost::LEAST).iter().any(table::Claim::refuses) {
             return Ok(());
         }
-        let mut claims = claims::of_windows(concern, caller, likely);
-        self.table.look(&mut claims, now);
+        let claims = looked(likely);
         claims::refusal(&claims, &[], now).map_or(Ok(()), Err)
     }
 

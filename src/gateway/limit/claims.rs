@@ -77,6 +77,13 @@ pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> Wind
     claims
 }
 
+/// Whether a window may have more left than is known here: what replicas share of tokens is
+/// settled where it is shared, and by all of them.
+#[must_use]
+pub fn may_have_been_given_back(claim: &WindowClaim<'_>) -> bool {
+    claim.of.rule.is_shared && claim.of.window.kind == Kind::Tokens
+}
+
 /// Adds what a limit bounds of requests or streams in flight.
 pub fn add_places<'a>(
     claims: &mut PlaceClaims<'a>,

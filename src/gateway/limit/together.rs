@@ -2,7 +2,8 @@
 //!
 //! Windows of `scope = "shared"` are decided by [`Shared`] in one question. What it says is
 //! written into the table too, as a mirror: whoever has used up a window of requests is then
-//! refused without a question, for nobody gives requests back. (Tokens are given back, by other
+//! refused without a question, for requests are not given back but where they could not be had here,
+//! and that is written down, too. (Tokens are given back when they are settled, by other
 //! replicas as well, so a mirror of those is asked nothing.) While nobody decides, the same
 //! windows are kept here at this replica's part of them, going on from what the mirror says.
 //!
@@ -42,7 +43,7 @@ impl Limiter {
             };
             list.push(claim);
         }
-        self.refuse_if_hopeless(&ours, &here, now)?;
+        self.refuse_if_hopeless(question, &ours, &here)?;
         let windows: Vec<Window> = ours
             .iter()
             .map(|claim| window(claim, question, shared))
@@ -69,6 +70,7 @@ impl Limiter {
         match self.reserve_here(question, here) {
             Err(limited) => {
                 together.hand_back();
+                self.mirror_handed_back(&ours, now);
                 Err(limited)
             }
             Ok(mut reservation) => {
@@ -83,16 +85,27 @@ impl Limiter {
     /// Refuses whoever would be refused without a question to anybody.
     fn refuse_if_hopeless<'a>(
         &self,
+        question: &Question<'_>,
         ours: &WindowClaims<'a>,
         here: &WindowClaims<'a>,
-        now: Ticks,
     ) -> Result<(), Limited> {
+        let now = question.now;
+        let mut places = question.places();
+        drop(self.gate.look(&mut places));
         let mirrored = ours
             .iter()
-            .filter(|claim| claim.of.window.kind == Kind::Requests);
+            .filter(|claim| !claims::may_have_been_given_back(claim));
         let mut all: WindowClaims<'a> = mirrored.chain(here).copied().collect();
         self.table.look(&mut all, now);
-        claims::refusal(&all, &[], now).map_or(Ok(()), Err)
+        claims::refusal(&all, &places, now).map_or(Ok(()), Err)
+    }
+
+    /// Writes down that what was taken is given back: nobody is to be refused for it here.
+    fn mirror_handed_back(&self, ours: &WindowClaims<'_>, now: Ticks) {
+        for claim in ours.iter().filter(|claim| claim.verdict.is_ok()) {
+            let full = claim.full.less(claim.rate.each().by(claim.cost));
+            self.table.mirror(claim, full, now);
+        }
     }
 
     /// Writes down what was told.

@@ -3,13 +3,17 @@
 use std::fmt::Write as _;
 
 use spafe::simulator::Simulator;
+use spafe::simulator::script::{Gate, Script};
 
-use crate::kit::client::chat;
+use crate::kit::client::{Connection, ask, chat, post};
 use crate::kit::gateway::{Gateway, LOOK_AGAIN, Setup};
+use crate::kit::pair::chunk;
 use crate::kit::redis::Redis;
 use crate::kit::reload::replace;
 use crate::kit::soon;
 use crate::kit::upstream::{base, upstream};
+
+const PATH: &str = "/v1/chat/completions";
 
 /// At once ten, and then nearly none.
 const TEN: &str = "[[limits]]\nname = \"ten\"\nby = \"global\"\nscope = \"shared\"\n\
@@ -65,6 +69,58 @@ async fn what_one_has_let_in_the_other_knows() {
     assert_eq!(served(&first, 6).await, 6);
     assert_eq!(served(&second, 6).await, 4);
     assert_eq!(served(&first, 3).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_was_given_back_refuses_nobody_here() {
+    let (redis, upstream) = (Redis::start().await, upstream().await);
+    // The first estimate takes all of it; what is used is little.
+    let day = "[[limits]]\nname = \"day\"\nby = \"client\"\nscope = \"shared\"\n\
+               tokens = { count = 900, per = \"1d\" }";
+    let gateway = found(setup(&upstream, &redis.url(), day, "")).await;
+    assert_eq!(served(&gateway, 1).await, 1);
+    let small = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"max_tokens":1}"#;
+    soon("what was not used", async {
+        loop {
+            let mut client = Connection::open(gateway.address).await;
+            if client.post(PATH, small).await.status == 200 {
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_here_has_taken_nothing_there() {
+    let (redis, upstream) = (Redis::start().await, upstream().await);
+    let limits = "[[limits]]\nname = \"two\"\nby = \"client\"\nscope = \"shared\"\n\
+                  requests = { count = 2, per = \"1h\" }\n\
+                  [[limits]]\nname = \"one\"\nby = \"client\"\nstreams = 1";
+    let gateway = found(setup(&upstream, &redis.url(), limits, "")).await;
+    let gate = Gate::new();
+    let word = chunk("word");
+    let bytes = "data: \n\n".len() + word.len();
+    upstream.push(Script::sse(&[&word]).hold_after(bytes, &gate));
+    let mut streaming = Connection::open(gateway.address).await;
+    streaming
+        .send(post(PATH, &[], ask("m", true).as_bytes()))
+        .await;
+    assert_eq!(streaming.head().await.status, 200);
+    // This process has no place for it, so it takes nothing of what is shared.
+    let refused = chat(gateway.address, "m", true).await;
+    assert_eq!(
+        refused.json()["error"]["code"],
+        "concurrency_limit_exceeded"
+    );
+    soon("the second of two", async {
+        while served(&gateway, 1).await == 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await;
+    gate.open();
 }
 
 #[tokio::test(flavor = "multi_thread")]
