@@ -19,6 +19,8 @@ pub mod table;
 pub mod gate;
 /// Which limits concern a request?
 pub mod policy;
+/// May somebody connect once more?
+mod connecting;
 /// Under which numbers is a caller counted?
 pub mod caller;
 /// What does a request ask of each of its limits, and what do they say?

@@ -32,9 +32,11 @@ use super::connections::{Caps, Open};
 use super::pace::{Pace, Steady};
 use super::proxy_header::{self, HeaderError, Told};
 use super::{Ingress, no_longer_awaited, preface};
+use crate::config::bounds::Bounds;
 use crate::gateway::Gateway;
 use crate::gateway::record::outcome::Cap;
 use crate::phase::Phase;
+use crate::sys;
 use crate::telemetry::NOT_LET_IN;
 
 /// Counts connections and turns away those above their caps.
@@ -143,6 +145,9 @@ impl Arrivals {
             }
         };
         let caps = self.caps(Some(address));
+        if !self.is_steady(address) {
+            return Err(NotLetIn::Full(Cap::Pace));
+        }
         let learned = self.open().learn(address, caps);
         learned.map(|()| address).map_err(NotLetIn::Full)
     }
@@ -164,17 +169,37 @@ impl Arrivals {
             .config
             .bounds
             .accepts_per_second_max;
-        let is_slow = NonZeroU32::new(per_second).is_none_or(|max| self.pace.admits(max));
-        if !is_slow {
+        // An address by itself first, so that it cannot use up what all share.
+        let is_steady = address.is_none_or(|address| self.is_steady(address))
+            && NonZeroU32::new(per_second).is_none_or(|max| self.pace.admits(max));
+        if !is_steady {
             self.open().leave(address);
             return Err(Cap::Pace);
         }
         Ok(())
     }
 
+    /// Whether an address connects no more often than it may. A proxy's is many people's.
+    fn is_steady(&self, address: IpAddr) -> bool {
+        let snapshot = self.gateway.snapshot.load();
+        let clients = &snapshot.clients;
+        let per_second = pace_of_one(&snapshot.config.bounds);
+        let limiter = &self.gateway.limiter;
+        clients.is_proxy(address)
+            || limiter.may_connect(&clients.at(address), per_second, sys::instant())
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How often one address may connect in a second: its part of what all may, as of their
+/// connections, and a sixteenth at least. Behind a balancer one address may have them all.
+fn pace_of_one(bounds: &Bounds) -> u32 {
+    let all = bounds.accepts_per_second_max;
+    let share = (bounds.connections_max / bounds.connections_per_address_max.max(1)).clamp(1, 16);
+    all / u32::try_from(share).unwrap_or(1)
 }
 
 fn peer<S: GetSocketDigest + ?Sized>(connection: &S) -> Option<SocketAddr> {

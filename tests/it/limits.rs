@@ -26,7 +26,7 @@ async fn limited(limit: &str) -> (Gateway, Simulator) {
     upstream.default(completion("Hello."));
     let setup = Setup::new()
         .tables(&format!(
-            "[[limits]]\nname = \"per-client\"\nby = \"client\"\n{limit}"
+            "[bounds]\naccepts_per_second_max = 65536\n[[limits]]\nname = \"per-client\"\nby = \"client\"\n{limit}"
         ))
         .pool("main", &[&base(&upstream)])
         .model(MODEL, &["main"]);

@@ -236,8 +236,8 @@ async fn so_many_connections_are_accepted_in_a_second() {
     let gateway = setup.start();
     let began = now();
     let mut open = Vec::new();
-    for _ in 0..60 {
-        open.push(Connection::open(gateway.address).await);
+    for n in 1..=60 {
+        open.push(Connection::open_from(n, gateway.address).await);
     }
     let seconds = began.elapsed().as_secs_f64() + 0.5;
     let counted = || async {
@@ -260,10 +260,26 @@ async fn so_many_connections_are_accepted_in_a_second() {
     let text = text.replace("accepts_per_second_max = 5", "accepts_per_second_max = 500");
     replace(&gateway.config, &text);
     gateway.follows(&text).await;
-    for _ in 0..20 {
-        let mut client = Connection::open(gateway.address).await;
+    for n in 100..120 {
+        let mut client = Connection::open_from(n, gateway.address).await;
         client.send(head("GET", "/v1/models", &[])).await;
         assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_that_connects_without_end_shuts_nobody_out() {
+    let (setup, _upstream) = with("[bounds]\naccepts_per_second_max = 160").await;
+    let gateway = setup.start();
+    let models = head("GET", "/v1/models", &[]);
+    for round in 0..10 {
+        // Ten times its part of the pace, each connection reset at once.
+        for _ in 0..100 {
+            Connection::open_from(250, gateway.address).await.reset();
+        }
+        let mut other = Connection::open_from(10 + round, gateway.address).await;
+        other.send(&models).await;
+        assert_eq!(other.answer().await.status, 200, "round {round}");
     }
 }
 

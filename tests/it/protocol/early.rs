@@ -13,7 +13,7 @@ use super::{CHAT, assert_is_refusal, marked, recorded};
 use crate::kit::client::{Answer, Connection, post};
 
 const MIB: usize = 1024 * 1024;
-const BOUND: &str = "[bounds]\nbody_bytes_max = \"512KiB\"";
+const BOUND: &str = "[bounds]\naccepts_per_second_max = 65536\nbody_bytes_max = \"512KiB\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_before_the_body_arrives_and_nothing_in_the_body_is_executed() {
