@@ -14,7 +14,7 @@ use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
 use crate::gateway::exchange::events::{EventStream, Times};
 use crate::gateway::exchange::failure::wait::spent;
-use crate::gateway::exchange::failure::{AttemptError, from_answer};
+use crate::gateway::exchange::failure::{AttemptError, CONNECTING, from_answer};
 use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream};
 use crate::gateway::exchange::{Body, Question, Source, image, learn, whole};
 use crate::gateway::images::ImageStore;
@@ -206,7 +206,7 @@ impl Attempt<'_> {
         let connecting = Connected::to(self.connections, self.endpoint, fresh, now);
         let connected = until(now + self.leg.timeouts.connect, pin!(connecting))
             .await
-            .unwrap_or_else(|| Err(AttemptError::Timeout("connecting").into()))?;
+            .unwrap_or_else(|| Err(AttemptError::Timeout(CONNECTING).into()))?;
         if connected.reused {
             self.leg.metrics.reused.inc();
         } else {

@@ -68,11 +68,15 @@ pub(super) struct Next<'a> {
 
 /// An attempt that was begun.
 struct Tried<'a> {
+    /// The model that was asked.
+    plan: &'a Arc<Plan>,
     /// The pool, which several legs may share.
     pool: &'a Arc<Pool>,
     endpoint: Arc<Endpoint>,
     /// It failed in a way that may pass.
     may_pass: bool,
+    /// It failed in a way in which any other model would, too.
+    for_all: bool,
 }
 
 impl<'a> Course<'a> {
@@ -108,7 +112,7 @@ impl<'a> Course<'a> {
             return None;
         }
         let mut next = first.clone();
-        next.endpoint = self.untried(first.leg, Verdict::Fit, now, chance)?;
+        next.endpoint = self.untried((first.plan, first.leg), Verdict::Fit, now, chance)?;
         if !next.endpoint.has_room(&first.leg.pool.concurrency) {
             return None;
         }
@@ -132,6 +136,7 @@ impl<'a> Course<'a> {
             .rfind(|tried| tried.endpoint.is(&next.endpoint))
         {
             tried.may_pass = error.may_pass();
+            tried.for_all = error.is_for_all_models();
         }
         let fallbacks = &self.question.plan.fallbacks;
         let mut goes_on = replaceable;
@@ -171,7 +176,7 @@ impl<'a> Course<'a> {
         let mut next = next.clone();
         next.endpoint = [Verdict::Fit, Verdict::Ejected]
             .into_iter()
-            .find_map(|wanted| self.untried(next.leg, wanted, now, chance))?;
+            .find_map(|wanted| self.untried((next.plan, next.leg), wanted, now, chance))?;
         self.take(&next);
         Some(next)
     }
@@ -196,9 +201,11 @@ impl<'a> Course<'a> {
 
     fn take(&mut self, next: &Next<'a>) {
         self.tried.push(Tried {
+            plan: next.plan,
             pool: &next.leg.pool,
             endpoint: Arc::clone(&next.endpoint),
             may_pass: false,
+            for_all: false,
         });
     }
 
@@ -230,7 +237,7 @@ impl<'a> Course<'a> {
             })
     }
 
-    /// The first pool of a model that has someone in this state whom nobody asked yet.
+    /// The first pool of a model that has someone in this state who was not asked for it yet.
     fn in_order(
         &self,
         (plan, name): (&'a Arc<Plan>, &'a str),
@@ -243,7 +250,7 @@ impl<'a> Course<'a> {
             if asked >= self.question.attempts.per_pool_max || self.is_full(&leg.pool) {
                 return None;
             }
-            let endpoint = self.untried(leg, wanted, now, chance)?;
+            let endpoint = self.untried((plan, leg), wanted, now, chance)?;
             self.is_paid_for(leg, now).then(|| Next {
                 plan,
                 name,
@@ -264,7 +271,9 @@ impl<'a> Course<'a> {
     ) -> Option<Next<'a>> {
         plan.legs.iter().enumerate().find_map(|(number, leg)| {
             let asked = self.asked(&leg.pool);
-            let here = |tried: &&Tried<'_>| Arc::ptr_eq(tried.pool, &leg.pool);
+            let here = |tried: &&Tried<'_>| {
+                Arc::ptr_eq(tried.pool, &leg.pool) && tried.plan.model == plan.model
+            };
             let last = self.tried.iter().rev().find(here)?;
             let fit = last.endpoint.state.health.verdict(now) == Verdict::Fit;
             let again = fit
@@ -282,9 +291,11 @@ impl<'a> Course<'a> {
         })
     }
 
+    /// Whoever was not asked for this model yet. What another model is refused for, or too
+    /// slow with, says nothing of this one.
     fn untried(
         &self,
-        leg: &Leg,
+        (plan, leg): (&Plan, &Leg),
         wanted: Verdict,
         now: Instant,
         chance: u64,
@@ -293,6 +304,7 @@ impl<'a> Course<'a> {
         let tried: Vec<Arc<Endpoint>> = self
             .tried
             .iter()
+            .filter(|tried| tried.for_all || tried.plan.model == plan.model)
             .map(|tried| Arc::clone(&tried.endpoint))
             .collect();
         leg.pool.pick(&tried, wanted, Choice { key, chance }, now)

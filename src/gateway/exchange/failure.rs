@@ -21,6 +21,9 @@ use crate::openai::UpstreamError;
 use wait::WAIT;
 use words::{About, refusal};
 
+/// What is too slow where there is no connection yet.
+pub(super) const CONNECTING: &str = "connecting";
+
 /// How an attempt failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AttemptError {
@@ -68,7 +71,7 @@ impl AttemptError {
     pub fn spoken(error: &Error) -> Self {
         match error.etype() {
             ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-                Self::Timeout("connecting")
+                Self::Timeout(CONNECTING)
             }
             ErrorType::ConnectRefused
             | ErrorType::ConnectNoRoute
@@ -149,6 +152,18 @@ impl AttemptError {
                 | AttemptOutcome::Broken
                 | AttemptOutcome::ServerError
         ) && self.busy().is_none()
+    }
+
+    /// Whether the same target would fail any other model, too: it cannot be reached, or
+    /// does not take our credential.
+    #[must_use]
+    pub fn is_for_all_models(&self) -> bool {
+        let outcome = self.outcome();
+        matches!(self, Self::Timeout(CONNECTING))
+            || matches!(
+                outcome,
+                AttemptOutcome::Connect | AttemptOutcome::Tls | AttemptOutcome::Auth
+            )
     }
 
     /// What a refusal is about.

@@ -136,6 +136,24 @@ async fn too_long_and_forbidden_have_models_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pool_of_one_target_answers_for_both_models() {
+    let upstream = upstream().await;
+    let gateway = Setup::new()
+        .pool("one", &[&base(&upstream)])
+        .model_with("small", &["one"], "context_fallbacks = [\"long\"]")
+        .model("long", &["one"])
+        .start();
+    for stream in [false, true] {
+        upstream.push(error(400, "context_length_exceeded", "Too long."));
+        let answer = chat(gateway.address, "small", stream).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.field("x-spafe-model"), Some("long"));
+        assert_eq!(answer.field("x-spafe-attempts"), Some("2"));
+        assert_eq!(asked_for(&upstream), "long");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_model_for_it_a_refusal_is_told_as_the_upstream_said_it() {
     let family = Family::with("fallbacks = [\"other\"]").await;
     for (status, code, told) in [

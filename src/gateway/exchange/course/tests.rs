@@ -177,6 +177,24 @@ fn too_long_and_forbidden_go_their_own_ways_only() {
 }
 
 #[test]
+fn another_model_is_asked_where_the_first_was_and_may_do_better_there() {
+    let with = |failure: AttemptError, expected: &[(&str, u16)]| {
+        let more = "fallbacks = [\"p\"]\ncontext_fallbacks = [\"p\"]\n\
+                    [[models]]\nid = \"p\"\npools = [\"a\"]";
+        let many = question("[attempts]\nmax = 5\nper_pool_max = 5", more);
+        check(&many, &[failure, slow()], expected);
+    };
+    let both = [("m", 1), ("p", 2), ("p", 1)];
+    with(about(About::Context), &both);
+    let all = [("m", 1), ("m", 2), ("m", 3), ("p", 2), ("p", 1)];
+    with(slow(), &all);
+    // Who cannot be reached, or does not know us, is that for any model.
+    let unreachable = AttemptError::Connect("refused".to_owned());
+    let reachable = [("m", 1), ("m", 2), ("m", 3), ("m", 3), ("p", 2)];
+    with(unreachable, &reachable);
+}
+
+#[test]
 fn a_pool_without_budget_is_not_asked_twice_and_others_are() {
     let question = question(
         "[attempts]\nbudget_percent = 0\nbudget_per_second = 0",
