@@ -232,6 +232,7 @@ impl Gateway {
             body,
             id: visit.record.id.clone(),
             client: visit.record.client.id().key(),
+            key: visit.record.client.key.clone(),
             deadline: visit.deadline(plan),
             attempts: Arc::clone(&snapshot.attempts),
             image,

@@ -95,3 +95,15 @@ pub struct Key {
     /// Limits of its own.
     pub allowance: Allowance,
 }
+
+impl Key {
+    /// Whether it may ask for the model that is called this.
+    #[must_use]
+    pub fn may_ask_for(&self, model: &str) -> bool {
+        let fits = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => model == allowed,
+        };
+        self.models.is_empty() || self.models.iter().any(fits)
+    }
+}

@@ -188,7 +188,7 @@ impl Client {
     /// Where its key lists others.
     pub fn may_ask_for(&self, model: &ModelId) -> Result<(), ClientError> {
         let key = self.key.as_ref();
-        if key.is_none_or(|key| keys::allows(key, model.as_str())) {
+        if key.is_none_or(|key| key.may_ask_for(model.as_str())) {
             Ok(())
         } else {
             Err(ClientError::ModelNotAllowed)

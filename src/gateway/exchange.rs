@@ -37,6 +37,7 @@ use bytes::Bytes;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::bounds::Attempts;
+use crate::config::clients::Key;
 use crate::fail_point::{Phase, reach};
 use crate::gateway::body::{Held, Share};
 use crate::gateway::images::ImageStore;
@@ -46,7 +47,6 @@ use crate::gateway::pools::slots::Slot;
 use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::{Change, Lesson, Pool};
 use crate::gateway::record::id::RequestId;
-use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
 use crate::openai::Usage;
@@ -77,6 +77,8 @@ pub struct Question {
     pub id: RequestId,
     /// Who asks, as a number that is the same for the same client.
     pub client: u64,
+    /// The key it showed, which may list models: no other answers in another's place.
+    pub key: Option<Arc<Key>>,
     /// How often.
     pub attempts: Arc<Attempts>,
     /// When everything must be over.
@@ -289,7 +291,7 @@ impl<'q> Asking<'q> {
                 attempt.learn(lesson, now, None);
             }
             Err(error) => {
-                for lesson in lessons(error).into_iter().flatten() {
+                for lesson in error.lessons().into_iter().flatten() {
                     attempt.learn(lesson, now, Some(error));
                 }
             }
@@ -302,16 +304,6 @@ impl<'q> Asking<'q> {
             place: None,
         })
     }
-}
-
-/// What a failed attempt teaches: whether the endpoint is to blame, and whether it wants
-/// to be left alone.
-fn lessons(error: &AttemptError) -> [Option<Lesson>; 2] {
-    let standing = match error.outcome() {
-        AttemptOutcome::Auth => Some(Lesson::Refused),
-        _ => error.blames_target().then_some(Lesson::Failed),
-    };
-    [standing, error.busy().map(Lesson::Busy)]
 }
 
 impl Source {

@@ -4,7 +4,8 @@
 //! what the attempts so far have come to. For the model that was asked for: its pools in
 //! order, in each whom the balancer names; then, where an attempt failed at once, the
 //! same target once more. After it the models that answer in its place, and only where
-//! no one else is left a target that rests: no answer is worse than a doubtful one.
+//! no one else is left a target that rests: no answer is worse than a doubtful one. A model
+//! that the caller's key may not ask for answers in nobody's place.
 //!
 //! Two bounds hold against a storm of attempts. A request has a number of them, the last
 //! of which is kept for the models in its place where there are any; and a pool that was
@@ -218,9 +219,14 @@ impl<'a> Course<'a> {
             .fallbacks
             .get(self.fallbacks_refused..)
             .unwrap_or_default();
+        let key = self.question.key.as_deref();
+        let is_allowed = |fallback: &&Fallback| {
+            key.is_none_or(|key| key.may_ask_for(fallback.plan.model.as_str()))
+        };
         let others = || {
             fallbacks
                 .iter()
+                .filter(is_allowed)
                 .map(|fallback| (&fallback.plan, &*fallback.name))
         };
         let fit = |model| self.in_order(model, Verdict::Fit, now, chance);

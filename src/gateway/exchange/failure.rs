@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode};
 use pingora_core::{Error, ErrorType};
 
-use crate::gateway::pools::Pool;
+use crate::gateway::pools::{Lesson, Pool};
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::refusal::{Refusal, UpstreamRefusal};
 use crate::openai::UpstreamError;
@@ -204,6 +204,17 @@ impl AttemptError {
                 | AttemptOutcome::ServerError
                 | AttemptOutcome::Invalid
         ) && !matches!(self, Self::Internal(_) | Self::NoRoom | Self::CutShort)
+    }
+
+    /// What it teaches of the target: whether that is to blame, and whether it wants to be
+    /// left alone.
+    #[must_use]
+    pub fn lessons(&self) -> [Option<Lesson>; 2] {
+        let standing = match self.outcome() {
+            AttemptOutcome::Auth => Some(Lesson::Refused),
+            _ => self.blames_target().then_some(Lesson::Failed),
+        };
+        [standing, self.busy().map(Lesson::Busy)]
     }
 
     /// What the caller is told when nothing more is tried.

@@ -6,12 +6,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use spafe::simulator::script::Script;
 
 use super::{PATH, asked_from, assert_refused, head, with};
 use crate::kit::client::{Connection, ask, post};
-use crate::kit::gateway::Gateway;
+use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::reload::replace;
+use crate::kit::upstream::{base, upstream};
 use crate::kit::{now, script, soon};
 
 /// A table of `[[keys]]`.
@@ -43,6 +46,46 @@ async fn called(gateway: &Gateway, line: &str) -> (u16, Option<String>) {
     }
     let line = gateway.logged(&id).await;
     (answer.status, line["key"].as_str().map(str::to_owned))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_model_answers_in_anothers_place_that_a_key_may_not_ask_for() {
+    let upstream = upstream().await;
+    let tables = key("some", "canary-some", "models = [\"small\", \"fair\"]");
+    let setup = |lists: &str| {
+        Setup::new()
+            .tables(&format!("[auth]\nkeys = \"optional\"\n{tables}"))
+            .tables("[attempts]\nper_pool_max = 3\nbudget_per_second = 100")
+            .tables("[ejection]\nfailures = 1000\nrequests_min = 1000")
+            .pool("one", &[&base(&upstream)])
+            .model_with("small", &["one"], lists)
+            .model("big", &["one"])
+            .model("fair", &["one"])
+    };
+    let long = json!({"error": {"message": "Too long.", "code": "context_length_exceeded"}});
+    for (lists, status, error) in [
+        ("fallbacks = [\"big\", \"fair\"]", 500, json!({})),
+        ("context_fallbacks = [\"big\", \"fair\"]", 400, long),
+    ] {
+        let gateway = setup(lists).start();
+        let from = async |line: &str, model: &str| {
+            let mut client = Connection::open(gateway.address).await;
+            let request = post(PATH, &[line], ask(model, false).as_bytes());
+            client.send(request).await;
+            client.answer().await
+        };
+        let line = "Authorization: Bearer canary-some";
+        assert_eq!(from(line, "big").await.status, 403);
+        for (line, model) in [("X-Nothing: 1", "big"), (line, "fair")] {
+            // What fails at once is asked once more.
+            for _ in 0..if status == 500 { 2 } else { 1 } {
+                upstream.push(Script::json(status, error.to_string()));
+            }
+            let answer = from(line, "small").await;
+            let told = (answer.status, answer.field("x-spafe-model"));
+            assert_eq!(told, (200, Some(model)), "{lists}: {}", answer.text());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,7 @@ fn question(tables: &str, model_keys: &str) -> Question {
         body: body.into(),
         id: RequestId::made(1, 1),
         client: 7,
+        key: None,
         attempts: Arc::clone(&snapshot.attempts),
         deadline: sys::instant() + Duration::from_mins(10),
         image: None,
