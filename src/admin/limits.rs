@@ -53,7 +53,9 @@ pub(super) async fn limits(State(admin): State<Admin>, RawQuery(query): RawQuery
 }
 
 /// `DELETE /limits?client=ADDRESS` or `?key=NAME`: forgets what that caller has had of windows
-/// that are its own. What is in flight stays counted, and so does what it shares with others.
+/// that are its own, here and where replicas count together. What is in flight stays counted, and
+/// so does what it shares with others. Other replicas may go on refusing it by what they were
+/// told, until they are asked the same.
 pub(super) async fn forgive(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
     let snapshot = admin.gateway.snapshot.load_full();
     let client = match about(query.as_deref(), &snapshot) {
@@ -67,13 +69,21 @@ pub(super) async fn forgive(State(admin): State<Admin>, RawQuery(query): RawQuer
         }
         Err(fault) => return fault.into_response(),
     };
-    let now = sys::instant();
-    let windows = admin
-        .gateway
-        .limiter
-        .forgive(&snapshot.limits, &client, now);
-    tracing::info!(%client, windows, "limits of a caller were forgiven");
-    Json(json!({ "forgiven": { "windows": windows } })).into_response()
+    let (limiter, limits) = (&admin.gateway.limiter, &snapshot.limits);
+    let together = match &snapshot.shared {
+        Some(shared) => limiter.forgive_together(limits, &client, shared).await,
+        None => Ok(0),
+    };
+    let windows = limiter.forgive(limits, &client, sys::instant());
+    let shared = *together.as_ref().unwrap_or(&0);
+    tracing::info!(%client, windows, shared, "limits of a caller were forgiven");
+    let forgiven = json!({ "windows": windows, "shared": shared });
+    let Err(away) = together else {
+        return Json(json!({ "forgiven": forgiven })).into_response();
+    };
+    let words = format!("{away}; nothing was forgiven of what replicas share: ask again");
+    let told = json!({ "forgiven": forgiven, "error": words });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response()
 }
 
 /// What is asked about, and the caller where it is one.

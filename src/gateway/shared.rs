@@ -277,6 +277,23 @@ impl Shared {
         }
     }
 
+    /// Forgets what was had of these windows, and says of how many that was anything.
+    ///
+    /// An operator asks for it, who is told what goes wrong: no limit has to be kept here for it.
+    ///
+    /// # Errors
+    /// Where Redis has not done so within `timeout`.
+    pub async fn forget(&self, keys: &[u128]) -> Result<u64, Away> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let line = self.state.line.load_full().ok_or(Away(Absence::Resting))?;
+        let command = self.state.scripts.forget(keys);
+        let told = tokio::time::timeout(self.state.config.timeout, line.link.tell(&command));
+        let answer = told.await.unwrap_or(Err(Absence::Slow)).map_err(Away)?;
+        script::forgotten(&answer).ok_or(Away(Absence::Garbage))
+    }
+
     /// How many processes a limit is shared by: as it is configured, or as many as were last
     /// seen; ≥ 1.
     #[must_use]

@@ -7,10 +7,11 @@ use std::time::Instant;
 use super::caller::Counted;
 use super::claims;
 use super::policy::{Limits, Room, Rule};
-use super::{Cost, Kind, Level, Limiter, Permit, Quota};
+use super::{Cost, Kind, Level, Limiter, Permit, Quota, together};
 use crate::config::limits::By;
 use crate::gateway::client::Client;
 use crate::gateway::client::subject::Subject;
+use crate::gateway::shared::{Away, Shared};
 use crate::names::{LimitName, ModelId};
 
 /// How a caller stands with one limit.
@@ -62,6 +63,34 @@ impl Limiter {
             }
         }
         forgiven
+    }
+
+    /// Forgets the same where replicas count together. Says of how many windows that was more
+    /// than nothing. What was forgotten there first cannot come back here from there, so this
+    /// comes before [`Self::forgive`].
+    ///
+    /// # Errors
+    /// Where Redis has not done so within its `timeout`.
+    pub async fn forgive_together(
+        &self,
+        limits: &Limits,
+        client: &Client,
+        shared: &Shared,
+    ) -> Result<u64, Away> {
+        let caller = self.numbers.of(client);
+        let mut keys = Vec::new();
+        for (model, rule, number) in limits.everywhere(client) {
+            if !rule.is_shared || matches!(rule.by, By::Model | By::Global) {
+                continue;
+            }
+            for window in &rule.windows {
+                let places = 0..caller.counted(rule.by, number).count();
+                keys.extend(places.map(|place| {
+                    together::key(shared, (rule, window.kind), (client, place), model)
+                }));
+            }
+        }
+        shared.forget(&keys).await
     }
 
     fn of_rule(

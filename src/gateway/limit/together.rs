@@ -14,10 +14,13 @@ use std::sync::Arc;
 
 use super::claims::{self, WindowClaim, WindowClaims};
 use super::gcra::Ticks;
+use super::policy::Rule;
 use super::standing::name_of;
 use super::{Kind, Limited, Limiter, Question, Reservation};
 use crate::config::limits::By;
+use crate::gateway::client::Client;
 use crate::gateway::shared::{Shared, Told, Window};
+use crate::names::ModelId;
 
 /// What was taken of windows that replicas share.
 #[derive(Debug)]
@@ -156,32 +159,46 @@ fn part(mut claim: WindowClaim<'_>, replicas: u32) -> WindowClaim<'_> {
 fn window(claim: &WindowClaim<'_>, question: &Question<'_>, shared: &Shared) -> Window {
     let of = claim.of;
     let client = question.asked.client;
-    let counts_callers = matches!(of.rule.by, By::Client | By::Key | By::ClientModel);
-    let by = match (counts_callers, &client.key) {
-        (false, _) => "all",
-        (true, None) => "address",
-        (true, Some(_)) => "key",
-    };
-    let model = match of.rule.by {
-        By::Model | By::ClientModel => question.asked.model.as_str(),
-        By::Client | By::Key | By::Global => "",
-    };
-    let counted = name_of(of.rule.by, client, of.place);
-    let parts = [
-        of.rule.name.as_str(),
-        of.window.kind.as_str(),
-        by,
-        &counted,
-        model,
-    ];
+    let model = Some(question.asked.model);
     Window {
-        key: shared.key(&parts.map(str::as_bytes)),
+        key: key(shared, (of.rule, of.window.kind), (client, of.place), model),
         count: of.window.window.count,
         per: of.window.window.per,
         burst: of.window.window.burst,
         times: of.times,
         cost: claim.cost,
         shadow: claim.shadow,
-        personal: by == "address",
+        personal: counted_by(of.rule.by, client) == "address",
+    }
+}
+
+/// Under which key replicas count this at that place among a caller's subjects.
+pub(super) fn key(
+    shared: &Shared,
+    (rule, kind): (&Rule, Kind),
+    (client, place): (&Client, usize),
+    model: Option<&ModelId>,
+) -> u128 {
+    let model = match rule.by {
+        By::Model | By::ClientModel => model.map_or("", ModelId::as_str),
+        By::Client | By::Key | By::Global => "",
+    };
+    let counted = name_of(rule.by, client, place);
+    let parts = [
+        rule.name.as_str(),
+        kind.as_str(),
+        counted_by(rule.by, client),
+        &counted,
+        model,
+    ];
+    shared.key(&parts.map(str::as_bytes))
+}
+
+fn counted_by(by: By, client: &Client) -> &'static str {
+    let counts_callers = matches!(by, By::Client | By::Key | By::ClientModel);
+    match (counts_callers, &client.key) {
+        (false, _) => "all",
+        (true, None) => "address",
+        (true, Some(_)) => "key",
     }
 }

@@ -112,6 +112,11 @@ impl Link {
         }
     }
 
+    /// Runs one command, and names what goes wrong.
+    pub(super) async fn tell(&self, command: &Cmd) -> Result<Value, Absence> {
+        self.run(command).await.map_err(|error| absence(&error))
+    }
+
     /// Runs one command.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, RedisError> {
         let answer = match self {

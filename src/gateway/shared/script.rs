@@ -114,6 +114,19 @@ impl Scripts {
         command
     }
 
+    /// Nothing was ever had of these.
+    pub(super) fn forget(&self, keys: &[u128]) -> Cmd {
+        let mut command = redis::cmd("DEL");
+        for key in keys {
+            command.arg(self.key(*key));
+        }
+        command
+    }
+
+    fn key(&self, key: u128) -> String {
+        format!("{}{key:032x}", self.prefix)
+    }
+
     fn processes(&self) -> String {
         format!("{}replicas", self.prefix)
     }
@@ -124,10 +137,9 @@ impl Scripts {
         windows: impl Iterator<Item = &'w Window>,
         numbers: Vec<i64>,
     ) -> Question<'a> {
-        let key = |window: &Window| format!("{}{:032x}", self.prefix, window.key);
         Question {
             code,
-            keys: windows.map(key).collect(),
+            keys: windows.map(|window| self.key(window.key)).collect(),
             name: None,
             numbers,
         }
@@ -214,6 +226,11 @@ pub(super) fn told(answer: &Value, windows: usize) -> Option<Told> {
 /// How many processes there are; `None`: something else was said.
 pub(super) fn processes(answer: &Value) -> Option<u32> {
     u32::try_from(number(answer)?).ok()
+}
+
+/// How many keys are no longer there; `None`: something else was said.
+pub(super) fn forgotten(answer: &Value) -> Option<u64> {
+    number(answer)
 }
 
 fn level(pair: &[Value]) -> Option<Level> {

@@ -93,6 +93,36 @@ async fn what_redis_was_given_back_refuses_nobody_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_forgiven_is_forgiven_by_redis_too() {
+    let (mut redis, upstream) = (Redis::start().await, upstream().await);
+    let two = "[[limits]]\nname = \"two\"\nby = \"client\"\nscope = \"shared\"\n\
+               requests = { count = 2, per = \"1h\" }";
+    let gateway = found(setup(&upstream, &redis.url(), two, "")).await;
+    let forgive = async || {
+        let mut client = Connection::open(gateway.admin).await;
+        let line = "DELETE /limits?client=127.0.0.1 HTTP/1.1";
+        client.send(format!("{line}\r\nHost: admin\r\n\r\n")).await;
+        client.answer().await
+    };
+    assert_eq!(served(&gateway, 3).await, 2);
+    let forgiven = forgive().await;
+    assert_eq!(forgiven.status, 200, "{forgiven:?}");
+    assert_eq!(forgiven.json()["forgiven"]["shared"], 1);
+    assert_eq!(served(&gateway, 3).await, 2);
+    // Nobody can be forgiven by a Redis that is away, and the operator hears so.
+    redis.kill();
+    gateway.counts("spafe_shared_up", 0).await;
+    let forgiven = forgive().await;
+    assert_eq!(forgiven.status, 503, "{forgiven:?}");
+    assert_eq!(forgiven.json()["forgiven"]["shared"], 0);
+    let words = forgiven.json()["error"].to_string();
+    assert!(
+        words.contains("Redis is away; nothing was forgiven"),
+        "{words}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_refused_here_has_taken_nothing_there() {
     let (redis, upstream) = (Redis::start().await, upstream().await);
     let limits = "[[limits]]\nname = \"two\"\nby = \"client\"\nscope = \"shared\"\n\
