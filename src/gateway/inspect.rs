@@ -74,11 +74,14 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// How many tokens the answer may have at most, all choices together, where that is said.
+    /// How many tokens the answer may have at most, all choices together; each has so many as
+    /// `unsaid` where that is not said. Upstreams differ in which of the two fields they obey
+    /// where both are there, so the larger counts.
     #[must_use]
-    pub fn answer_tokens_max(&self) -> Option<u64> {
-        let each = self.max_completion_tokens.or(self.max_tokens)?;
-        Some(each.saturating_mul(u64::from(self.n.unwrap_or(1))))
+    pub fn answer_tokens_max(&self, unsaid: u64) -> u64 {
+        let each = self.max_completion_tokens.max(self.max_tokens);
+        let choices = u64::from(self.n.unwrap_or(1));
+        each.unwrap_or(unsaid).saturating_mul(choices)
     }
 }
 

@@ -126,6 +126,21 @@ fn what_is_not_said_or_null_is_the_default() {
 }
 
 #[test]
+fn an_answer_may_have_the_larger_of_both_maxima_for_each_choice() {
+    for (members, expected) in [
+        ("", 1000),
+        (r#","n":3"#, 3000),
+        (r#","max_tokens":7"#, 7),
+        (r#","max_tokens":7,"max_completion_tokens":5,"n":2"#, 14),
+        (r#","max_tokens":5,"max_completion_tokens":7,"n":2"#, 14),
+        (r#","max_tokens":9007199254740991,"n":4294967295"#, u64::MAX),
+    ] {
+        let ask = ask(&format!(r#"{{"model":"m","messages":[]{members}}}"#));
+        assert_eq!(ask.answer_tokens_max(1000), expected, "{members}");
+    }
+}
+
+#[test]
 fn names_are_decoded() {
     let decoded = |literal: &str| ask(&format!(r#"{{"model":{literal},"messages":[]}}"#)).model;
     assert_eq!(&*decoded(r#""\u0067pt\/4o""#), "gpt/4o");

@@ -90,19 +90,13 @@ impl Cost {
     };
 
     /// What a request will cost, as far as its body tells: its bytes, and how many tokens its
-    /// answer may have at most, where it says so.
+    /// answer may have at most.
     #[must_use]
-    pub fn estimate(
-        limiter: &Limiter,
-        weight: u32,
-        body_bytes: usize,
-        answer_tokens_max: Option<u64>,
-    ) -> Self {
+    pub fn estimate(limiter: &Limiter, weight: u32, body_bytes: usize, answer_tokens: u64) -> Self {
         let question = (body_bytes as u64).div_ceil(u64::from(limiter.bytes_per_token.max(1)));
-        let answer = answer_tokens_max.unwrap_or(u64::from(limiter.output_tokens));
         Self {
             requests: weight,
-            tokens: question.saturating_add(answer),
+            tokens: question.saturating_add(answer_tokens),
         }
     }
 

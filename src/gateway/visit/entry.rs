@@ -68,16 +68,13 @@ impl<'a> Visit<'a> {
         body_bytes: usize,
     ) -> Result<(), Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
+        let limiter_config = &snapshot.config.limiter;
+        let answer_tokens = ask.answer_tokens_max(u64::from(limiter_config.output_tokens));
         let asked = Asked {
             client: &self.record.client,
             model: &plan.model,
             stream: ask.stream,
-            cost: Cost::estimate(
-                &snapshot.config.limiter,
-                plan.weight,
-                body_bytes,
-                ask.answer_tokens_max(),
-            ),
+            cost: Cost::estimate(limiter_config, plan.weight, body_bytes, answer_tokens),
             shared: snapshot.shared.as_ref(),
         };
         let reserved = limiter
