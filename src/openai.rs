@@ -134,6 +134,17 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// The larger of each count. Some upstreams count up with every event, and some end with
+    /// zeros: what was used once stays used.
+    #[must_use]
+    pub fn larger(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.max(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.max(other.completion_tokens),
+            total_tokens: self.total_tokens.max(other.total_tokens),
+        }
+    }
+
     /// Of both, whatever the upstream says that their sum is.
     #[must_use]
     pub fn all(&self) -> u64 {

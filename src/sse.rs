@@ -66,7 +66,7 @@ pub struct Facts {
     pub error: bool,
     /// An event was longer than the bound; nothing in it was read.
     pub oversized: bool,
-    /// The last counts of tokens that were told.
+    /// The largest counts of tokens that were told.
     pub usage: Option<Usage>,
     /// Which choices have their `finish_reason`.
     pub finished: Choices,
@@ -264,7 +264,10 @@ impl Facts {
             }
             Event::Chunk(news) => {
                 self.finished.0 |= news.finished.0;
-                self.usage = news.usage.or(self.usage);
+                self.usage = match (news.usage, self.usage) {
+                    (Some(told), Some(before)) => Some(told.larger(before)),
+                    (told, before) => told.or(before),
+                };
                 First::Chunk
             }
         };

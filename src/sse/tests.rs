@@ -147,6 +147,24 @@ fn a_stream_as_the_contract_shows_it() {
 }
 
 #[test]
+fn counts_of_tokens_do_not_go_down() {
+    let facts = facts(concat!(
+        r#"data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}"#,
+        "\n\n",
+        r#"data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":5,"total_tokens":14}}"#,
+        "\n\n",
+        r#"data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#,
+        "\n\n",
+    ));
+    let usage = Usage {
+        prompt_tokens: 9,
+        completion_tokens: 5,
+        total_tokens: 14,
+    };
+    assert_eq!(facts.usage, Some(usage));
+}
+
+#[test]
 fn the_first_event_is_told_for_what_it_is() {
     let error = |json: &'static str| First::Error(Bytes::from_static(json.as_bytes()));
     check_first("", None);
