@@ -217,8 +217,7 @@ impl Gateway {
         visit.record.stream = ask.stream;
         let client = &visit.record.client;
         client.may_ask_for(&plan.model).map_err(Refusal::Client)?;
-        visit.reserve(&self.limiter, plan, &ask, body.len()).await?;
-        reach(Phase::Route, visit.record.id.as_str());
+        // Before anything is counted: what is refused for its body counts in no limit.
         let image = match plan.modality {
             Modality::Text => None,
             Modality::Image => Some(ImageQuestion {
@@ -226,6 +225,8 @@ impl Gateway {
                 base_url: snapshot.rules.base_url(visit.session.req_header(), tls),
             }),
         };
+        visit.reserve(&self.limiter, plan, &ask, body.len()).await?;
+        reach(Phase::Route, visit.record.id.as_str());
         let question = Question {
             plan: Arc::clone(plan),
             ask,

@@ -130,6 +130,25 @@ async fn each_address_is_a_client() {
     gateway.counts("spafe_limiter_keys", 4).await;
 }
 
+#[tokio::test]
+async fn an_image_that_is_asked_for_wrongly_counts_in_no_limit() {
+    let limits =
+        "[[limits]]\nname = \"l\"\nby = \"client\"\nrequests = { count = 3, per = \"1h\" }";
+    let upstream = upstream().await;
+    let gateway = Setup::new()
+        .tables(limits)
+        .pool_with("painter", &[&base(&upstream)], "dialect = \"images\"")
+        .model_with("flux", &["painter"], "modality = \"image\"")
+        .start();
+    let mut client = Connection::open(gateway.address).await;
+    for _ in 0..2 {
+        let body = r#"{"model":"flux","size":7,"messages":[{"role":"user","content":"a cat"}]}"#;
+        let answer = client.post(PATH, body).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(number(&answer, "x-ratelimit-remaining-requests"), 3);
+    }
+}
+
 /// How many tokens are left for the next request, as the answer to this one says.
 fn left(answer: &Answer) -> u64 {
     assert_eq!(answer.status, 200, "{answer:?}");
