@@ -73,6 +73,9 @@ pub struct AttemptRecord {
     /// The error's own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Whether it was given up while its target may have been at work.
+    #[serde(skip)]
+    pub cut_off: bool,
 }
 
 /// The facts of one request, gathered on its way.

@@ -242,7 +242,8 @@ pub async fn events(
         };
         if stream.has_said_its_last() || !matches!(next, Ok(Next::Slices | Next::Quiet)) {
             stay.release();
-            if let Some(usage) = stream.usage() {
+            // Zeros are no count: what has passed by is counted at the end.
+            if let Some(usage) = stream.usage().filter(|usage| usage.all() > 0) {
                 stay.settle(usage.all(), sys::instant());
             }
         }

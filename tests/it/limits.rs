@@ -181,6 +181,36 @@ async fn tokens_are_settled_to_what_was_used() {
 }
 
 #[tokio::test]
+async fn who_waits_a_second_and_no_more_has_its_estimate_counted() {
+    let (gateway, upstream) = limited("tokens = { count = 100000, per = \"31d\" }").await;
+    let before = left(&once(gateway.address).await);
+    let gate = Gate::new();
+    upstream.push(completion("Hello.").hold_after(0, &gate));
+    let body = ask(MODEL, false);
+    let mut client = Connection::open(gateway.address).await;
+    let impatient = "x-stainless-timeout: 1";
+    client.send(post(PATH, &[impatient], body.as_bytes())).await;
+    assert_eq!(client.answer().await.status, 504);
+    let estimate = body.len().div_ceil(4) as u64 + 1000;
+    assert_eq!(before - left(&once(gateway.address).await), estimate + 8);
+    gate.open();
+}
+
+#[tokio::test]
+async fn a_stream_whose_upstream_counts_nothing_is_counted_here() {
+    let (gateway, upstream) = limited("tokens = { count = 100000, per = \"31d\" }").await;
+    let before = left(&once(gateway.address).await);
+    let nothing = r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
+    upstream.push(Script::sse(&[&chunk("one"), &chunk("two"), nothing]));
+    let body = ask(MODEL, true);
+    let mut client = Connection::open(gateway.address).await;
+    assert_eq!(client.post(PATH, &body).await.status, 200);
+    gateway.idle().await;
+    let counted = body.len().div_ceil(4) as u64 + 4;
+    assert_eq!(before - left(&once(gateway.address).await), counted + 8);
+}
+
+#[tokio::test]
 async fn a_stream_that_is_left_is_settled_to_what_had_come() {
     let (gateway, upstream) = limited("tokens = { count = 100000, per = \"31d\" }").await;
     let before = left(&once(gateway.address).await) - 8;

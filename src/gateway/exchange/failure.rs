@@ -166,6 +166,15 @@ impl AttemptError {
             )
     }
 
+    /// Whether the target was no longer waited for, and may have been at work.
+    pub(super) fn is_cut_off(&self) -> bool {
+        match self {
+            Self::Timeout(what) => *what != CONNECTING,
+            Self::CutShort => true,
+            _ => false,
+        }
+    }
+
     /// What a refusal is about.
     #[must_use]
     pub fn about(&self) -> About {

@@ -49,6 +49,7 @@ impl Trail {
             status: None,
             duration_ms: 0.0,
             cause: None,
+            cut_off: true,
         });
         Noted {
             trail: self,
@@ -85,6 +86,7 @@ impl Noted<'_> {
         if let Some(record) = tried.attempts.get_mut(self.number) {
             record.status = status;
             record.cause = cause;
+            record.cut_off = result.as_ref().is_err_and(AttemptError::is_cut_off);
         }
     }
 

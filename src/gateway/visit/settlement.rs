@@ -3,14 +3,14 @@
 //! Tokens were reserved by an estimate. The upstream's own count replaces it; where that is
 //! missing, because a stream was broken off or the upstream does not count, what passed by is
 //! counted: the bytes of the question, and the events of the answer, of which most carry one
-//! token, or its bytes. Where nobody answered, nothing was used. Only where the caller left
-//! while an upstream was at work nobody knows, and the estimate stays: it would be free
-//! otherwise to have answers made and not to wait for them.
+//! token, or its bytes. Where nobody answered, nothing was used. Only where an upstream was cut
+//! off at its work, because the caller left or did not wait longer, nobody knows, and the
+//! estimate stays: it would be free otherwise to have answers made and not to wait for them.
 
 use std::time::Instant;
 
 use super::Visit;
-use crate::gateway::record::{Outcome, RequestRecord};
+use crate::gateway::record::RequestRecord;
 
 impl Visit<'_> {
     /// Replaces what was reserved for this request by what it used. The first time counts: for
@@ -25,12 +25,13 @@ impl Visit<'_> {
 
 /// The tokens that a request used; `None` where nobody knows.
 fn used(record: &RequestRecord, bytes_per_token: u64) -> Option<u64> {
-    if record.tokens_in.is_some() || record.tokens_out.is_some() {
-        return Some(record.tokens());
-    }
     if record.leg.is_none() {
-        let was_left = record.outcome == Outcome::ClientGone && !record.attempts.is_empty();
-        return (!was_left).then_some(0);
+        let may_have_worked = record.attempts.iter().any(|attempt| attempt.cut_off);
+        return (!may_have_worked).then_some(0);
+    }
+    // None at all is no count: there was a question, and what passed by was no less for it.
+    if record.tokens() > 0 {
+        return Some(record.tokens());
     }
     let question = record.bytes_in.div_ceil(bytes_per_token);
     let answer = match record.events {
