@@ -199,6 +199,10 @@ impl<'a> Visit<'a> {
             Body::Through(through) => through.length,
             Body::Events(_) | Body::Said(_) => None,
         };
+        if let Body::Whole { bytes, usage } = &answer.body {
+            // Before its head, which so tells what is left by what was used.
+            self.settle_whole(bytes.len(), *usage);
+        }
         let streamed = matches!(answer.body, Body::Events(_) | Body::Said(_));
         let head = if streamed {
             self.common.stream(Some(provenance))
@@ -227,11 +231,7 @@ impl<'a> Visit<'a> {
     async fn send(&mut self, body: Body, unsent: Option<ResponseHeader>) -> Option<Delivered> {
         let (departure, stay) = (&mut *self.departure, &mut self.stay);
         let delivered = match (body, unsent) {
-            (Body::Whole { bytes, usage }, Some(head)) => {
-                stay.release();
-                self.tokens(usage);
-                self.record.bytes_out = bytes.len() as u64;
-                self.settle(sys::instant());
+            (Body::Whole { bytes, .. }, Some(head)) => {
                 relay::whole(self.session, head, bytes.clone()).await
             }
             (Body::Through(mut through), Some(head)) => {
@@ -268,6 +268,14 @@ impl<'a> Visit<'a> {
         if self.departure.outlook.is_leaving() {
             self.session.set_keepalive(None);
         }
+    }
+
+    /// Gives back what a whole answer did not need: all is known of it before it leaves.
+    fn settle_whole(&mut self, length: usize, usage: Option<crate::openai::Usage>) {
+        self.stay.release();
+        self.tokens(usage);
+        self.record.bytes_out = length as u64;
+        self.settle(sys::instant());
     }
 
     fn tokens(&mut self, usage: Option<crate::openai::Usage>) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::caller::Caller;
-use super::gcra::Ticks;
+use super::gcra::{Rate, Ticks};
 use super::policy::{Concern, Room, Rule, RuleWindow};
 use super::{Cost, Kind, Level, Limited, Quota, gate, table};
 use crate::names::LimitName;
@@ -160,18 +160,24 @@ pub fn quota(windows: &[WindowClaim<'_>], now: Ticks, when: When) -> Quota {
         When::Before => claim.full,
         When::After => claim.full_with(),
     };
-    let tightest = |kind: Kind| -> Option<Level> {
+    let of = |kind: Kind| -> Option<Level> {
         let of_kind = windows
             .iter()
             .filter(|claim| claim.of.window.kind == kind && !claim.shadow);
-        let used = of_kind.map(|claim| (claim.rate.used(full(claim), now), claim));
-        let (_, claim) = used.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-        Some(claim.rate.level(full(claim), now))
+        tightest(of_kind.map(|claim| (claim.rate, full(claim))), now)
     };
     Quota {
-        requests: tightest(Kind::Requests),
-        tokens: tightest(Kind::Tokens),
+        requests: of(Kind::Requests),
+        tokens: of(Kind::Tokens),
     }
+}
+
+/// How full the window is of which most is used.
+#[must_use]
+pub fn tightest(windows: impl Iterator<Item = (Rate, Ticks)>, now: Ticks) -> Option<Level> {
+    let used = windows.map(|(rate, full)| (rate.used(full, now), rate, full));
+    let (_, rate, full) = used.max_by(|(one, ..), (other, ..)| one.total_cmp(other))?;
+    Some(rate.level(full, now))
 }
 
 /// Limits that would have refused, if they were not shadows. One that counts an address

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::claims;
 use super::gate::Places;
 use super::table;
 use super::together::Together;
@@ -82,7 +83,8 @@ impl Reservation<'_> {
         self.limiter.gate.give_back(&mut self.places);
     }
 
-    /// What is left after this request.
+    /// What is left after this request: of tokens by its estimate, or, once it is settled, by
+    /// what it used.
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.quota
@@ -104,8 +106,19 @@ impl Reservation<'_> {
         for taken in taken.iter().filter(|taken| taken.is_estimate) {
             self.limiter.table.settle(taken, used, now);
         }
-        if let Some(together) = self.together.take() {
-            together.settle(used);
+        let told = taken
+            .iter()
+            .filter(|taken| taken.is_estimate && !taken.shadow);
+        let told = told.map(|taken| (taken.rate, self.limiter.table.full(taken.key)));
+        let here = claims::tightest(told, now);
+        let together = self.together.take();
+        let together = together.and_then(|together| together.settle(used, now));
+        let tokens = |tokens| Quota {
+            requests: self.quota.requests,
+            tokens,
+        };
+        if here.or(together).is_some() {
+            self.quota = tokens(here).tighter(tokens(together));
         }
     }
 

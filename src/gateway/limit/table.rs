@@ -76,15 +76,17 @@ pub struct Claim<T> {
 /// What was taken of a window, until it is settled.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
-    /// How long one takes to come back.
-    each: Ticks,
+    /// How fast it refills.
+    pub rate: Rate,
     /// When all of it comes back by itself.
     until: Ticks,
-    key: u64,
+    /// Whose it is.
+    pub key: u64,
     cost: u64,
     given_back: u64,
-    span: f32,
     named: bool,
+    /// Whether it refuses nobody.
+    pub shadow: bool,
     /// Whether it was an estimate.
     pub is_estimate: bool,
 }
@@ -123,13 +125,13 @@ impl<T> Claim<T> {
     #[must_use]
     pub fn taken(&self) -> Option<Taken> {
         Some(Taken {
-            each: self.rate.each(),
+            rate: self.rate,
             until: self.verdict.ok()?,
             key: self.key,
             cost: self.cost,
             given_back: self.given_back,
-            span: span(self.rate),
             named: self.named,
+            shadow: self.shadow,
             is_estimate: false,
         })
     }
@@ -187,8 +189,8 @@ impl Table {
         if let Some(more) = used.checked_sub(taken.cost) {
             if more > 0 {
                 let mut state = known.unwrap_or_else(|| State::begin(now));
-                state.full = state.full.max(now).plus(taken.each.by(more));
-                state.span = taken.span;
+                state.full = state.full.max(now).plus(taken.rate.each().by(more));
+                state.span = span(taken.rate);
                 state.named = taken.named;
                 self.put(&mut set, taken.key, state, now);
             }
@@ -200,7 +202,7 @@ impl Table {
         // Whatever was given back since moved our part, too, or may have.
         let since = state.given_back.wrapping_sub(taken.given_back);
         let until = taken.until.less(Ticks::nanos(since));
-        let unused = taken.each.by(taken.cost - used);
+        let unused = taken.rate.each().by(taken.cost - used);
         let back = still_owed(unused, until, now);
         state.full = state.full.less(back);
         let rounded_up = back.nanoseconds().saturating_add(1);

@@ -281,6 +281,29 @@ fn tokens_are_settled_and_places_given_back() {
 }
 
 #[test]
+fn what_is_left_is_told_of_the_window_that_is_tightest_once_settled() {
+    let scene = Scene::new(
+        "[[limits]]\nname = \"hour\"\nby = \"client\"\ntokens = { count = 1000, per = \"1h\" }\n[[limits]]\nname = \"day\"\nby = \"client\"\ntokens = { count = 2000, per = \"1d\" }\n[[limits]]\nname = \"shadow\"\nby = \"client\"\ntokens = { count = 1000, per = \"31d\" }\nshadow = true",
+    );
+    let one = client("192.0.2.1");
+    let left = |reservation: &Reservation<'_>| {
+        let level = reservation.quota().tokens.unwrap();
+        (level.limit, level.remaining)
+    };
+    let mut reservation = scene.ask_for(&one, (1, 900), false, 0).unwrap();
+    assert_eq!(left(&reservation), (1000, 100));
+    reservation.settle(600, scene.at(0));
+    assert_eq!(left(&reservation), (1000, 400));
+    reservation.settle(600, scene.at(0));
+    assert_eq!(left(&reservation), (1000, 400));
+    // An hour later the day remembers, and the hour does not until more is asked for.
+    let mut reservation = scene.ask_for(&one, (1, 900), false, 3_600_000).unwrap();
+    assert_eq!(left(&reservation), (1000, 100));
+    reservation.settle(100, scene.at(3_600_000));
+    assert_eq!(left(&reservation).0, 2000);
+}
+
+#[test]
 fn a_shadow_refuses_nobody_and_tells() {
     let scene = Scene::new(
         "[[limits]]\nname = \"l\"\nby = \"client\"\nrequests = { count = 1, per = \"1h\" }\nconcurrent = 1\nshadow = true",

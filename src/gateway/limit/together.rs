@@ -13,10 +13,10 @@
 use std::sync::Arc;
 
 use super::claims::{self, WindowClaim, WindowClaims};
-use super::gcra::Ticks;
+use super::gcra::{Rate, Ticks};
 use super::policy::Rule;
 use super::standing::name_of;
-use super::{Kind, Limited, Limiter, Question, Reservation};
+use super::{Kind, Level, Limited, Limiter, Question, Reservation};
 use crate::config::limits::By;
 use crate::gateway::client::Client;
 use crate::gateway::shared::{Shared, Told, Window};
@@ -26,7 +26,17 @@ use crate::names::ModelId;
 #[derive(Debug)]
 pub struct Together {
     shared: Arc<Shared>,
-    taken: Vec<(Kind, Window)>,
+    taken: Vec<Taken>,
+}
+
+/// What was taken of one of them.
+#[derive(Debug)]
+struct Taken {
+    kind: Kind,
+    window: Window,
+    /// How fast it refills, and when it is full as was told.
+    rate: Rate,
+    full: Ticks,
 }
 
 impl Limiter {
@@ -65,7 +75,12 @@ impl Limiter {
         let together = Together {
             shared: Arc::clone(shared),
             taken: taken
-                .map(|(claim, window)| (claim.of.window.kind, window))
+                .map(|(claim, window)| Taken {
+                    kind: claim.of.window.kind,
+                    window,
+                    rate: claim.rate,
+                    full: claim.full_with(),
+                })
                 .collect(),
         };
         let quota = claims::quota(&ours, now, claims::When::After);
@@ -127,18 +142,35 @@ impl Limiter {
 }
 
 impl Together {
-    /// Replaces the estimate of tokens by what was used.
-    pub fn settle(&self, used: u64) {
-        let tokens = self.taken.iter().filter(|(kind, _)| *kind == Kind::Tokens);
-        for (_, window) in tokens {
+    /// Replaces the estimate of tokens by what was used. What is left of them then, as far as
+    /// is known here.
+    pub(super) fn settle(&self, used: u64, now: Ticks) -> Option<Level> {
+        let tokens = self.taken.iter().filter(|taken| taken.kind == Kind::Tokens);
+        for Taken { window, .. } in tokens.clone() {
             self.shared.settle(window, difference(used, window.cost));
         }
+        let told = tokens.filter(|taken| !taken.window.shadow);
+        claims::tightest(
+            told.map(|taken| (taken.rate, taken.full_after(used, now))),
+            now,
+        )
     }
 
     /// Gives everything back.
     pub fn hand_back(&self) {
-        for (_, window) in &self.taken {
+        for Taken { window, .. } in &self.taken {
             self.shared.settle(window, difference(0, window.cost));
+        }
+    }
+}
+
+impl Taken {
+    /// When its window is full if so much was used of it.
+    fn full_after(&self, used: u64, now: Ticks) -> Ticks {
+        let (each, cost) = (self.rate.each(), self.window.cost);
+        match used.checked_sub(cost) {
+            Some(more) => self.full.max(now).plus(each.by(more)),
+            None => self.full.less(each.by(cost.saturating_sub(used))),
         }
     }
 }

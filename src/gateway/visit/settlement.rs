@@ -19,6 +19,9 @@ impl Visit<'_> {
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
         if let Some(tokens) = used(&self.record, u64::from(bytes_per_token.max(1))) {
             self.stay.settle(tokens, now);
+            if let Some(reservation) = &self.stay.reservation {
+                self.common.quota = reservation.quota();
+            }
         }
     }
 }
