@@ -225,7 +225,7 @@ impl Gateway {
                 base_url: snapshot.rules.base_url(visit.session.req_header(), tls),
             }),
         };
-        visit.reserve(&self.limiter, plan, &ask, body.len()).await?;
+        visit.reserve(&self.limiter, plan, &ask, &body).await?;
         reach(Phase::Route, visit.record.id.as_str());
         let question = Question {
             plan: Arc::clone(plan),

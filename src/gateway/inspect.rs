@@ -14,6 +14,8 @@
 pub mod field;
 /// What is the prompt of an image?
 pub mod image;
+/// How much is asked, where pictures are asked with?
+pub mod pictures;
 /// Does a caller without a key ask for more than it may?
 mod caps;
 /// Which keys could two readers take differently?

@@ -69,6 +69,8 @@ pub(super) struct Visit<'a> {
     pub(super) orderly: bool,
     /// Whether there is still a reason to go on.
     pub(super) departure: &'a mut Departure,
+    /// How many tokens its question is taken for.
+    question_tokens: u64,
     /// What it holds while it is answered.
     stay: Stay<'a>,
 }
@@ -91,6 +93,7 @@ impl<'a> Visit<'a> {
             head_sent: false,
             orderly: false,
             departure,
+            question_tokens: 0,
             stay: Stay::default(),
         }
     }

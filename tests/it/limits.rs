@@ -182,6 +182,21 @@ async fn tokens_are_settled_to_what_was_used() {
 }
 
 #[tokio::test]
+async fn a_picture_is_not_reckoned_by_its_bytes() {
+    let (gateway, upstream) = limited("tokens = { count = 100000, per = \"31d\" }").await;
+    upstream.push(Script::json(200, "{\"id\":\"1234567\"}"));
+    let question = |bytes: &str| {
+        let url = format!(r#"{{"url":"data:image/png;base64,{bytes}"}}"#);
+        let part = format!(r#"{{"type":"image_url","image_url":{url}}}"#);
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{part}]}}]}}"#)
+    };
+    let mut client = Connection::open(gateway.address).await;
+    let answer = client.post(PATH, question(&"A".repeat(600_000))).await;
+    let counted = question("").len().div_ceil(4) as u64 + 1000 + 4;
+    assert_eq!(left(&answer), 100_000 - counted);
+}
+
+#[tokio::test]
 async fn who_waits_a_second_and_no_more_has_its_estimate_counted() {
     let (gateway, upstream) = limited("tokens = { count = 100000, per = \"31d\" }").await;
     let before = left(&once(gateway.address).await);

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::config::limits::Limiter;
-
 /// What a request counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
@@ -88,17 +86,6 @@ impl Cost {
         requests: 1,
         tokens: 1,
     };
-
-    /// What a request will cost, as far as its body tells: its bytes, and how many tokens its
-    /// answer may have at most.
-    #[must_use]
-    pub fn estimate(limiter: &Limiter, weight: u32, body_bytes: usize, answer_tokens: u64) -> Self {
-        let question = (body_bytes as u64).div_ceil(u64::from(limiter.bytes_per_token.max(1)));
-        Self {
-            requests: weight,
-            tokens: question.saturating_add(answer_tokens),
-        }
-    }
 
     /// How much of this kind.
     pub(super) fn of(self, kind: Kind) -> u64 {

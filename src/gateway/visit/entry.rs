@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::Visit;
 use crate::gateway::door::Endpoint;
-use crate::gateway::inspect::Ask;
+use crate::gateway::inspect::{Ask, pictures};
 use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Quota, Refused};
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
@@ -65,16 +65,20 @@ impl<'a> Visit<'a> {
         limiter: &'a Limiter,
         plan: &Plan,
         ask: &Ask,
-        body_bytes: usize,
+        body: &[u8],
     ) -> Result<(), Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
-        let limiter_config = &snapshot.config.limiter;
-        let answer_tokens = ask.answer_tokens_max(u64::from(limiter_config.output_tokens));
+        let config = &snapshot.config.limiter;
+        self.question_tokens = pictures::question_tokens(body, config.bytes_per_token);
+        let answer_tokens = ask.answer_tokens_max(u64::from(config.output_tokens));
         let asked = Asked {
             client: &self.record.client,
             model: &plan.model,
             stream: ask.stream,
-            cost: Cost::estimate(limiter_config, plan.weight, body_bytes, answer_tokens),
+            cost: Cost {
+                requests: plan.weight,
+                tokens: self.question_tokens.saturating_add(answer_tokens),
+            },
             shared: snapshot.shared.as_ref(),
         };
         let reserved = limiter

@@ -2,8 +2,8 @@
 //!
 //! Tokens were reserved by an estimate. The upstream's own count replaces it; where that is
 //! missing, because a stream was broken off or the upstream does not count, what passed by is
-//! counted: the bytes of the question, and the events of the answer, of which most carry one
-//! token, or its bytes. Where nobody answered, nothing was used. Only where an upstream was cut
+//! counted: the bytes of the question and its pictures, and the events of the answer, of which
+//! most carry one token, or its bytes. Where nobody answered, nothing was used. Only where an upstream was cut
 //! off at its work, because the caller left or did not wait longer, nobody knows, and the
 //! estimate stays: it would be free otherwise to have answers made and not to wait for them.
 
@@ -17,7 +17,7 @@ impl Visit<'_> {
     /// a whole answer that is before it leaves.
     pub(in crate::gateway) fn settle(&mut self, now: Instant) {
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
-        if let Some(tokens) = used(&self.record, u64::from(bytes_per_token.max(1))) {
+        if let Some(tokens) = used(&self.record, self.question_tokens, bytes_per_token) {
             self.stay.settle(tokens, now);
             if let Some(reservation) = &self.stay.reservation {
                 self.common.quota = reservation.quota();
@@ -27,7 +27,7 @@ impl Visit<'_> {
 }
 
 /// The tokens that a request used; `None` where nobody knows.
-fn used(record: &RequestRecord, bytes_per_token: u64) -> Option<u64> {
+fn used(record: &RequestRecord, question: u64, bytes_per_token: u32) -> Option<u64> {
     if record.leg.is_none() {
         let may_have_worked = record.attempts.iter().any(|attempt| attempt.cut_off);
         return (!may_have_worked).then_some(0);
@@ -36,9 +36,8 @@ fn used(record: &RequestRecord, bytes_per_token: u64) -> Option<u64> {
     if record.tokens() > 0 {
         return Some(record.tokens());
     }
-    let question = record.bytes_in.div_ceil(bytes_per_token);
     let answer = match record.events {
-        0 => record.bytes_out.div_ceil(bytes_per_token),
+        0 => record.bytes_out.div_ceil(u64::from(bytes_per_token.max(1))),
         events => events,
     };
     Some(question.saturating_add(answer))
