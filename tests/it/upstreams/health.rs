@@ -34,6 +34,8 @@ fn gateway(upstreams: &[&Simulator], keys: &str) -> Gateway {
     let targets: Vec<String> = upstreams.iter().map(|upstream| base(upstream)).collect();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     Setup::new()
+        // One caller asks all the time, each time on another connection.
+        .tables("[bounds]\naccepts_per_second_max = 65536")
         .pool_with("p", &targets, keys)
         .model("m", &["p"])
         .start()
