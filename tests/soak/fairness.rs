@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::kit::client::{Connection, ask, post};
@@ -31,7 +31,8 @@ const GREEDY_CONNECTIONS: u32 = 20;
 /// How long the model takes for an answer.
 const MODEL: Duration = Duration::from_millis(40);
 /// How long it asks, and how long it does not.
-const PHASE: Duration = Duration::from_secs(5);
+const PHASE: Duration = Duration::from_secs(PHASE_SECONDS);
+const PHASE_SECONDS: u64 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_callers_notice_nothing_of_one_that_is_greedy() {
@@ -54,10 +55,7 @@ async fn fifty_callers_notice_nothing_of_one_that_is_greedy() {
         let (asked, served) = greed.end().await;
         println!("greedy: {asked} asked, {served} served");
         // Its burst, its share, and what the end of a phase may take longer.
-        assert!(
-            served <= 10 + 2 * (PHASE.as_secs() as usize + 2),
-            "{served}"
-        );
+        assert!(served <= 10 + 2 * (PHASE_SECONDS + 2), "{served}");
     }
     let (calm, beset) = (median(calm), median(beset));
     let change = (beset.as_secs_f64() / calm.as_secs_f64() - 1.0) * 100.0;
@@ -103,8 +101,8 @@ async fn callers(address: SocketAddr, lasting: Duration) -> Duration {
 /// A caller that asks for a hundred times its share.
 struct Greed {
     stop: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
-    served: Arc<AtomicUsize>,
+    asked: Arc<AtomicU64>,
+    served: Arc<AtomicU64>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -122,43 +120,44 @@ impl Greed {
                 Arc::clone(&greed.asked),
                 Arc::clone(&greed.served),
             );
-            tokio::spawn(async move {
-                let mut connection = Connection::open_from(GREEDY, address).await;
-                let request = post("/v1/chat/completions", &[], ask("m", false).as_bytes());
-                let mut pace = tokio::time::interval(
-                    Duration::from_secs(1) * GREEDY_CONNECTIONS / GREEDY_EACH_SECOND,
-                );
-                while !stop.load(Ordering::Relaxed) {
-                    pace.tick().await;
-                    connection.send(&request).await;
-                    let answer = connection.answer().await;
-                    asked.fetch_add(1, Ordering::Relaxed);
-                    match answer.status {
-                        200 => {
-                            served.fetch_add(1, Ordering::Relaxed);
-                        }
-                        429 => {
-                            // Refused before its body was read, the connection may be closed.
-                            if answer.field("connection") == Some("close") {
-                                connection = Connection::open_from(GREEDY, address).await;
-                            }
-                        }
-                        other => panic!("{other}: {answer:?}"),
-                    }
-                }
-            })
+            tokio::spawn(greedy(address, stop, asked, served))
         };
         let tasks = (0..GREEDY_CONNECTIONS).map(|_| one()).collect();
         Self { tasks, ..greed }
     }
 
     /// How much it asked for, and how much it got.
-    async fn end(self) -> (usize, usize) {
+    async fn end(self) -> (u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await.unwrap();
         }
-        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (count(&self.asked), count(&self.served))
+    }
+}
+
+/// Asks at its pace until it is told to stop, on one connection as far as that lasts.
+async fn greedy(
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+    served: Arc<AtomicU64>,
+) {
+    let mut connection = Connection::open_from(GREEDY, address).await;
+    let request = post("/v1/chat/completions", &[], ask("m", false).as_bytes());
+    let pace = Duration::from_secs(1) * GREEDY_CONNECTIONS / GREEDY_EACH_SECOND;
+    let mut pace = tokio::time::interval(pace);
+    while !stop.load(Ordering::Relaxed) {
+        pace.tick().await;
+        connection.send(&request).await;
+        let answer = connection.answer().await;
+        assert!(matches!(answer.status, 200 | 429), "{answer:?}");
+        asked.fetch_add(1, Ordering::Relaxed);
+        served.fetch_add(u64::from(answer.status == 200), Ordering::Relaxed);
+        // Refused before its body was read, the connection may be closed.
+        if answer.field("connection") == Some("close") {
+            connection = Connection::open_from(GREEDY, address).await;
+        }
     }
 }

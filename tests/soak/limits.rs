@@ -68,7 +68,7 @@ fn a_million_prefixes_make_nobody_forget_who_is_limited() {
     let (before, began) = (resident_kb(), sys::instant());
     let limiter = Limiter::new(&config.limiter, sys::hasher(), began);
     let limits = Limits::new(&config);
-    let limited = ["192.0.2.1", "2001:db8::1"].map(|address| Client::new(address.parse().ok()));
+    let greedy = ["192.0.2.1", "2001:db8::1"].map(|address| Client::new(address.parse().ok()));
     let mut admitted = [0_u64; 2];
     for number in 0..1_000_000_u64 {
         let milliseconds = number * 6 / 10;
@@ -78,7 +78,7 @@ fn a_million_prefixes_make_nobody_forget_who_is_limited() {
         let stranger = Client::new(Some(Ipv6Addr::from_bits(bits).into()));
         assert!(is_admitted(&limiter, &limits, &stranger, now));
         if number.is_multiple_of(100) {
-            for (client, admitted) in limited.iter().zip(&mut admitted) {
+            for (client, admitted) in greedy.iter().zip(&mut admitted) {
                 *admitted += u64::from(is_admitted(&limiter, &limits, client, now));
             }
         }
