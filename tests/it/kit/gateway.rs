@@ -19,6 +19,8 @@ use super::certificate::Certificate;
 use super::launch::Launch;
 use super::{repository, soon};
 
+/// All of a test's callers are one address, and most connect anew for each question.
+const PACE: &str = "[bounds]\naccepts_per_second_max = 65536\n";
 /// How soon a test looks again for what nobody tells it.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -189,6 +191,13 @@ impl Setup {
             ""
         } else {
             "drain_delay = \"100ms\"\n"
+        };
+        let tables = if tables.contains("accepts_per_second_max") {
+            tables.clone()
+        } else if tables.contains("[bounds]\n") {
+            tables.replacen("[bounds]\n", PACE, 1)
+        } else {
+            format!("{PACE}{tables}")
         };
         format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nthreads = 2\n{delay}{server}\n{tls}{tables}"

@@ -54,7 +54,7 @@ async fn a_bad_file_changes_nothing_and_is_told() {
             "pools[0].api_key:",
         ),
         (
-            format!("{text}\n[bounds]\nbody_bytes_max = \"0B\"\n"),
+            text.replace("[bounds]", "[bounds]\nbody_bytes_max = \"0B\""),
             "bounds.body_bytes_max:",
         ),
         (
@@ -202,7 +202,8 @@ async fn what_needs_a_restart_is_named_and_the_rest_waits_with_it() {
     let changed = text
         .replace("threads = 2", "threads = 3\nrun_dir = \"elsewhere\"")
         .replace("\"good\"", "\"other\"")
-        + "\n[images]\nstore = \"elsewhere\"\n[bounds]\nwrite_stall = \"7s\"\n";
+        .replace("[bounds]", "[bounds]\nwrite_stall = \"7s\"")
+        + "\n[images]\nstore = \"elsewhere\"\n";
     replace(&gateway.config, &changed);
     gateway.fails(1).await;
     assert_eq!(gateway.version().await, version);
@@ -211,8 +212,8 @@ async fn what_needs_a_restart_is_named_and_the_rest_waits_with_it() {
     for (problem, key) in problems.iter().zip([
         "server.threads",
         "server.run_dir",
-        "images.store",
         "bounds.write_stall",
+        "images.store",
     ]) {
         assert_eq!(problem["key"], key, "{ready}");
         let line = problem["line"].as_u64().unwrap();

@@ -220,7 +220,7 @@ async fn a_reload_keeps_the_connection_or_makes_another() {
     // Another bound is nothing to Redis.
     replace(
         &gateway.config,
-        &format!("{text}\n[bounds]\nin_flight_max = 99\n"),
+        &text.replace("[bounds]", "[bounds]\nin_flight_max = 99"),
     );
     assert_eq!(gateway.reload().await.status, 200);
     assert_eq!(said(&gateway, "all replicas count together"), 1);
