@@ -1,0 +1,37 @@
+-- What is a window, as it is kept?
+--
+-- Stands in front of the scripts that ask and settle. A window is kept as
+-- "moment:part:written": the time at which it is whole again in microseconds, by how many
+-- parts of a microsecond later (there are `count` of them, so that no rounding adds up), and
+-- when this was written.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+-- Further away nothing is exact; nobody has that much debt, and nobody lives to pay it.
+local function within_reach(moment)
+    return math.min(moment, now + 2251799813685248)
+end
+
+-- The moment that was kept, never before now.
+local function moment_in(text, count)
+    local moment, part, written = string.match(text or '', '^(%d+):(%d+):(%d+)$')
+    if not moment then return now, 0 end
+    -- Where the clock has gone back, debts go with it: nobody is locked out.
+    moment, part = moment - math.max(written - now, 0), tonumber(part)
+    if part >= count then moment, part = moment + 1, 0 end
+    if moment < now then return now, 0 end
+    return within_reach(moment), part
+end
+
+-- How many microseconds lie between now and a moment.
+local function debt_at(moment, part)
+    return moment - now + (part > 0 and 1 or 0)
+end
+
+-- Keeps a moment until it is over, and no longer than so many milliseconds.
+local function keep(key, moment, part, ttl_max)
+    local ttl = math.min(math.floor(debt_at(moment, part) / 1000) + 1, tonumber(ttl_max))
+    local text = string.format('%.0f:%.0f:%.0f', moment, part, now)
+    redis.call('SET', key, text, 'PX', string.format('%.0f', ttl))
+end
+
