@@ -34,9 +34,7 @@ fn every_file_opens_with_its_question() {
 
 #[test]
 fn no_file_is_longer_than_one_wants_to_read() {
-    // A file of tests is read case by case, not from end to end.
-    let product = rust().filter(|file| !file.path.ends_with("/tests.rs"));
-    let faults = product.filter_map(|file| {
+    let faults = rust().filter_map(|file| {
         let lines = file.product().lines().count();
         (lines > FILE_LINES_MAX)
             .then(|| format!("{}: {lines} lines, at most {FILE_LINES_MAX}", file.path))

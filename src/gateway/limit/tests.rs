@@ -1,5 +1,10 @@
 //! Does each caller get what its limits say, and nobody what others have had?
 
+/// Places, and shadows.
+mod places;
+/// What was reserved, and what was used.
+mod settled;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -228,98 +233,6 @@ fn a_network_of_many_has_many_shares() {
     assert_eq!(permits.iter().filter(|permit| permit.is_ok()).count(), 60);
 }
 
-#[test]
-fn a_dear_model_counts_more_and_is_never_refused_for_ever() {
-    let scene = Scene::new(
-        "[[limits]]\nname = \"l\"\nby = \"client\"\nrequests = { count = 10, per = \"10s\" }\ntokens = { count = 100, per = \"10s\" }",
-    );
-    let one = client("192.0.2.1");
-    scene.ask_for(&one, (4, 5), false, 0).unwrap();
-    let quota = scene.ask_for(&one, (4, 5), false, 0).unwrap().quota();
-    assert_eq!(quota.requests.unwrap().remaining, 2);
-    assert_eq!(quota.tokens.unwrap().remaining, 60);
-    assert!(scene.ask_for(&one, (4, 5), false, 0).is_err());
-    // More than a window holds is all of it.
-    assert!(scene.ask_for(&one, (1000, 1 << 40), false, 10_000).is_ok());
-    assert!(scene.ask_for(&one, (1, 1), false, 10_000).is_err());
-}
-
-#[test]
-fn tokens_are_settled_and_places_given_back() {
-    let scene = Scene::new(
-        "[[limits]]\nname = \"l\"\nby = \"client\"\nrequests = { count = 9, per = \"1h\" }\ntokens = { count = 1000, per = \"1h\" }\nstreams = 1",
-    );
-    let one = client("192.0.2.1");
-    let left = |scene: &Scene| {
-        let all = scene.limiter.standing(&scene.limits, &one, scene.at(0));
-        let level = |kind| {
-            let standing = all.iter().find(|standing| standing.kind == kind).unwrap();
-            standing.level.unwrap().remaining
-        };
-        (level(Kind::Requests), level(Kind::Tokens))
-    };
-    let ask = || scene.ask_for(&one, (1, 300), true, 0);
-    ask().unwrap().settle(50, scene.at(0));
-    assert_eq!(left(&scene), (8, 950));
-    ask().unwrap().settle(650, scene.at(0));
-    assert_eq!(left(&scene), (7, 300));
-    ask().unwrap().hand_back(scene.at(0));
-    assert_eq!(left(&scene), (7, 300));
-    // Nobody knows what it used: its estimate stays.
-    drop(ask().unwrap());
-    assert_eq!(left(&scene), (6, 0));
-    let mut held = scene.ask_for(&one, (1, 0), true, 0).unwrap();
-    assert!(limited(scene.ask_for(&one, (1, 0), true, 0)).kind == Kind::Streams);
-    held.release();
-    held.release();
-    assert!(scene.ask_for(&one, (1, 0), true, 0).is_ok());
-    // What an upstream makes up does not shut its caller out for longer than the cap does.
-    held.settle(u64::MAX, scene.at(0));
-    assert_eq!(left(&scene).1, 0);
-    let hours = (reservation::TOKENS_MAX / 1000 + 2) * 3_600_000;
-    assert!(scene.ask_for(&one, (1, 1000), false, hours).is_ok());
-}
-
-#[test]
-fn what_is_left_is_told_of_the_window_that_is_tightest_once_settled() {
-    let scene = Scene::new(
-        "[[limits]]\nname = \"hour\"\nby = \"client\"\ntokens = { count = 1000, per = \"1h\" }\n[[limits]]\nname = \"day\"\nby = \"client\"\ntokens = { count = 2000, per = \"1d\" }\n[[limits]]\nname = \"shadow\"\nby = \"client\"\ntokens = { count = 1000, per = \"31d\" }\nshadow = true",
-    );
-    let one = client("192.0.2.1");
-    let left = |reservation: &Reservation<'_>| {
-        let level = reservation.quota().tokens.unwrap();
-        (level.limit, level.remaining)
-    };
-    let mut reservation = scene.ask_for(&one, (1, 900), false, 0).unwrap();
-    assert_eq!(left(&reservation), (1000, 100));
-    reservation.settle(600, scene.at(0));
-    assert_eq!(left(&reservation), (1000, 400));
-    reservation.settle(600, scene.at(0));
-    assert_eq!(left(&reservation), (1000, 400));
-    // An hour later the day remembers, and the hour does not until more is asked for.
-    let mut reservation = scene.ask_for(&one, (1, 900), false, 3_600_000).unwrap();
-    assert_eq!(left(&reservation), (1000, 100));
-    reservation.settle(100, scene.at(3_600_000));
-    assert_eq!(left(&reservation).0, 2000);
-}
-
-#[test]
-fn a_shadow_refuses_nobody_and_tells() {
-    let scene = Scene::new(
-        "[[limits]]\nname = \"l\"\nby = \"client\"\nrequests = { count = 1, per = \"1h\" }\nconcurrent = 1\nshadow = true",
-    );
-    let one = client("2001:db8::1");
-    let mut permit = scene.enter(&one, 0).unwrap();
-    assert_eq!(permit.take_shadowed(), []);
-    assert_eq!(scene.ask(&one, 0).unwrap().take_shadowed(), []);
-    let mut second = scene.enter(&one, 0).unwrap();
-    let met = |kind| (LimitName::new("l"), kind);
-    assert_eq!(second.take_shadowed(), [met(Kind::Concurrent)]);
-    let mut reservation = scene.ask(&one, 0).unwrap();
-    assert_eq!(reservation.take_shadowed(), [met(Kind::Requests)]);
-    assert_eq!(reservation.quota(), Quota::default());
-}
-
 const KEYS: &str = r#"
 [auth]
 keys = "optional"
@@ -403,57 +316,6 @@ fn reloads_give_nobody_a_new_bucket() {
     assert!(scene.ask(&one, 2000).is_ok());
     scene.reload(&limit(1000));
     assert!(scene.admitted(&one, 9, 2000) <= 1);
-}
-
-#[test]
-fn bounds_of_all_and_of_each_client() {
-    let scene = Scene::new("");
-    let enter = |last: u8, bounds: Bounds| {
-        let client = client(&format!("192.0.2.{last}"));
-        scene
-            .limiter
-            .enter(&scene.limits, &client, bounds, scene.at(0))
-    };
-    let bounds = Bounds {
-        all: 3,
-        per_client: 2,
-    };
-    let first = enter(1, bounds).unwrap();
-    let mut second = enter(1, bounds).unwrap();
-    assert_eq!(enter(1, bounds).unwrap_err(), Full::Client.into());
-    let _third = enter(2, bounds).unwrap();
-    assert_eq!(enter(3, bounds).unwrap_err(), Full::All.into());
-    // Bounds that shrink turn nobody out.
-    let smaller = Bounds {
-        all: 1,
-        per_client: 1,
-    };
-    assert_eq!(enter(4, smaller).unwrap_err(), Full::All.into());
-    drop(first);
-    second.release();
-    second.release();
-    let _fourth = enter(1, bounds).unwrap();
-    let _fifth = enter(3, bounds).unwrap();
-    assert_eq!(enter(2, bounds).unwrap_err(), Full::All.into());
-}
-
-#[test]
-fn who_is_refused_a_place_of_one_limit_holds_none_of_another() {
-    let scene = Scene::new(
-        "[[limits]]\nname = \"all\"\nby = \"global\"\nconcurrent = 2\n[[limits]]\nname = \"l\"\nby = \"client\"\nconcurrent = 1",
-    );
-    let (one, other) = (client("2001:db8::1"), client("192.0.2.1"));
-    let first = scene.enter(&one, 0).unwrap();
-    for _ in 0..9 {
-        assert_eq!(limited(scene.enter(&one, 0)).name.as_str(), "l");
-    }
-    let _second = scene.enter(&other, 0).unwrap();
-    assert_eq!(
-        limited(scene.enter(&client("192.0.2.2"), 0)).name.as_str(),
-        "all"
-    );
-    drop(first);
-    assert!(scene.enter(&one, 0).is_ok());
 }
 
 #[test]
