@@ -95,7 +95,7 @@ fn about(query: Option<&str>, snapshot: &Snapshot) -> Result<(Asked, Option<Clie
                 "a caller is its key or its address; ask for one of them",
             ));
         }
-        (Some(address), None) => Some(at(*address, snapshot)),
+        (Some(address), None) => Some(snapshot.clients.at(*address)),
         (None, Some(name)) => Some(with_key(name, snapshot).ok_or(Fault::NoSuchKey)?),
         (None, None) if asked.model.is_some() => {
             return Err(Fault::Question("say whose, as ?client=ADDRESS&model=ID"));
@@ -121,12 +121,6 @@ fn read(query: &str) -> Result<Asked, &'static str> {
         }
     }
     Ok(asked)
-}
-
-/// Whoever comes from this address without a key.
-fn at(address: IpAddr, snapshot: &Snapshot) -> Client {
-    let (bare, ()) = http::Request::new(()).into_parts();
-    snapshot.clients.behind(Some(address), &bare)
 }
 
 /// Whoever shows this key.

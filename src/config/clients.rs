@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::limits::Allowance;
+use super::limits::{Allowance, lists};
 use crate::names::KeyName;
 
 /// `[clients]`
@@ -100,10 +100,6 @@ impl Key {
     /// Whether it may ask for the model that is called this.
     #[must_use]
     pub fn may_ask_for(&self, model: &str) -> bool {
-        let fits = |allowed: &String| match allowed.strip_suffix('*') {
-            Some(prefix) => model.starts_with(prefix),
-            None => model == allowed,
-        };
-        self.models.is_empty() || self.models.iter().any(fits)
+        lists(&self.models, model)
     }
 }

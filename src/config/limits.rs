@@ -24,6 +24,25 @@ pub struct Limit {
     pub shadow: bool,
 }
 
+impl Limit {
+    /// Whether it concerns the model that is called this.
+    #[must_use]
+    pub fn concerns(&self, model: &str) -> bool {
+        lists(&self.models, model)
+    }
+}
+
+/// Whether a list of ids and patterns has a model: no list is all, and a pattern is a prefix
+/// and a star.
+#[must_use]
+pub fn lists(models: &[String], model: &str) -> bool {
+    let fits = |listed: &String| match listed.strip_suffix('*') {
+        Some(prefix) => model.starts_with(prefix),
+        None => model == listed,
+    };
+    models.is_empty() || models.iter().any(fits)
+}
+
 /// How much of each kind; `None`: any number. At least one of them is given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Allowance {

@@ -261,7 +261,7 @@ impl Limiter {
         Ok(Reservation {
             limiter: self,
             places: locked.take(&places),
-            taken: taken(&windows),
+            taken: estimated(&windows),
             together: None,
             weight: question.asked.cost.requests,
             quota: claims::quota(&windows, now, claims::When::After),
@@ -292,14 +292,12 @@ pub struct Kept {
     pub evictions: u64,
 }
 
-/// What was taken of windows, to be settled.
-fn taken(windows: &WindowClaims<'_>) -> Taken {
-    let taken = windows.iter().filter_map(|claim| {
-        let mut taken = claim.taken()?;
-        taken.is_estimate = claim.of.window.kind == Kind::Tokens;
-        Some(taken)
-    });
-    taken.collect()
+/// What was taken by an estimate, to be settled.
+fn estimated(windows: &WindowClaims<'_>) -> Taken {
+    let tokens = windows
+        .iter()
+        .filter(|claim| claim.of.window.kind == Kind::Tokens);
+    tokens.filter_map(table::Claim::taken).collect()
 }
 
 /// What is asked, of whom, and when.

@@ -1,6 +1,6 @@
 //! What do `[clients]`, `[anonymous]`, `[auth]` and `[[keys]]` mean?
 
-use super::limits::window;
+use super::limits::windows;
 use crate::config::clients::{Anonymous, Auth, Clients, ForwardedHeader, Key, KeyUse, Share};
 use crate::config::file::clients as file;
 use crate::config::limits::Allowance;
@@ -62,10 +62,9 @@ pub(super) fn key(file: file::Key) -> Key {
         expires: file.expires.map(|day| day.0),
         models: file.models.into_iter().map(|model| model.0).collect(),
         allowance: Allowance {
-            requests: file.requests.as_ref().map(window),
-            tokens: file.tokens.as_ref().map(window),
             concurrent: file.concurrent,
             streams: file.streams,
+            ..windows(file.requests.as_ref(), file.tokens.as_ref())
         },
     }
 }

@@ -23,10 +23,9 @@ pub(super) fn limit(file: file::Limit) -> Limit {
         },
         models: file.models.into_iter().map(|model| model.0).collect(),
         allowance: Allowance {
-            requests: file.requests.as_ref().map(window),
-            tokens: file.tokens.as_ref().map(window),
             concurrent: file.concurrent,
             streams: file.streams,
+            ..windows(file.requests.as_ref(), file.tokens.as_ref())
         },
         scope: match file.scope {
             file::Scope::Local => Scope::Local,
@@ -36,11 +35,17 @@ pub(super) fn limit(file: file::Limit) -> Limit {
     }
 }
 
-pub(super) fn window(file: &file::Window) -> Window {
-    Window {
+/// An allowance of these windows, and of any number in flight.
+pub(super) fn windows(requests: Option<&file::Window>, tokens: Option<&file::Window>) -> Allowance {
+    let window = |file: &file::Window| Window {
         count: file.count,
         per: file.per.0,
         burst: file.burst.unwrap_or(file.count),
+    };
+    Allowance {
+        requests: requests.map(window),
+        tokens: tokens.map(window),
+        ..Allowance::default()
     }
 }
 

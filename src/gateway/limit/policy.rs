@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::gcra::Rate;
 use super::{Cost, Kind};
 use crate::config::Config;
-use crate::config::limits::{Allowance, By, Callers, Limit, Limiter, Scope, Window};
+use crate::config::limits::{Allowance, By, Callers, Limit, Scope, Window};
 use crate::gateway::client::Client;
 use crate::names::{KeyName, LimitName, ModelId};
 
@@ -23,8 +23,8 @@ pub struct Limits {
     keys: HashMap<KeyName, Arc<Rule>>,
     /// What a request costs of which only the head is known.
     pub likely: Cost,
-    /// Bytes of a question that are taken for one token, ≥ 1.
-    pub bytes_per_token: u32,
+    /// Whether any of them is of tokens.
+    pub count_tokens: bool,
 }
 
 /// Limits by whether a caller has a key.
@@ -104,7 +104,9 @@ impl Limits {
             .map(|limit| (Arc::new(Rule::new(limit)), limit))
             .collect();
         let models = config.models.iter().map(|model| {
-            let concerned = rules.iter().filter(|(_, limit)| is_about(limit, &model.id));
+            let concerned = rules
+                .iter()
+                .filter(|(_, limit)| limit.concerns(model.id.as_str()));
             let limits = ModelLimits {
                 number: number(&["model", model.id.as_str()]),
                 rules: Concerned::of(concerned),
@@ -115,20 +117,19 @@ impl Limits {
             let rule = Rule::of_key(&key.name, &key.allowance)?;
             Some((key.name.clone(), Arc::new(rule)))
         });
-        let Limiter {
-            bytes_per_token,
-            output_tokens,
-            ..
-        } = config.limiter;
+        let of_keys = config.keys.iter().map(|key| &key.allowance);
+        let allowances = config.limits.iter().map(|limit| &limit.allowance);
         Self {
             early: Concerned::of(rules.iter().filter(|(rule, _)| !rule.needs_model)),
             models: models.collect(),
             keys: owned.collect(),
             likely: Cost {
                 requests: 1,
-                tokens: u64::from(output_tokens),
+                tokens: u64::from(config.limiter.output_tokens),
             },
-            bytes_per_token,
+            count_tokens: allowances
+                .chain(of_keys)
+                .any(|allowance| allowance.tokens.is_some()),
         }
     }
 
@@ -273,15 +274,6 @@ fn number(name: &[&str]) -> u64 {
     let mut bytes = [0; 8];
     hasher.finalize_xof().fill(&mut bytes);
     u64::from_le_bytes(bytes)
-}
-
-/// Whether a limit concerns a model: no list is all, and a pattern is a prefix and a star.
-fn is_about(limit: &Limit, model: &ModelId) -> bool {
-    let fits = |named: &String| match named.strip_suffix('*') {
-        Some(prefix) => model.as_str().starts_with(prefix),
-        None => model.as_str() == named,
-    };
-    limit.models.is_empty() || limit.models.iter().any(fits)
 }
 
 #[cfg(test)]

@@ -21,14 +21,14 @@ use super::together::Together;
 use super::{Kind, Limiter, Quota};
 use crate::names::LimitName;
 
-/// What was taken of windows, kept without memory being asked for.
+/// Estimates that are kept without memory being asked for: two limits of an IPv6 caller.
 const TAKEN_INLINE: usize = 6;
 
 /// More tokens than any model reads and writes for one request. An upstream that tells of
 /// more is mistaken, and its caller must not be shut out for days because of that.
 pub(super) const TOKENS_MAX: u64 = 1 << 24;
 
-/// What was taken of windows.
+/// What was taken of windows of tokens, which is replaced by what was used.
 pub(super) type Taken = SmallVec<[table::Taken; TAKEN_INLINE]>;
 
 /// A request that was let in, until it is dropped.
@@ -47,7 +47,7 @@ pub struct Reservation<'a> {
     pub(super) limiter: &'a Limiter,
     pub(super) places: Places,
     pub(super) taken: Taken,
-    /// What was taken of windows that replicas share.
+    /// The same of windows that replicas share.
     pub(super) together: Option<Box<Together>>,
     /// As how many its tokens count, ≥ 1.
     pub(super) weight: u32,
@@ -103,12 +103,10 @@ impl Reservation<'_> {
             .saturating_mul(u64::from(self.weight));
         let now = self.limiter.ticks(now);
         let taken = std::mem::take(&mut self.taken);
-        for taken in taken.iter().filter(|taken| taken.is_estimate) {
+        for taken in &taken {
             self.limiter.table.settle(taken, used, now);
         }
-        let told = taken
-            .iter()
-            .filter(|taken| taken.is_estimate && !taken.shadow);
+        let told = taken.iter().filter(|taken| !taken.shadow);
         let told = told.map(|taken| (taken.rate, self.limiter.table.full(taken.key)));
         let here = claims::tightest(told, now);
         let together = self.together.take();
@@ -119,17 +117,6 @@ impl Reservation<'_> {
         };
         if here.or(together).is_some() {
             self.quota = tokens(here).tighter(tokens(together));
-        }
-    }
-
-    /// Gives everything back, as though it had never been asked for.
-    pub fn hand_back(&mut self, now: Instant) {
-        let now = self.limiter.ticks(now);
-        for taken in std::mem::take(&mut self.taken) {
-            self.limiter.table.settle(&taken, 0, now);
-        }
-        if let Some(together) = self.together.take() {
-            together.hand_back();
         }
     }
 }

@@ -87,8 +87,6 @@ pub struct Taken {
     named: bool,
     /// Whether it refuses nobody.
     pub shadow: bool,
-    /// Whether it was an estimate.
-    pub is_estimate: bool,
 }
 
 impl<T> Claim<T> {
@@ -132,7 +130,6 @@ impl<T> Claim<T> {
             given_back: self.given_back,
             named: self.named,
             shadow: self.shadow,
-            is_estimate: false,
         })
     }
 }

@@ -69,7 +69,9 @@ impl<'a> Visit<'a> {
     ) -> Result<(), Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
         let config = &snapshot.config.limiter;
-        self.question_tokens = pictures::question_tokens(body, config.bytes_per_token);
+        if snapshot.limits.count_tokens {
+            self.question_tokens = pictures::question_tokens(body, config.bytes_per_token);
+        }
         let answer_tokens = ask.answer_tokens_max(u64::from(config.output_tokens));
         let asked = Asked {
             client: &self.record.client,

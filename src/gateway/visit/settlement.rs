@@ -3,9 +3,10 @@
 //! Tokens were reserved by an estimate. The upstream's own count replaces it; where that is
 //! missing, because a stream was broken off or the upstream does not count, what passed by is
 //! counted: the bytes of the question and its pictures, and the events of the answer, of which
-//! most carry one token, or its bytes. Where nobody answered, nothing was used. Only where an upstream was cut
-//! off at its work, because the caller left or did not wait longer, nobody knows, and the
-//! estimate stays: it would be free otherwise to have answers made and not to wait for them.
+//! most carry one token, or its bytes. Where nobody answered, nothing was used. Only where an
+//! upstream was cut off at its work, because the caller left or did not wait longer, nobody
+//! knows, and the estimate stays: it would be free otherwise to have answers made and not to
+//! wait for them.
 
 use std::time::Instant;
 
