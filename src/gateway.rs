@@ -16,6 +16,8 @@ pub mod body;
 pub mod inspect;
 /// Who may answer?
 pub mod route;
+/// Was this answered before?
+pub mod cache;
 /// Who answers, in fact?
 pub mod exchange;
 /// How does it reach the client?

@@ -14,6 +14,8 @@
 pub mod field;
 /// What is the prompt of an image?
 pub mod image;
+/// Where does a string end that was read before?
+pub mod literal;
 /// How much is asked, where pictures are asked with?
 pub mod pictures;
 /// Does a caller without a key ask for more than it may?

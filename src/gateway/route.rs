@@ -4,6 +4,9 @@
 //! patterns by falling length, so that the longest that fits is found first. A
 //! request gets a shared [`Plan`] and nothing is allocated for it.
 
+/// Which parts of the configuration does an answer depend on?
+mod epoch;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,6 +28,8 @@ pub struct Plan {
     pub legs: Vec<Leg>,
     /// Who answers in its place.
     pub fallbacks: Fallbacks,
+    /// A hash of what the configuration says of who answers, and in which words.
+    pub epoch: [u8; 32],
     /// Where what happens to its requests is counted.
     pub metrics: Arc<ModelMetrics>,
 }
@@ -90,12 +95,14 @@ impl Router {
         let mut patterns = Vec::new();
         for model in &config.models {
             let plan = |rename_to_id: bool| {
+                let fallbacks = fallbacks(model);
                 Arc::new(Plan {
                     model: model.id.clone(),
                     modality: model.modality,
                     weight: model.weight,
                     legs: legs(config, pools, model, rename_to_id, metrics),
-                    fallbacks: fallbacks(model),
+                    epoch: epoch::epoch(config, model, &fallbacks),
+                    fallbacks,
                     metrics: metrics.model(&model.id),
                 })
             };
