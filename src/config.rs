@@ -23,6 +23,9 @@ pub mod clients;
 /// How much may be asked for, and where that is counted.
 pub mod limits;
 
+/// What is answered from memory.
+pub mod cache;
+
 /// How targets are chosen, spared and looked after.
 pub mod policy;
 
@@ -55,6 +58,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::bounds::{Attempts, Bounds};
+use self::cache::{Cache, CacheOverride};
 use self::clients::{Anonymous, Auth, Clients, Key};
 use self::limits::{Limit, Limiter, Shared};
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
@@ -141,6 +145,8 @@ pub struct Config {
     pub dns: Dns,
     /// When the file is read again.
     pub reload: Reload,
+    /// What is answered from memory, for whom, and for how long.
+    pub cache: Cache,
     /// Where generated images are kept.
     pub images: Images,
     /// Which web pages may call.
@@ -334,6 +340,8 @@ pub struct Model {
     pub created: i64,
     /// Deadlines that override its pools'.
     pub timeouts: TimeoutsOverride,
+    /// What it says for itself of the cache.
+    pub cache: CacheOverride,
 }
 
 /// A pool that can answer for a model.

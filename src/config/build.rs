@@ -3,6 +3,8 @@
 //! Here nothing can go wrong any more: defaults are filled in and names become
 //! indices. The only way to reach this is through a check without findings.
 
+/// What is answered from memory.
+mod cache;
 /// Who callers are, and what they may ask for.
 mod clients;
 /// How much they may ask for.
@@ -50,6 +52,7 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
         attempts: upstreams::attempts(file.attempts),
         dns: upstreams::dns(file.dns),
         reload: server::reload(&file.reload),
+        cache: cache::cache(file.cache),
         images: Images {
             store: file.images.store.0,
             store_bytes_max: file.images.store_bytes_max.0,
@@ -137,6 +140,7 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
             stream: length(own.stream),
             request: length(own.request),
         },
+        cache: cache::own(&file.cache),
     }
 }
 

@@ -25,6 +25,9 @@ mod bounds;
 /// Limits that cannot be told apart or kept.
 mod limits;
 
+/// Answers that cannot be kept, or shared.
+mod cache;
+
 /// Keys that cannot be told apart, here and in a file of their own.
 mod keys;
 
@@ -90,6 +93,7 @@ pub(super) fn check(source: Source<'_>, outside: &Outside<'_>) -> Result<Checked
     server::check(&root, outside, &mut findings);
     bounds::check(&root, &mut findings);
     let shared = limits::check(&root, outside, &mut findings);
+    cache::check(&root, &mut findings);
     let keys_file = keys::check(&root, outside, &mut findings);
     let api_keys = pools::check(&root, outside, &mut findings);
     models::check(&root, &mut findings);

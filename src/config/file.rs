@@ -21,6 +21,9 @@ pub(super) mod limits;
 /// `[timeouts]`, `[attempts]`, and what else holds for every pool.
 pub(super) mod upstreams;
 
+/// `[cache]`, and a model's own.
+pub(super) mod cache;
+
 /// One of `[[pools]]`.
 pub(super) mod pool;
 
@@ -35,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::bounds::Bounds;
+use self::cache::Cache;
 use self::clients::{Anonymous, Auth, Clients, Key};
 use self::limits::{Limit, Limiter, Shared};
 use self::model::Model;
@@ -152,6 +156,9 @@ pub(super) struct File {
     /// When this file is read again.
     #[serde(default)]
     pub(super) reload: Reload,
+    /// What is answered from memory, for whom, and for how long.
+    #[serde(default)]
+    pub(super) cache: Cache,
     /// Where generated images are kept.
     #[serde(default)]
     pub(super) images: Images,

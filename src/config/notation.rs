@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use self::name::{File, Label, ModelAlias, ModelPattern, PoolLabel, Variable, Words};
+use self::name::{File, Label, Member, ModelAlias, ModelPattern, PoolLabel, Variable, Words};
 use self::place::{Host, Origin, Path, PublicUrl, RedisUrl, Store, TargetUrl};
 use super::units;
 
@@ -51,8 +51,9 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
     fn of<K: Notation>(text: &str) -> Result<(), String> {
         K::read(text).map(|_| ())
     }
-    let readers: [(&str, Reader); 20] = [
+    let readers: [(&str, Reader); 22] = [
         (Length::FORMAT, of::<Length>),
+        (LengthOrZero::FORMAT, of::<LengthOrZero>),
         (Size::FORMAT, of::<Size>),
         (Address::FORMAT, of::<Address>),
         (TargetUrl::FORMAT, of::<TargetUrl>),
@@ -69,6 +70,7 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
         (Words::FORMAT, of::<Words>),
         (Day::FORMAT, of::<Day>),
         (Label::FORMAT, of::<Label>),
+        (Member::FORMAT, of::<Member>),
         (Network::FORMAT, of::<Network>),
         (Digest::FORMAT, of::<Digest>),
         (RedisUrl::FORMAT, of::<RedisUrl>),
@@ -89,6 +91,23 @@ impl Notation for Length {
 
     fn read(text: &str) -> Result<Duration, String> {
         units::duration(text)
+    }
+
+    fn write(value: &Duration) -> String {
+        units::duration_text(*value)
+    }
+}
+
+/// A length of time, or none at all.
+pub(super) enum LengthOrZero {}
+
+impl Notation for LengthOrZero {
+    type Value = Duration;
+    const FORMAT: &'static str = "duration-or-zero";
+    const EXAMPLE: &'static str = "30s";
+
+    fn read(text: &str) -> Result<Duration, String> {
+        units::duration_or_zero(text)
     }
 
     fn write(value: &Duration) -> String {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// What is answered from memory.
+mod cache;
 /// Limits, and who is limited.
 mod limits;
 /// Pools.
@@ -36,6 +38,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         attempts,
         dns,
         reload,
+        cache: answers,
         images,
         cors,
         log,
@@ -58,6 +61,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         "attempts": self::attempts(attempts),
         "dns": self::dns(dns),
         "reload": self::reload(reload),
+        "cache": cache::cache(answers),
         "images": self::images(images),
         "cors": { "origins": origins },
         "log": self::log(log),
@@ -251,6 +255,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         owned_by,
         created,
         timeouts,
+        cache: answers,
     } = model;
     let reference = |reference: &super::ModelPool| {
         let pool = pools.get(reference.pool).map(|pool| pool.name.as_str());
@@ -288,5 +293,6 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
             "stream": text(stream),
             "request": text(request),
         },
+        "cache": cache::own(answers),
     })
 }

@@ -31,9 +31,21 @@ const DURATION_MS_MAX: u64 = 10 * 366 * 86_400_000;
 /// More than any machine holds, and still exact as a JSON number.
 const SIZE_BYTES_MAX: u64 = 1 << 50;
 
+/// What a length of time is to be written like.
+const DURATION_EXPECTED: &str =
+    "write a whole number with one of the units ms, s, m, h, d, such as \"30s\"";
+
 /// Reads `500ms`, `30s`, `5m`, `24h` or `7d`; never zero.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let expected = "write a whole number with one of the units ms, s, m, h, d, such as \"30s\"";
+    match duration_or_zero(text) {
+        Ok(Duration::ZERO) => Err(format!("must be longer than 0; {DURATION_EXPECTED}")),
+        read => read,
+    }
+}
+
+/// Reads the same, and `0s`.
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    let expected = DURATION_EXPECTED;
     let (number, unit) = split(text).ok_or_else(|| format!("is no length of time; {expected}"))?;
     let unit_ms = unit_factor(&TIME_UNITS_MS, unit).ok_or_else(|| {
         let fault = if unit.is_empty() {
@@ -44,7 +56,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         format!("{fault}; {expected}")
     })?;
     match number.checked_mul(unit_ms) {
-        Some(0) => Err(format!("must be longer than 0; {expected}")),
         Some(ms) if ms <= DURATION_MS_MAX => Ok(Duration::from_millis(ms)),
         _ => Err("must be at most ten years; write a shorter time such as \"30s\"".to_owned()),
     }
@@ -52,8 +63,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Writes a length of time in the largest unit that divides it.
 pub(crate) fn duration_text(duration: Duration) -> String {
-    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    with_largest_unit(&TIME_UNITS_MS, ms)
+    match u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) {
+        0 => "0s".to_owned(),
+        ms => with_largest_unit(&TIME_UNITS_MS, ms),
+    }
 }
 
 /// Reads `10MiB`, `64KiB`, `512B` or a plain number of bytes; never zero.
@@ -117,6 +130,9 @@ mod tests {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
             assert_eq!(duration_text(Duration::from_millis(ms)), text);
         }
+        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
+        assert_eq!(duration_or_zero("0ms"), Ok(Duration::ZERO));
+        assert_eq!(duration_text(Duration::ZERO), "0s");
         assert_eq!(duration_text(Duration::from_secs(90)), "90s");
         assert_eq!(duration_text(Duration::from_mins(5)), "5m");
     }
@@ -151,6 +167,7 @@ mod tests {
             "٣s",
         ] {
             assert!(duration(text).is_err(), "{text}");
+            assert!(text == "0s" || duration_or_zero(text).is_err(), "{text}");
         }
         for text in [
             "",

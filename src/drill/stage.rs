@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::config::cache::CacheOverride;
 use crate::config::{
     ApiKey, Dialect, HttpVersion, Modality, Model, ModelPool, Target, TimeoutsOverride,
 };
@@ -170,6 +171,11 @@ impl Stage {
             owned_by: "drill".to_owned(),
             created: 0,
             timeouts: TimeoutsOverride::default(),
+            // Every fault is to be met, however often the same is asked.
+            cache: CacheOverride {
+                enabled: Some(false),
+                ..CacheOverride::default()
+            },
         };
         shape(&mut model);
         self.config.models.push(model);

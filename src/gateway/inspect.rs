@@ -28,16 +28,17 @@ mod plain;
 mod scan;
 /// What is a caller told whose body is refused?
 mod texts;
+/// What do the values of routed fields mean?
+mod values;
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use serde::Deserialize;
-
 use self::field::Field;
 use self::scan::{Kind, Scanner, Value};
+use self::values::{boolean, include_usage, integer, number, said, string, tokens, user};
 use crate::config::clients::Anonymous;
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 − 1.
@@ -53,7 +54,7 @@ pub struct Bounds {
 }
 
 /// What a body asks for. Owns what it holds, so that it outlives the call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
     /// The model's name as the caller wrote it, escapes decoded. Not empty.
     pub model: Box<str>,
@@ -73,6 +74,10 @@ pub struct Ask {
     pub prompt_cache_key: Option<Box<str>>,
     /// Whether `stream_options.include_usage` is true.
     pub include_usage: bool,
+    /// Whether the upstream is to keep what it answers.
+    pub store: bool,
+    /// How freely words are drawn; finite.
+    pub temperature: Option<f64>,
     /// Where the value of `messages` stands in the body, brackets included.
     pub messages_span: Range<usize>,
 }
@@ -255,6 +260,8 @@ struct Found {
     user: Option<Value>,
     prompt_cache_key: Option<Value>,
     stream_options: Option<Value>,
+    store: Option<Value>,
+    temperature: Option<Value>,
     best_of: Option<Value>,
     top_logprobs: Option<Value>,
     tools: Option<Value>,
@@ -273,6 +280,8 @@ impl Found {
             Some(Field::User) => &mut self.user,
             Some(Field::PromptCacheKey) => &mut self.prompt_cache_key,
             Some(Field::StreamOptions) => &mut self.stream_options,
+            Some(Field::Store) => &mut self.store,
+            Some(Field::Temperature) => &mut self.temperature,
             Some(Field::BestOf) => &mut self.best_of,
             Some(Field::TopLogprobs) => &mut self.top_logprobs,
             Some(Field::Tools) => &mut self.tools,
@@ -308,6 +317,8 @@ impl Found {
             prompt_cache_key: said(self.prompt_cache_key.as_ref())
                 .and_then(|value| string(text, value)),
             include_usage: include_usage(text, self.stream_options.as_ref())?,
+            store: boolean(Field::Store, self.store.as_ref())?,
+            temperature: number(text, Field::Temperature, self.temperature.as_ref())?,
             messages_span: messages.span,
         })
     }
@@ -318,84 +329,6 @@ fn invalid(field: Field, value: &Value) -> InspectError {
         field,
         offset: value.span.start,
     }
-}
-
-/// A field that is absent or `null` says nothing.
-fn said(value: Option<&Value>) -> Option<&Value> {
-    value.filter(|value| value.kind != Kind::Null)
-}
-
-/// The text of a string value; `None` where it is no string or holds half a surrogate pair.
-fn string(text: &str, value: &Value) -> Option<Box<str>> {
-    let literal = text.get(value.span.clone())?;
-    match value.kind {
-        Kind::String { escaped: false } => {
-            let inside = literal.strip_prefix('"')?.strip_suffix('"')?;
-            Some(Box::from(inside))
-        }
-        Kind::String { escaped: true } => serde_json::from_str(literal).ok(),
-        _ => None,
-    }
-}
-
-fn boolean(field: Field, value: Option<&Value>) -> Result<bool, InspectError> {
-    match said(value) {
-        None => Ok(false),
-        Some(value) => match value.kind {
-            Kind::True => Ok(true),
-            Kind::False => Ok(false),
-            _ => Err(invalid(field, value)),
-        },
-    }
-}
-
-/// A whole number without sign, fraction or exponent: readers differ on `1.0` and `1E2`.
-fn integer(
-    text: &str,
-    field: Field,
-    value: Option<&Value>,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<Option<u64>, InspectError> {
-    let Some(value) = said(value) else {
-        return Ok(None);
-    };
-    let literal = text.get(value.span.clone()).unwrap_or_default();
-    let digits = value.kind == Kind::Number && literal.bytes().all(|byte| byte.is_ascii_digit());
-    match literal.parse() {
-        Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
-        _ => Err(invalid(field, value)),
-    }
-}
-
-fn tokens(text: &str, field: Field, value: Option<&Value>) -> Result<Option<u64>, InspectError> {
-    integer(text, field, value, 0..=INTEGER_MAX)
-}
-
-fn user(text: &str, value: Option<&Value>) -> Result<Option<Box<str>>, InspectError> {
-    match said(value) {
-        None => Ok(None),
-        Some(value) => string(text, value)
-            .map(Some)
-            .ok_or(invalid(Field::User, value)),
-    }
-}
-
-fn include_usage(text: &str, value: Option<&Value>) -> Result<bool, InspectError> {
-    #[derive(Deserialize)]
-    struct StreamOptions {
-        #[serde(default)]
-        include_usage: Option<bool>,
-    }
-    let Some(value) = said(value) else {
-        return Ok(false);
-    };
-    // Asked for an object, since serde would also read an array as a struct.
-    let options: StreamOptions = (value.kind == Kind::Object)
-        .then(|| text.get(value.span.clone()))
-        .flatten()
-        .and_then(|literal| serde_json::from_str(literal).ok())
-        .ok_or(invalid(Field::StreamOptions, value))?;
-    Ok(options.include_usage.unwrap_or(false))
 }
 
 impl InspectError {

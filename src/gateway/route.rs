@@ -10,6 +10,7 @@ mod epoch;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::config::cache::CachePolicy;
 use crate::config::{Config, Modality, Timeouts, TimeoutsOverride};
 use crate::gateway::pools::Pool;
 use crate::gateway::record::metrics::{LegMetrics, Metrics, ModelMetrics};
@@ -24,6 +25,8 @@ pub struct Plan {
     pub modality: Modality,
     /// How many requests one request counts as, ≥ 1.
     pub weight: u32,
+    /// What its answers are kept by.
+    pub cache: CachePolicy,
     /// Who may answer, in order of preference; at least one.
     pub legs: Vec<Leg>,
     /// Who answers in its place.
@@ -100,6 +103,7 @@ impl Router {
                     model: model.id.clone(),
                     modality: model.modality,
                     weight: model.weight,
+                    cache: config.cache.policy.overridden(&model.cache),
                     legs: legs(config, pools, model, rename_to_id, metrics),
                     epoch: epoch::epoch(config, model, &fallbacks),
                     fallbacks,

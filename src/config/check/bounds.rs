@@ -284,7 +284,7 @@ fn length(table: &Node<'_, '_>, key: &str, default: Duration) -> Option<Duration
         .map_or(Some(default), |node| node.read::<Length>())
 }
 
-fn size(table: &Node<'_, '_>, key: &str, default: u64) -> Option<u64> {
+pub(super) fn size(table: &Node<'_, '_>, key: &str, default: u64) -> Option<u64> {
     table
         .get(key)
         .map_or(Some(default), |node| node.read::<Size>())
@@ -306,7 +306,7 @@ fn not_longer(
     at_written(table, short_key, long_key, message, findings);
 }
 
-fn not_larger(
+pub(super) fn not_larger(
     table: &Node<'_, '_>,
     (small_key, small): (&str, Option<u64>),
     (large_key, large): (&str, Option<u64>),
@@ -322,7 +322,7 @@ fn not_larger(
     at_written(table, small_key, large_key, message, findings);
 }
 
-fn at_most(table: &Node<'_, '_>, key: &str, ceiling: u64, findings: &mut Findings<'_>) {
+pub(super) fn at_most(table: &Node<'_, '_>, key: &str, ceiling: u64, findings: &mut Findings<'_>) {
     let Some(node) = table.get(key) else { return };
     if node.read::<Size>().is_some_and(|bytes| bytes > ceiling) {
         findings.add(

@@ -104,4 +104,13 @@ impl<'a, 'i> Node<'a, 'i> {
         let number = self.value().as_integer()?;
         i64::from_str_radix(number.as_str(), number.radix()).ok()
     }
+
+    /// The number it is, whole or not.
+    pub(super) fn number(&self) -> Option<f64> {
+        match self.value() {
+            DeValue::Float(number) => number.as_str().replace('_', "").parse().ok(),
+            DeValue::Integer(_) => i32::try_from(self.whole()?).ok().map(f64::from),
+            _ => None,
+        }
+    }
 }

@@ -42,7 +42,8 @@ fn value(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
                 report(reader(&moment.to_string()), node, findings);
             }
         }
-        DeValue::Float(_) | DeValue::Boolean(_) => {}
+        DeValue::Float(_) => fraction(node, schema, findings),
+        DeValue::Boolean(_) => {}
     }
 }
 
@@ -108,6 +109,10 @@ fn number(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
         report(reader(&digits.unwrap_or_default()), node, findings);
         return;
     }
+    if types(schema).contains(&"number") {
+        fraction(node, schema, findings);
+        return;
+    }
     let bound = |name| schema.get(name).and_then(Value::as_i64);
     let min = bound("minimum").unwrap_or(i64::MIN);
     // What is wider than 32 bits has no maximum in the schema, and needs none.
@@ -122,6 +127,17 @@ fn number(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
         node,
         format!("must be {fault}; write a whole number such as {example}"),
     );
+}
+
+/// A number that may have a fraction; what is none at all (`nan`) is within no bounds.
+fn fraction(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
+    let bound = |name| schema.get(name).and_then(Value::as_f64);
+    let min = bound("minimum").unwrap_or(f64::MIN);
+    let max = bound("maximum").unwrap_or(f64::MAX);
+    let fits = |number: &f64| (min..=max).contains(number);
+    if node.number().filter(fits).is_none() {
+        findings.add(node, format!("must be a number from {min} to {max}"));
+    }
 }
 
 fn words(text: &str, schema: &Value, node: &Node<'_, '_>, findings: &mut Findings<'_>) {
@@ -178,6 +194,7 @@ fn alternatives(schema: &Value) -> Vec<&Value> {
 fn accepts(schema: &Value, value: &DeValue<'_>) -> bool {
     let name = match value {
         DeValue::String(_) => "string",
+        DeValue::Integer(_) if types(schema).contains(&"number") => "number",
         DeValue::Integer(_) => "integer",
         DeValue::Float(_) => "number",
         DeValue::Boolean(_) => "boolean",
@@ -260,6 +277,7 @@ fn type_in_words(name: &str) -> &str {
     match name {
         "string" => "text",
         "integer" => "a whole number",
+        "number" => "a number",
         "boolean" => "true or false",
         "array" => "a list",
         "object" => "a table",

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cache::ModelCache;
 use crate::config::notation::name::{ModelAlias, ModelPattern, PoolLabel, Words};
 use crate::config::notation::{Day, Length, Written};
 
@@ -42,6 +43,10 @@ pub(in crate::config) struct Model {
     #[serde(default)]
     #[schemars(extend("default" = {}))]
     pub(in crate::config) timeouts: ModelTimeouts,
+    /// What is different for its answers in `[cache]`.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub(in crate::config) cache: ModelCache,
 }
 
 /// A pool that can answer for a model.

@@ -79,6 +79,75 @@ fn is_label(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(plain)
 }
 
+/// The name of a top-level member of a body that is none of [`DECIDING`].
+pub(in crate::config) enum Member {}
+
+/// Members that decide what is asked, who answers, or how an answer is made up: requests that
+/// differ in one of them are never the same. How it is drawn (`temperature`, `seed`, …) is not
+/// among them, nor is what only speaks of a request.
+const DECIDING: [&str; 35] = [
+    "model",
+    "models",
+    "messages",
+    "prompt",
+    "provider",
+    "stream",
+    "stream_options",
+    "n",
+    "best_of",
+    "user",
+    "store",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
+    "function_call",
+    "response_format",
+    "modalities",
+    "audio",
+    "prediction",
+    "web_search_options",
+    "reasoning",
+    "reasoning_effort",
+    "verbosity",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "size",
+    "quality",
+    "style",
+    "suffix",
+    "input",
+];
+
+impl Notation for Member {
+    type Value = String;
+    const FORMAT: &'static str = "member";
+    const EXAMPLE: &'static str = "metadata";
+
+    fn read(text: &str) -> Result<String, String> {
+        if DECIDING.contains(&text) {
+            return Err(format!(
+                "decides what is answered, so that requests which differ in {text} are not the same; take it out"
+            ));
+        }
+        if !(1..=128).contains(&text.len()) || text.contains(char::is_control) {
+            return Err(
+                "is no name of a member; write 1 to 128 printable characters such as \"metadata\""
+                    .to_owned(),
+            );
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// The name of a pool: it stands in metrics and in a header.
 pub(in crate::config) enum PoolLabel {}
 

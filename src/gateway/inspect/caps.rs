@@ -9,7 +9,8 @@ use serde::de::IgnoredAny;
 
 use super::field::Field;
 use super::scan::{Kind, Value};
-use super::{Found, INTEGER_MAX, InspectError, integer, invalid, said};
+use super::values::{integer, said};
+use super::{Found, INTEGER_MAX, InspectError, invalid};
 use crate::config::clients::Anonymous;
 
 /// Holds what was found against the caps.

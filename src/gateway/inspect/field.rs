@@ -21,6 +21,10 @@ pub enum Field {
     PromptCacheKey,
     /// `stream_options`
     StreamOptions,
+    /// `store`
+    Store,
+    /// `temperature`
+    Temperature,
     /// `size`, of image models
     Size,
     /// `quality`, of image models
@@ -53,6 +57,8 @@ impl Field {
             Self::User => "user",
             Self::PromptCacheKey => "prompt_cache_key",
             Self::StreamOptions => "stream_options",
+            Self::Store => "store",
+            Self::Temperature => "temperature",
             Self::Size => "size",
             Self::Quality => "quality",
             Self::Style => "style",

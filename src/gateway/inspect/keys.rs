@@ -102,6 +102,8 @@ pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, Inspe
         "user" => Field::User,
         "prompt_cache_key" => Field::PromptCacheKey,
         "stream_options" => Field::StreamOptions,
+        "store" => Field::Store,
+        "temperature" => Field::Temperature,
         "best_of" => Field::BestOf,
         "top_logprobs" => Field::TopLogprobs,
         "tools" => Field::Tools,

@@ -99,7 +99,7 @@ fn ask(body: &str) -> Ask {
 #[test]
 fn every_routed_field_is_read() {
     let body = r#" {"messages":[{"role":"user","content":"Hi"}], "stream":true,"model":"gpt-4o",
-        "n":2,"max_tokens":16,"max_completion_tokens":17,"user":"u","temperature":0.5,
+        "n":2,"max_tokens":16,"max_completion_tokens":17,"user":"u","temperature":0.5,"store":true,
         "prompt_cache_key":"k","stream_options":{"include_usage":true,"other":[1]}} "#;
     let found = ask(body);
     assert_eq!(&body[found.model_span.clone()], r#""gpt-4o""#);
@@ -116,6 +116,8 @@ fn every_routed_field_is_read() {
         user: Some("u".into()),
         prompt_cache_key: Some("k".into()),
         include_usage: true,
+        store: true,
+        temperature: Some(0.5),
         model_span: found.model_span.clone(),
         messages_span: found.messages_span.clone(),
     };
@@ -127,11 +129,12 @@ fn what_is_not_said_or_null_is_the_default() {
     let short = ask(r#"{"model":"a","messages":[]}"#);
     let nulls = ask(
         r#"{"model":"a","messages":[],"stream":null,"n":null,"max_tokens":null,
-        "max_completion_tokens":null,"user":null,"stream_options":null}"#,
+        "max_completion_tokens":null,"user":null,"stream_options":null,"store":null,"temperature":null}"#,
     );
     assert_eq!(short, nulls);
     assert!(!short.stream && !short.include_usage);
     assert_eq!((short.n, short.max_tokens, short.user), (None, None, None));
+    assert_eq!((short.store, short.temperature), (false, None));
 }
 
 #[test]

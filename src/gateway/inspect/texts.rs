@@ -120,6 +120,8 @@ impl Field {
             Self::StreamOptions => {
                 "`stream_options` must be an object whose `include_usage` is true or false."
             }
+            Self::Store => "`store` must be true or false.",
+            Self::Temperature => "`temperature` must be a number.",
             Self::Size => "`size` must be a string such as \"1024x1024\".",
             Self::Quality => "`quality` must be a string.",
             Self::Style => "`style` must be a string.",
