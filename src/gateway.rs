@@ -16,7 +16,7 @@ pub mod body;
 pub mod inspect;
 /// Who may answer?
 pub mod route;
-/// Was this answered before?
+/// Is the answer here already?
 pub mod cache;
 /// Who answers, in fact?
 pub mod exchange;

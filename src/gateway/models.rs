@@ -115,6 +115,7 @@ mod tests {
             owned_by: "a \"lab\"".to_owned(),
             created: 1_700_000_000,
             timeouts: TimeoutsOverride::default(),
+            cache: crate::config::cache::CacheOverride::default(),
         }
     }
 

@@ -40,10 +40,7 @@ pub(super) fn own(file: &file::ModelCache) -> CacheOverride {
         ttl: file.ttl.as_ref().map(|length| length.0),
         scope: file.scope.map(scope),
         temperature_max: file.temperature_max,
-        stale_while_revalidate: file
-            .stale_while_revalidate
-            .as_ref()
-            .map(|length| length.0),
+        stale_while_revalidate: file.stale_while_revalidate.as_ref().map(|length| length.0),
         stale_if_error: file.stale_if_error.as_ref().map(|length| length.0),
         store_streams: file.store_streams,
         collapse: file.collapse,

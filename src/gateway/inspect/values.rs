@@ -56,7 +56,11 @@ pub(super) fn integer(
     }
 }
 
-pub(super) fn tokens(text: &str, field: Field, value: Option<&Value>) -> Result<Option<u64>, InspectError> {
+pub(super) fn tokens(
+    text: &str,
+    field: Field,
+    value: Option<&Value>,
+) -> Result<Option<u64>, InspectError> {
     integer(text, field, value, 0..=INTEGER_MAX)
 }
 

@@ -112,10 +112,11 @@ fn joined(path: &str, key: &str) -> String {
 #[test]
 fn every_text_of_the_schema_has_a_reader_and_every_key_a_description() {
     fn walk(schema: &Value, path: &str) {
-        if let Some(format) = schema["format"]
-            .as_str()
-            .filter(|_| !["integer", "number", "boolean"].map(Value::from).contains(&schema["type"]))
-        {
+        if let Some(format) = schema["format"].as_str().filter(|_| {
+            !["integer", "number", "boolean"]
+                .map(Value::from)
+                .contains(&schema["type"])
+        }) {
             let reader = crate::config::notation::reader(format)
                 .unwrap_or_else(|| panic!("{path}: {format}"));
             assert_eq!(

@@ -1,0 +1,1 @@
+//! Is an answer there for as long as it should be, and within its bounds?

@@ -1,0 +1,1 @@
+//! What is a request told of what is kept?
