@@ -16,7 +16,7 @@ pub mod body;
 pub mod inspect;
 /// Who may answer?
 pub mod route;
-/// Is the answer here already?
+/// Is the answer here, or on its way?
 pub mod cache;
 /// Who answers, in fact?
 pub mod exchange;
@@ -27,6 +27,8 @@ pub mod record;
 
 /// Where does one request stand?
 mod visit;
+/// Who works for everybody who asks the same?
+mod work;
 /// Which errors can a client see?
 pub mod refusal;
 /// Who could answer, and in which state are they?
@@ -57,10 +59,11 @@ use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
 use body::Budget;
+use cache::flights::{Flight, Form};
 use client::Client;
 use door::Endpoint;
 use exchange::trail::Trail;
-use exchange::{Answer, Exchange, ImageQuestion, Question};
+use exchange::{Exchange, ImageQuestion, Question};
 use images::ImageStore;
 use limit::heaviest::Heaviest;
 use limit::{Limiter, Quota};
@@ -71,6 +74,7 @@ use refusal::Refusal;
 use relay::departure::Departure;
 use relay::head::Common;
 use visit::{Unanswered, Visit};
+use work::Landed;
 
 /// The caller's own id of its request.
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
@@ -143,7 +147,7 @@ impl Gateway {
     ///
     /// True where the answer is complete and the connection can go on.
     pub async fn serve(
-        &self,
+        self: &Arc<Self>,
         session: &mut ServerSession,
         departure: &mut Departure,
         peer: Option<IpAddr>,
@@ -204,7 +208,11 @@ impl Gateway {
     }
 
     /// A chat completion: read, understood, routed, answered, delivered.
-    async fn chat<'v>(&'v self, visit: &mut Visit<'v>, tls: bool) -> Result<(), Unanswered> {
+    async fn chat<'v>(
+        self: &'v Arc<Self>,
+        visit: &mut Visit<'v>,
+        tls: bool,
+    ) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
         visit.permit(&self.limiter)?;
@@ -240,41 +248,36 @@ impl Gateway {
             attempts: Arc::clone(&snapshot.attempts),
             image,
         };
-        let answer = self.answer(visit, &question).await?;
-        // A stream may last; what it was asked with need not.
-        drop(question);
+        let landed = self.answer(visit, Arc::new(question)).await?;
         reach(Phase::Deliver, visit.record.id.as_str());
-        visit.deliver(answer, &self.metrics).await;
+        let given = landed.answer.as_ref().map_err(Clone::clone)?;
+        let taken = given.take(true).ok_or(Refusal::Internal)?;
+        visit.deliver(given, taken, &self.metrics).await;
         Ok(())
     }
 
     /// What the upstreams say, for as long as the client waits.
     async fn answer(
-        &self,
+        self: &Arc<Self>,
         visit: &mut Visit<'_>,
-        question: &Question,
-    ) -> Result<Answer, Unanswered> {
-        let trail = Trail::default();
-        let answered = {
-            // Apart, so that its state is gone while the answer is relayed.
-            let mut asked = Box::pin(self.exchange.run(question, &self.images, &trail));
-            let comment_after = question.attempts.comment_after;
-            loop {
-                tokio::select! {
-                    biased;
-                    answer = &mut asked => break answer.map_err(Unanswered::Refused),
-                    parting = visit.departure.watch(visit.session) => break Err(parting.into()),
-                    // In a block, so that no timer is made where there is no stream.
-                    () = async { tokio::time::sleep(comment_after).await }, if question.ask.stream => {
-                        if !visit.comment().await {
-                            break Err(Unanswered::Gone);
-                        }
-                    }
-                }
-            }
+        question: Arc<Question>,
+    ) -> Result<Arc<Landed>, Unanswered> {
+        let trail = Arc::new(Trail::default());
+        let comments = question
+            .ask
+            .stream
+            .then_some(question.attempts.comment_after);
+        let form = Form {
+            stream: question.ask.stream,
+            usage: question.ask.include_usage,
         };
-        (visit.record.attempts, visit.record.upstream) = trail.into_parts();
-        answered
+        let work = work::ask(Arc::clone(self), question, Arc::clone(&trail), None);
+        let flight = Flight::alone(form, Box::pin(work));
+        let landed = visit.wait(flight.landing(), comments).await;
+        // Whoever was the last to leave ends the work, and the trail tells of that.
+        drop(flight);
+        (visit.record.attempts, visit.record.upstream) = trail.parts();
+        landed
     }
 
     fn begin<'a>(

@@ -1,4 +1,4 @@
-//! Is the answer here already?
+//! Is the answer here, or on its way?
 //!
 //! Whole answers that ended well, by what was asked. Policy comes in with every question, as
 //! for limits; what is kept stays over a reload, and is given up only where it no longer fits.
@@ -9,6 +9,8 @@ pub mod key;
 pub mod control;
 /// Which answers are kept, and for how long?
 pub mod store;
+/// Is somebody asking the same already?
+pub mod flights;
 /// What is a caller told of it?
 pub mod status;
 

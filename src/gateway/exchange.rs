@@ -18,6 +18,8 @@ pub mod trail;
 pub mod failure;
 /// A stream, event by event.
 pub mod events;
+/// A stream that several read.
+pub mod tape;
 /// Connections that no request is on.
 mod connections;
 /// A list of images as a chat answer.

@@ -22,7 +22,8 @@ use pingora_http::ResponseHeader;
 
 use crate::deadline::within;
 use crate::gateway::exchange::Through;
-use crate::gateway::exchange::events::{EventStream, Next, StreamBreak};
+use crate::gateway::exchange::events::{Next, StreamBreak};
+use crate::gateway::exchange::tape::Reader;
 use crate::gateway::limit::stay::Stay;
 use crate::gateway::refusal::Refusal;
 use crate::sys;
@@ -221,7 +222,7 @@ pub async fn events(
     session: &mut ServerSession,
     departure: &mut Departure,
     head: Option<ResponseHeader>,
-    stream: &mut EventStream,
+    stream: &mut Reader,
     stay: &mut Stay<'_>,
 ) -> Delivered {
     let mut delivered = Delivered::new();
@@ -240,10 +241,11 @@ pub async fn events(
                 Parting::Process => Err(StreamBreak::Stopped),
             },
         };
-        if stream.has_said_its_last() || !matches!(next, Ok(Next::Slices | Next::Quiet)) {
+        let mark = stream.mark();
+        if mark.said_its_last || !matches!(next, Ok(Next::Slices | Next::Quiet)) {
             stay.release();
             // Zeros are no count: what has passed by is counted at the end.
-            if let Some(usage) = stream.usage().filter(|usage| usage.all() > 0) {
+            if let Some(usage) = mark.usage.filter(|usage| usage.all() > 0) {
                 stay.settle(usage.all(), sys::instant());
             }
         }
@@ -255,7 +257,7 @@ pub async fn events(
         match next {
             Ok(Next::Slices) => {}
             Ok(Next::Quiet) => {
-                let comment = stream.at_boundary().then_some(COMMENT);
+                let comment = mark.at_boundary.then_some(COMMENT);
                 if let Some(comment) = comment
                     && delivered.write(session, comment, false).await.is_err()
                 {
@@ -271,7 +273,7 @@ pub async fn events(
                 return delivered;
             }
             Err(broken) => {
-                let told = broken_off(session, &mut delivered, broken, stream.at_boundary()).await;
+                let told = broken_off(session, &mut delivered, broken, mark.at_boundary).await;
                 delivered.how = if told.is_ok() {
                     Delivery::Broken(broken)
                 } else {
@@ -345,6 +347,7 @@ async fn broken_off(
         StreamBreak::Stalled | StreamBreak::TooLong => Refusal::UpstreamTimeout,
         StreamBreak::Malformed => Refusal::UpstreamInvalidResponse,
         StreamBreak::Stopped => Refusal::Stopping,
+        StreamBreak::Lagged => Refusal::Overloaded,
         StreamBreak::Cut | StreamBreak::Unterminated | StreamBreak::Failed => {
             Refusal::UpstreamUnavailable
         }

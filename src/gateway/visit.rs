@@ -6,13 +6,15 @@
 
 /// May it come in, and how much is left for its caller?
 mod entry;
+/// How does an answer leave?
+mod deliver;
 /// What is answered without asking anybody?
 mod own;
 /// What did it use in the end?
 mod settlement;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
@@ -20,16 +22,15 @@ use pingora_http::ResponseHeader;
 
 use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::Endpoint;
-use crate::gateway::exchange::{Answer, Body};
 use crate::gateway::limit::stay::Stay;
-use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::{Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::departure::{Departure, Parting};
-use crate::gateway::relay::head::{Common, Provenance};
+use crate::gateway::relay::head::Common;
 use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::gateway::route::Plan;
+use crate::gateway::work::{Landed, Landing};
 use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -152,6 +153,30 @@ impl<'a> Visit<'a> {
         self.record.began() + waits.map_or(allowed, |waits| waits.min(allowed))
     }
 
+    /// Waits for what comes of the work, and tells a client whose stream waits that it goes on,
+    /// each time after so long.
+    pub(super) async fn wait(
+        &mut self,
+        mut landing: Landing,
+        comment_after: Option<Duration>,
+    ) -> Result<Arc<Landed>, Unanswered> {
+        loop {
+            tokio::select! {
+                biased;
+                landed = &mut landing => return Ok(landed),
+                parting = self.departure.watch(self.session) => return Err(parting.into()),
+                // In a block, so that no timer is made where there is no stream.
+                () = async { tokio::time::sleep(comment_after.unwrap_or_default()).await },
+                    if comment_after.is_some() =>
+                {
+                    if !self.comment().await {
+                        return Err(Unanswered::Gone);
+                    }
+                }
+            }
+        }
+    }
+
     async fn whole(&mut self, head: ResponseHeader, body: Bytes) {
         self.stay.release();
         self.record.status = head.status.as_u16();
@@ -161,7 +186,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Tells a client whose stream waits that work goes on.
-    pub(super) async fn comment(&mut self) -> bool {
+    async fn comment(&mut self) -> bool {
         let head = if self.head_sent {
             None
         } else {
@@ -173,112 +198,12 @@ impl<'a> Visit<'a> {
         relay::comment(self.session, head).await
     }
 
-    /// Sends an answer and gives its upstream's connection back.
-    pub(super) async fn deliver(&mut self, answer: Answer, metrics: &Metrics) {
-        let plan = answer.plan;
-        let Some(leg) = plan.legs.get(answer.leg) else {
-            return;
-        };
-        if let Some(asked) = self
-            .record
-            .plan
-            .as_ref()
-            .filter(|asked| asked.model != plan.model)
-        {
-            asked.metrics.fallbacks.inc();
-        }
-        self.record.leg = Some(Arc::clone(&leg.metrics));
-        self.record.status = 200;
-        let provenance = Provenance {
-            model: plan.model.as_str(),
-            pool: leg.pool.name.as_str(),
-            attempts: self.record.attempts.len(),
-            gateway: (sys::instant() - self.record.began())
-                .saturating_sub(self.record.upstream + self.record.body),
-            upstream: self.record.upstream,
-        };
-        let length = match &answer.body {
-            Body::Whole { bytes, .. } => Some(bytes.len()),
-            Body::Through(through) => through.length,
-            Body::Events(_) | Body::Said(_) => None,
-        };
-        if let Body::Whole { bytes, usage } = &answer.body {
-            // Before its head, which so tells what is left by what was used.
-            self.settle_whole(bytes.len(), *usage);
-        }
-        let streamed = matches!(answer.body, Body::Events(_) | Body::Said(_));
-        let head = if streamed {
-            self.common.stream(Some(provenance))
-        } else {
-            self.common.answer(length, provenance)
-        };
-        let unsent = (!self.head_sent).then_some(head);
-        self.no_further_request_if_leaving();
-        match self.send(answer.body, unsent).await {
-            Some(delivered) => {
-                if delivered.done_added {
-                    metrics.terminators_added.inc();
-                }
-                self.delivered(&delivered);
-            }
-            // A head left early is a stream's, and its answer events.
-            None => {
-                self.unanswered(Unanswered::Refused(Refusal::Internal))
-                    .await;
-            }
-        }
-    }
-
-    /// Sends what an answer is made of, and gives this request's places back before its last
-    /// byte; `None` where it cannot follow the head that has left.
-    async fn send(&mut self, body: Body, unsent: Option<ResponseHeader>) -> Option<Delivered> {
-        let (departure, stay) = (&mut *self.departure, &mut self.stay);
-        let delivered = match (body, unsent) {
-            (Body::Whole { bytes, .. }, Some(head)) => {
-                relay::whole(self.session, head, bytes.clone()).await
-            }
-            (Body::Through(mut through), Some(head)) => {
-                let delivered =
-                    relay::through(self.session, departure, head, &mut through, stay).await;
-                if delivered.how == Delivery::Complete {
-                    Box::pin(through.finish()).await;
-                }
-                delivered
-            }
-            (Body::Said(events), head) => {
-                stay.release();
-                relay::ready_events(self.session, head, events).await
-            }
-            (Body::Events(mut stream), head) => {
-                let delivered =
-                    relay::events(self.session, departure, head, &mut stream, stay).await;
-                self.record.events = stream.events();
-                self.tokens(stream.usage());
-                if delivered.how == Delivery::Complete {
-                    // Apart, so that an open stream does not carry the room for its end.
-                    Box::pin(stream.finish()).await;
-                }
-                delivered
-            }
-            (Body::Whole { .. } | Body::Through(_), None) => return None,
-        };
-        Some(delivered)
-    }
-
     /// Tells in the head that the next request needs another connection, while there is
     /// somebody to tell it. HTTP/2 has a frame for this, which pingora sends.
     fn no_further_request_if_leaving(&mut self) {
         if self.departure.outlook.is_leaving() {
             self.session.set_keepalive(None);
         }
-    }
-
-    /// Gives back what a whole answer did not need: all is known of it before it leaves.
-    fn settle_whole(&mut self, length: usize, usage: Option<crate::openai::Usage>) {
-        self.stay.release();
-        self.tokens(usage);
-        self.record.bytes_out = length as u64;
-        self.settle(sys::instant());
     }
 
     fn tokens(&mut self, usage: Option<crate::openai::Usage>) {

@@ -80,6 +80,13 @@ impl Share {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Gives so much of it back.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.budget.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes -= bytes;
+    }
 }
 
 impl Drop for Share {

@@ -176,6 +176,8 @@ impl<'a> Ingredients<'a> {
             epoch,
             legs,
             weight: _,
+            // Of it only the scope makes another answer, and that has come in by itself.
+            cache: _,
             metrics: _,
         } = plan;
         let legs = legs.iter().map(move |leg| {

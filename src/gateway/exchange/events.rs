@@ -64,6 +64,19 @@ pub enum Next {
     },
 }
 
+/// How a stream stands behind what was handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Whether it ends where an event ends, so that one of ours may follow.
+    pub at_boundary: bool,
+    /// Whether `[DONE]` or an error was among it: whoever reads that takes the answer for over.
+    pub said_its_last: bool,
+    /// How many events there were.
+    pub events: u64,
+    /// The tokens it told of.
+    pub usage: Option<Usage>,
+}
+
 /// How a stream broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamBreak {
@@ -81,6 +94,8 @@ pub enum StreamBreak {
     Failed,
     /// It was well; this process ends.
     Stopped,
+    /// It was well, and went on too far without this caller, who shared it with faster ones.
+    Lagged,
 }
 
 /// What reading came to.
@@ -103,6 +118,7 @@ impl StreamBreak {
             Self::Unterminated => "unterminated",
             Self::Failed => "error_event",
             Self::Stopped => "stopped",
+            Self::Lagged => "lagged",
         }
     }
 }
@@ -248,29 +264,16 @@ impl EventStream {
         }
     }
 
-    /// Whether what was handed out ends where an event ends, so that one of ours may follow.
+    /// How it stands behind what was handed out.
     #[must_use]
-    pub fn at_boundary(&self) -> bool {
-        self.scanner.at_boundary()
-    }
-
-    /// Whether `[DONE]` or an error was handed out: whoever reads it takes the answer for over.
-    #[must_use]
-    pub fn has_said_its_last(&self) -> bool {
+    pub fn mark(&self) -> Mark {
         let facts = self.scanner.facts();
-        facts.done || facts.error
-    }
-
-    /// How many events it has brought.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        self.scanner.facts().events
-    }
-
-    /// The tokens the stream told of.
-    #[must_use]
-    pub fn usage(&self) -> Option<Usage> {
-        self.scanner.facts().usage
+        Mark {
+            at_boundary: self.scanner.at_boundary(),
+            said_its_last: facts.done || facts.error,
+            events: facts.events,
+            usage: facts.usage,
+        }
     }
 
     /// Gives the connection back, if its end comes soon.

@@ -60,11 +60,18 @@ impl Trail {
         }
     }
 
-    /// Every attempt in order, and the time during which at least one ran.
+    /// Every attempt in order, and the time during which at least one ran; they may go on.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<AttemptRecord>, Duration) {
-        let tried = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (tried.attempts, tried.upstream)
+    pub fn parts(&self) -> (Vec<AttemptRecord>, Duration) {
+        let tried = self.tried();
+        (tried.attempts.clone(), tried.upstream)
+    }
+
+    /// The same of an exchange that is over.
+    #[must_use]
+    pub fn take_parts(&self) -> (Vec<AttemptRecord>, Duration) {
+        let mut tried = self.tried();
+        (std::mem::take(&mut tried.attempts), tried.upstream)
     }
 
     fn tried(&self) -> MutexGuard<'_, Tried> {

@@ -34,6 +34,8 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
         owned_by: _,
         created: _,
         timeouts: _,
+        // How long its answers are kept and for whom changes none of them.
+        cache: _,
     } = model;
     let mut parts = Parts(blake3::Hasher::new_derive_key(CONTEXT));
     // The answer of an image model says it.

@@ -46,6 +46,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["*"]),
     // The gateway's other half: it asks the steps, too.
     ("visit", &["*"]),
+    // What both halves wait for.
+    ("work", &["*"]),
     // `record` for what it counts of connections, `client` for what is one client, `relay` for
     // the watch over a client, which lasts as long as its connection, and `telemetry` for what
     // must leave no line.

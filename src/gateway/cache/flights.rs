@@ -1,0 +1,193 @@
+//! Is somebody asking the same already?
+//!
+//! A flight is one piece of work that everybody with the same key waits for. It is known by
+//! its key for as long as anybody holds it and it is open to others; who finds it joins, and
+//! who finds none begins one. The last holder that leaves drops the work with it. What the
+//! work is, and what comes of it, is nothing to this file.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::FutureExt;
+use futures_util::future::Shared;
+
+use super::key::Key;
+
+/// Locks over which flights are spread, by the first byte of their key.
+const SHARDS: usize = 16;
+
+/// The flights that can be joined.
+pub struct Flights<T: Clone> {
+    shards: [Mutex<HashMap<Key, Known<T>>>; SHARDS],
+    begun: AtomicU64,
+    /// `open = Σ shard.len()`
+    open: AtomicUsize,
+}
+
+/// One flight, as it is known by its key.
+struct Known<T: Clone> {
+    number: u64,
+    flight: Weak<Flight<T>>,
+}
+
+/// One piece of work, and what it was begun for.
+pub struct Flight<T: Clone> {
+    /// In which form its answer was asked for.
+    pub form: Form,
+    work: Shared<Work<T>>,
+    place: Option<Place<T>>,
+}
+
+/// What whoever waits drives.
+pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// In which form an answer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// As events.
+    pub stream: bool,
+    /// With the tokens in an event of their own.
+    pub usage: bool,
+}
+
+/// By what a flight is known.
+pub struct Place<T: Clone> {
+    flights: Arc<Flights<T>>,
+    key: Key,
+    number: u64,
+}
+
+/// What came of asking for a flight.
+pub enum Boarded<T: Clone, F> {
+    /// This caller began it.
+    Leads(Arc<Flight<T>>),
+    /// Another did.
+    Joins(Arc<Flight<T>>),
+    /// It had landed in the meantime, and this is kept of it.
+    Landed(F),
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
+    /// Joins the flight of this key, if it is one whose form suits this caller, or begins one.
+    /// Right before that `landed` is asked whether the answer is there by now: what looks for
+    /// it first and for a flight then would miss one that lands in between.
+    pub fn board<F>(
+        self: &Arc<Self>,
+        key: Key,
+        suits: impl FnOnce(Form) -> bool,
+        landed: impl FnOnce() -> Option<F>,
+        begin: impl FnOnce(Option<Place<T>>) -> (Form, Work<T>),
+    ) -> Boarded<T, F> {
+        let mut shard = self.shard(&key);
+        if let Some(flight) = shard.get(&key).and_then(|known| known.flight.upgrade()) {
+            if suits(flight.form) {
+                return Boarded::Joins(flight);
+            }
+            // Before the flight, which if nobody else holds it any more asks for it.
+            drop(shard);
+            let (form, work) = begin(None);
+            return Boarded::Leads(Flight::alone(form, work));
+        }
+        if let Some(found) = landed() {
+            return Boarded::Landed(found);
+        }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let place = || Place {
+            flights: Arc::clone(self),
+            key,
+            number,
+        };
+        let (form, work) = begin(Some(place()));
+        let flight = Arc::new(Flight {
+            form,
+            work: work.shared(),
+            place: Some(place()),
+        });
+        let known = Known {
+            number,
+            flight: Arc::downgrade(&flight),
+        };
+        if shard.insert(key, known).is_none() {
+            self.open.fetch_add(1, Ordering::Relaxed);
+        }
+        Boarded::Leads(flight)
+    }
+
+    /// How many can be joined.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl<T: Clone> Flights<T> {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Known<T>>> {
+        let [first, ..] = key.bytes();
+        let [shard, ..] = &self.shards;
+        let shard = self
+            .shards
+            .get(usize::from(*first) % SHARDS)
+            .unwrap_or(shard);
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Clone> Default for Flights<T> {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            begun: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl<T: Clone> Flight<T> {
+    /// One that nobody can join.
+    #[must_use]
+    pub fn alone(form: Form, work: Work<T>) -> Arc<Self> {
+        Arc::new(Self {
+            form,
+            work: work.shared(),
+            place: None,
+        })
+    }
+
+    /// Waits for what comes of it, and works on it meanwhile.
+    #[must_use]
+    pub fn landing(&self) -> Shared<Work<T>> {
+        self.work.clone()
+    }
+
+    /// Lets nobody join any more.
+    pub fn close(&self) {
+        if let Some(place) = &self.place {
+            place.close();
+        }
+    }
+}
+
+impl<T: Clone> Place<T> {
+    /// Lets nobody join any more. Again, or for one that was never to be joined, it does nothing.
+    pub fn close(&self) {
+        let Self {
+            flights,
+            key,
+            number,
+        } = self;
+        let mut shard = flights.shard(key);
+        if shard.get(key).is_some_and(|known| known.number == *number) {
+            shard.remove(key);
+            flights.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<T: Clone> Drop for Flight<T> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,189 @@
+//! How do several callers read one stream?
+//!
+//! Over a tape. Nobody pumps: whoever has read what is there reads on from the upstream for
+//! everybody, so a stream that one caller reads costs no task and no waking, and one that
+//! nobody reads is not read. What was read stays on the tape for those who come later, up to
+//! a bound; past it nobody can join any more, and a part is kept only until the slowest has
+//! it. A reader that falls behind by more than the bound is told so and is not waited for.
+
+/// What is on the tape, and who has read how far?
+mod reel;
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, Notify};
+
+use crate::gateway::exchange::events::{EventStream, Mark, Next, StreamBreak};
+use crate::gateway::pools::slots::Slot;
+pub use reel::Keep;
+use reel::{Heard, Reel};
+
+/// One stream, and what of it is kept.
+pub struct Tape {
+    /// `None` once it has ended.
+    stream: Mutex<Option<Running>>,
+    reel: StdMutex<Reel>,
+    /// Something was read, by somebody else.
+    turned: Notify,
+}
+
+/// A stream that has not ended, and its place at the pool.
+struct Running {
+    stream: Box<EventStream>,
+    _place: Option<Slot>,
+}
+
+/// One caller's way along the tape.
+pub struct Reader {
+    tape: Arc<Tape>,
+    number: usize,
+    mark: Mark,
+    /// The stream's end, if it was this one that came to it.
+    ended: Option<Running>,
+}
+
+impl Tape {
+    /// A tape of which nothing was read, and its first reader; `keep` is what is kept for
+    /// others, none where nobody else may join.
+    #[must_use]
+    pub fn new(stream: Box<EventStream>, place: Option<Slot>, keep: Option<Keep>) -> Arc<Self> {
+        Arc::new(Self {
+            reel: StdMutex::new(Reel::new(keep, stream.mark())),
+            stream: Mutex::new(Some(Running {
+                stream,
+                _place: place,
+            })),
+            turned: Notify::new(),
+        })
+    }
+
+    /// Reads it from its beginning; `None` where that is not kept any more.
+    #[must_use]
+    pub fn join(self: &Arc<Self>) -> Option<Reader> {
+        let (number, mark) = self.reel().join()?;
+        Some(Reader {
+            tape: Arc::clone(self),
+            number,
+            mark,
+            ended: None,
+        })
+    }
+
+    fn reel(&self) -> StdGuard<'_, Reel> {
+        self.reel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    /// Waits for what comes next; whole events are appended to `out`. A call that is dropped
+    /// has taken nothing.
+    ///
+    /// # Errors
+    /// Where the stream breaks, or has gone on too far without this reader.
+    pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
+        loop {
+            if let Some(next) = self.hear(out) {
+                return next;
+            }
+            let tape = Arc::clone(&self.tape);
+            let mut running = match tape.stream.try_lock() {
+                Ok(running) => running,
+                // Somebody else reads.
+                Err(_) => {
+                    let mut turned = pin!(tape.turned.notified());
+                    turned.as_mut().enable();
+                    if let Some(next) = self.hear(out) {
+                        return next;
+                    }
+                    tokio::select! {
+                        biased;
+                        () = turned => continue,
+                        running = tape.stream.lock() => running,
+                    }
+                }
+            };
+            // Whoever read before may have let go in between.
+            if let Some(next) = self.hear(out) {
+                return next;
+            }
+            if tape.reel().is_ones_own() {
+                return self.read_own(&mut running, out).await;
+            }
+            self.read(&tape, &mut running).await;
+        }
+    }
+
+    /// Reads on, for nobody else.
+    async fn read_own(
+        &mut self,
+        running: &mut Option<Running>,
+        out: &mut Vec<Bytes>,
+    ) -> Result<Next, StreamBreak> {
+        let Some(Running { stream, .. }) = running else {
+            return Err(StreamBreak::Cut);
+        };
+        let next = stream.next(out).await;
+        self.mark = stream.mark();
+        self.look_for_end(next, running);
+        next
+    }
+
+    /// Reads on for everybody.
+    async fn read(&mut self, tape: &Tape, running: &mut Option<Running>) {
+        let Some(Running { stream, .. }) = running else {
+            tape.reel().end(Err(StreamBreak::Cut));
+            return;
+        };
+        let mut slices = Vec::new();
+        let next = stream.next(&mut slices).await;
+        if tape.reel().append(slices, next, stream.mark()) {
+            tape.turned.notify_waiters();
+        }
+        self.look_for_end(next, running);
+    }
+
+    fn look_for_end(&mut self, next: Result<Next, StreamBreak>, running: &mut Option<Running>) {
+        if !matches!(next, Ok(Next::Slices | Next::Quiet)) {
+            self.ended = running.take();
+        }
+    }
+
+    /// What is there and was not heard by this one.
+    fn hear(&mut self, out: &mut Vec<Bytes>) -> Option<Result<Next, StreamBreak>> {
+        let heard = self.tape.reel().hear(self.number, out)?;
+        let (next, mark) = match heard {
+            Heard::Slices(mark) => (Ok(Next::Slices), mark),
+            Heard::Quiet => (Ok(Next::Quiet), self.mark),
+            Heard::End(next, mark) => (next, mark),
+        };
+        self.mark = mark;
+        Some(next)
+    }
+
+    /// Where this reader stands.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// All slices of the stream, where it has ended well and was kept from its beginning.
+    #[must_use]
+    pub fn whole(&self) -> Option<Vec<Bytes>> {
+        self.tape.reel().whole()
+    }
+
+    /// Gives the upstream's connection back, if it was this reader that came to the end.
+    pub async fn finish(mut self) {
+        if let Some(Running { stream, .. }) = self.ended.take() {
+            stream.finish().await;
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.tape.reel().leave(self.number);
+    }
+}

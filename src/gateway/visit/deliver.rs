@@ -1,0 +1,118 @@
+//! How does an answer leave?
+//!
+//! Whole, or as events, behind a head that tells where it comes from; and this request's
+//! places are given back before its last byte.
+
+use std::sync::Arc;
+
+use pingora_http::ResponseHeader;
+
+use super::{Unanswered, Visit};
+use crate::gateway::record::metrics::Metrics;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::relay::head::Provenance;
+use crate::gateway::relay::{self, Delivered, Delivery};
+use crate::gateway::work::{Given, Taken};
+use crate::openai::Usage;
+use crate::sys;
+
+impl Visit<'_> {
+    /// Sends an answer and gives its upstream's connection back.
+    pub(in crate::gateway) async fn deliver(
+        &mut self,
+        given: &Given,
+        taken: Taken,
+        metrics: &Metrics,
+    ) {
+        let plan = &given.plan;
+        let Some(leg) = plan.legs.get(given.leg) else {
+            return;
+        };
+        if let Some(asked) = self
+            .record
+            .plan
+            .as_ref()
+            .filter(|asked| asked.model != plan.model)
+        {
+            asked.metrics.fallbacks.inc();
+        }
+        self.record.leg = Some(Arc::clone(&leg.metrics));
+        self.record.status = 200;
+        let provenance = Provenance {
+            model: plan.model.as_str(),
+            pool: leg.pool.name.as_str(),
+            attempts: self.record.attempts.len(),
+            gateway: (sys::instant() - self.record.began())
+                .saturating_sub(self.record.upstream + self.record.body),
+            upstream: self.record.upstream,
+        };
+        if let Taken::Whole { bytes, usage } = &taken {
+            // Before its head, which so tells what is left by what was used.
+            self.settle_whole(bytes.len(), *usage);
+        }
+        let head = if taken.is_events() {
+            self.common.stream(Some(provenance))
+        } else {
+            self.common.answer(taken.length(), provenance)
+        };
+        let unsent = (!self.head_sent).then_some(head);
+        self.no_further_request_if_leaving();
+        match self.send(taken, unsent).await {
+            Some(delivered) => {
+                if delivered.done_added {
+                    metrics.terminators_added.inc();
+                }
+                self.delivered(&delivered);
+            }
+            // A head left early is a stream's, and its answer events.
+            None => {
+                self.unanswered(Unanswered::Refused(Refusal::Internal))
+                    .await;
+            }
+        }
+    }
+
+    /// Sends what an answer is made of, and gives this request's places back before its last
+    /// byte; `None` where it cannot follow the head that has left.
+    async fn send(&mut self, taken: Taken, unsent: Option<ResponseHeader>) -> Option<Delivered> {
+        let (departure, stay) = (&mut *self.departure, &mut self.stay);
+        let delivered = match (taken, unsent) {
+            (Taken::Whole { bytes, .. }, Some(head)) => {
+                relay::whole(self.session, head, bytes).await
+            }
+            (Taken::Through((mut through, _place)), Some(head)) => {
+                let delivered =
+                    relay::through(self.session, departure, head, &mut through, stay).await;
+                if delivered.how == Delivery::Complete {
+                    Box::pin(through.finish()).await;
+                }
+                delivered
+            }
+            (Taken::Said(events), head) => {
+                stay.release();
+                relay::ready_events(self.session, head, events).await
+            }
+            (Taken::Events(mut reader), head) => {
+                let delivered =
+                    relay::events(self.session, departure, head, &mut reader, stay).await;
+                self.record.events = reader.mark().events;
+                self.tokens(reader.mark().usage);
+                if delivered.how == Delivery::Complete {
+                    // Apart, so that an open stream does not carry the room for its end.
+                    Box::pin(reader.finish()).await;
+                }
+                delivered
+            }
+            (Taken::Whole { .. } | Taken::Through(_), None) => return None,
+        };
+        Some(delivered)
+    }
+
+    /// Gives back what a whole answer did not need: all is known of it before it leaves.
+    fn settle_whole(&mut self, length: usize, usage: Option<Usage>) {
+        self.stay.release();
+        self.tokens(usage);
+        self.record.bytes_out = length as u64;
+        self.settle(sys::instant());
+    }
+}
