@@ -119,6 +119,7 @@ fn head_of_answer(bencher: Bencher, limited: bool) {
         chunks: true,
         version: None,
         quota,
+        cache: None,
     };
     let provenance = Provenance {
         model: "gpt-4o",

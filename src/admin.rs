@@ -183,6 +183,8 @@ impl Admin {
         metrics
             .limiter
             .keep(self.gateway.limiter.kept(sys::instant()));
+        let answers = &self.gateway.cache.store;
+        metrics.cache.keep(answers.sizes(), answers.evictions());
         let stats = self.gateway.images.stats();
         metrics
             .images_bytes

@@ -59,6 +59,7 @@ use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
 use body::Budget;
+use cache::Cache;
 use cache::flights::{Flight, Form};
 use client::Client;
 use door::Endpoint;
@@ -91,6 +92,8 @@ pub struct Gateway {
     pub bodies: Arc<Budget>,
     /// Who has had how much.
     pub limiter: Limiter,
+    /// Answers that are kept.
+    pub cache: Cache,
     /// Who asks for most.
     pub heaviest: Heaviest,
     /// Whether the process goes on.
@@ -112,6 +115,7 @@ impl Gateway {
     ) -> Self {
         Self {
             limiter: Limiter::new(&snapshot.config.limiter, sys::hasher(), sys::instant()),
+            cache: Cache::new(&snapshot.config),
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,
@@ -199,6 +203,7 @@ impl Gateway {
             chunks: true,
             version: snapshot.version_header.clone(),
             quota: Quota::default(),
+            cache: None,
         };
         let mut visit = Visit::new(session, snapshot, common, record, departure);
         visit.unanswered(Unanswered::Refused(refusal)).await;
@@ -296,6 +301,7 @@ impl Gateway {
             chunks: head.version != http::Version::HTTP_10,
             version: snapshot.version_header.clone(),
             quota: Quota::default(),
+            cache: None,
         };
         let client = snapshot.clients.behind(peer, head);
         let record = RequestRecord::begin(sys::now(), id, client);

@@ -370,6 +370,10 @@ fn tell_limits(config: &Config, metrics: &Metrics) {
     metrics.limit("h2_streams", streams);
     metrics.limit("attempts", config.attempts.max);
     metrics.limit("limiter_keys", config.limiter.keys_max);
+    metrics.limit("cache_entry_bytes", config.cache.entry_bytes_max);
+    metrics.limit("cache_flight_bytes", config.cache.flight_bytes_max);
+    let shared = config.cache.second_tier_bytes_max;
+    metrics.limit("cache_second_tier_bytes", shared);
     metrics.limit("image_bytes", config.images.image_bytes_max);
     let store = usize::try_from(config.images.store_bytes_max).unwrap_or(usize::MAX);
     metrics.limit("image_store_bytes", store);

@@ -15,7 +15,7 @@ pub struct Cache {
     pub anonymous: bool,
     /// Top-level members of a body that two requests may differ in and still be the same; sorted,
     /// and none that decides what is asked.
-    pub ignored_fields: Vec<String>,
+    pub ignored_fields: Vec<Box<str>>,
     /// Whether streams, too, share an answer that is on its way.
     pub collapse_streams: bool,
     /// Bytes of a stream on its way that are kept for those who join it later.

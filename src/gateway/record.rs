@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::gateway::cache::status::CacheStatus;
 use crate::gateway::client::Client;
 use crate::gateway::limit::Kind;
 use crate::gateway::route::Plan;
@@ -110,6 +111,8 @@ pub struct RequestRecord {
     pub shed: Option<Shed>,
     /// Which limit it met, and of what.
     pub limited: Option<(LimitName, Kind)>,
+    /// What memory had to do with its answer, where that was asked.
+    pub cache: Option<CacheStatus>,
     /// Which limits it would have met if they were no shadows, and of what.
     pub shadowed: Vec<(LimitName, Kind)>,
     /// When the first byte of the answer was handed to the connection.
@@ -156,6 +159,8 @@ struct Line<'a> {
     limit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<&'a str>,
     stream: bool,
     duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +196,7 @@ impl RequestRecord {
             code: None,
             shed: None,
             limited: None,
+            cache: None,
             shadowed: Vec::new(),
             first_byte: None,
             events: 0,
@@ -262,6 +268,9 @@ impl RequestRecord {
         };
         let model = &plan.metrics;
         model.duration.observe(seconds(now, self.began.instant));
+        if let Some(status) = self.cache {
+            metrics.cache.request(&model.cache, status);
+        }
         model.bytes_in.inc_by(self.bytes_in);
         model.bytes_out.inc_by(self.bytes_out);
         model.tokens_in.inc_by(self.tokens_in.unwrap_or(0));
@@ -296,6 +305,7 @@ impl RequestRecord {
             code: self.code.as_deref(),
             limit: self.limited.as_ref().map(|(name, _)| name.as_str()),
             limit_kind: self.limited.as_ref().map(|(_, kind)| kind.as_str()),
+            cache: self.cache.map(|status| status.counted().as_str()),
             stream: self.stream,
             duration_ms: millis(now.saturating_duration_since(self.began.instant)),
             first_byte_ms: self
@@ -348,6 +358,7 @@ impl Line<'_> {
         put("cause", self.cause);
         put("limit", self.limit);
         put("limit_kind", self.limit_kind);
+        put("cache", self.cache);
         put("client", Some(&self.client));
         put("key", self.key);
         put("id", Some(self.request_id));

@@ -242,6 +242,9 @@ impl Reloader {
             .wait()
             .await;
         self.put_into_force(snapshot, pair);
+        let reloader = Arc::clone(self);
+        // It may copy all that is kept. What becomes of it, the configuration is in force.
+        let _ = tokio::task::spawn_blocking(move || reloader.keep_what_fits()).await;
         Ok(())
     }
 
@@ -295,6 +298,11 @@ impl Reloader {
         let old = self.gateway.snapshot.swap(Arc::new(snapshot));
         self.status.store(Arc::new(status));
         tokio::spawn(retire::retire(Arc::clone(self), old));
+    }
+
+    fn keep_what_fits(&self) {
+        let snapshot = self.gateway.snapshot.load();
+        self.gateway.cache.apply(&snapshot.config, sys::instant());
     }
 
     /// Forgets what no configuration names and no request needs any more.

@@ -5,8 +5,11 @@ use crate::config::cache::{Cache, CacheOverride, CachePolicy, Scope};
 use crate::config::file::cache as file;
 
 pub(super) fn cache(file: file::Cache) -> Cache {
-    let mut ignored_fields: Vec<String> =
-        file.ignored_fields.into_iter().map(|name| name.0).collect();
+    let mut ignored_fields: Vec<Box<str>> = file
+        .ignored_fields
+        .into_iter()
+        .map(|name| name.0.into())
+        .collect();
     ignored_fields.sort_unstable();
     ignored_fields.dedup();
     Cache {

@@ -97,6 +97,12 @@ impl Key {
         Self(hash)
     }
 
+    /// The key that this is the hash of: one that was written down, or is made up for a trial.
+    #[must_use]
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {

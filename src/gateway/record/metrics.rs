@@ -4,6 +4,8 @@
 //! configuration alone. A request finds its counters already looked up in its
 //! plan: counting is an atomic addition, not a search by label.
 
+/// What is answered from memory, and what is kept there?
+mod cache;
 /// Which configuration is in force?
 mod configuration;
 /// Which series end with the configuration that named them?
@@ -32,6 +34,7 @@ use prometheus::{
 
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
 use crate::names::{ModelId, PoolName};
+pub use cache::{CacheMetrics, CacheModelMetrics};
 use configuration::ConfigMetrics;
 use forget::Labelled;
 pub use keys::KeyMetrics;
@@ -76,6 +79,8 @@ pub struct Metrics {
     pub keys: KeyMetrics,
     /// Of limits.
     pub limiter: LimitMetrics,
+    /// Of answers from memory.
+    pub cache: CacheMetrics,
     /// What replicas share.
     pub shared: SharedMetrics,
     attempts: IntCounterVec,
@@ -159,6 +164,7 @@ impl Metrics {
             load: LoadMetrics::new(&new),
             keys: KeyMetrics::new(&new),
             limiter: LimitMetrics::new(&new),
+            cache: CacheMetrics::new(&new),
             shared: SharedMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
@@ -280,6 +286,7 @@ impl Metrics {
             tokens_in: self.tokens.with_label_values(&[name, "in"]),
             tokens_out: self.tokens.with_label_values(&[name, "out"]),
             fallbacks: self.fallbacks.with_label_values(&[name]),
+            cache: self.cache.model(name),
             unpooled: Class::ALL
                 .map(|(_, class)| self.requests.with_label_values(&[name, NO_POOL, class])),
         })

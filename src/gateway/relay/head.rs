@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH,
-    CONTENT_TYPE, ETAG, RETRY_AFTER, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AGE, ALLOW, CACHE_CONTROL,
+    CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_http::ResponseHeader;
 
+use crate::gateway::cache::status::CacheStatus;
 use crate::gateway::client::ClientError;
 use crate::gateway::door::AllowOrigin;
 use crate::gateway::limit::Quota;
@@ -30,6 +31,7 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-spafe-attempts");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const CONFIG: HeaderName = HeaderName::from_static("x-spafe-config");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -59,6 +61,8 @@ pub struct Common {
     pub version: Option<HeaderValue>,
     /// What is left of the caller's limits.
     pub quota: Quota,
+    /// What memory had to do with it, where that was asked.
+    pub cache: Option<CacheStatus>,
 }
 
 /// Where an answer came from.
@@ -224,6 +228,12 @@ impl Common {
             head.headers.insert(CONFIG, version.clone());
         }
         quota::put(&mut head, &self.quota);
+        if let Some(status) = &self.cache {
+            head.headers.insert(CACHE_STATUS, status.value());
+            if let Some(age) = status.age() {
+                head.headers.insert(AGE, age.as_secs().into());
+            }
+        }
         head
     }
 

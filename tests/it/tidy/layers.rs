@@ -72,7 +72,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "gateway", "server", "pools", "snapshot", "record", "config", "names", "phase", "sys",
             // Whoever is asked about, and how they stand.
-            "client", "limit",
+            "client", "limit", // What is kept.
+            "cache",
         ],
     ),
     ("pages", &["config", "names", "refusal"]),
@@ -94,6 +95,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "record",
         &[
+            "cache",
             "client",
             "limit",
             "route",

@@ -100,6 +100,15 @@ impl Shelf {
         }
     }
 
+    /// What is held, with what room has not been made for yet.
+    #[cfg(test)]
+    pub(super) fn bytes_unswept(&self) -> u64 {
+        self.entries
+            .iter()
+            .map(|(_, entry)| u64::from(weight(&entry)))
+            .sum()
+    }
+
     /// The heaviest of the first entries that are met, the heaviest first.
     pub(super) fn heaviest(&self, count: usize, look_max: usize) -> Vec<Heavy> {
         let mut heaviest = BinaryHeap::new();

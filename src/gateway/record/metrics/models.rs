@@ -4,6 +4,7 @@
 
 use prometheus::{Histogram, IntCounter};
 
+use super::cache::CacheModelMetrics;
 use super::pick;
 use super::places::PlaceMetrics;
 use crate::gateway::record::outcome::{AttemptOutcome, Class};
@@ -25,6 +26,8 @@ pub struct ModelMetrics {
     pub tokens_out: IntCounter,
     /// Requests that another model answered in its place.
     pub fallbacks: IntCounter,
+    /// What memory had to do with its answers.
+    pub cache: CacheModelMetrics,
     pub(super) unpooled: [IntCounter; 4],
 }
 

@@ -1,0 +1,176 @@
+//! What is answered from memory, and what is kept there?
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
+
+use super::make::Make;
+use super::pick;
+use crate::gateway::cache::control::Bypass;
+use crate::gateway::cache::status::{CacheStatus, Counted};
+use crate::gateway::cache::store::{Evictions, Sizes};
+
+/// The counters of what is kept.
+#[derive(Debug)]
+pub struct CacheMetrics {
+    requests: IntCounterVec,
+    stored: IntCounterVec,
+    revalidations: IntCounterVec,
+    bypasses: [IntCounter; 7],
+    unstored: IntCounterVec,
+    evictions: IntCounterVec,
+    entries: IntGauge,
+    bytes: IntGauge,
+    bytes_limit: IntGauge,
+    /// `spafe_cache_flights`
+    pub flights: IntGauge,
+}
+
+/// Those of one model.
+#[derive(Debug)]
+pub struct CacheModelMetrics {
+    requests: [IntCounter; 8],
+    /// Answers that were put into memory.
+    pub stored: IntCounter,
+    /// Answers that were fetched anew beside one that was given.
+    pub revalidations: IntCounter,
+}
+
+impl CacheMetrics {
+    pub(super) fn new(new: &Make<'_>) -> Self {
+        let bypasses = new.counters(
+            "spafe_cache_bypasses_total",
+            "Requests for which memory was not asked, by why.",
+            &["reason"],
+        );
+        Self {
+            requests: new.counters(
+                "spafe_cache_requests_total",
+                "Requests by what memory had to do with their answer.",
+                &["model", "verdict"],
+            ),
+            stored: new.counters(
+                "spafe_cache_stored_total",
+                "Answers that were put into memory.",
+                &["model"],
+            ),
+            revalidations: new.counters(
+                "spafe_cache_revalidations_total",
+                "Answers that were fetched anew while an older one was given.",
+                &["model"],
+            ),
+            bypasses: Bypass::ALL.map(|bypass| bypasses.with_label_values(&[bypass.as_str()])),
+            unstored: new.counters(
+                "spafe_cache_unstored_total",
+                "Answers that might have been kept and were not, by why.",
+                &["reason"],
+            ),
+            evictions: new.counters(
+                "spafe_cache_evictions_total",
+                "Answers that went, by why.",
+                &["cause"],
+            ),
+            entries: new.gauge("spafe_cache_entries", "Answers that are kept."),
+            bytes: new.gauge("spafe_cache_bytes", "Memory that they take."),
+            bytes_limit: new.gauge("spafe_cache_bytes_limit", "Memory that they may take."),
+            flights: new.gauge(
+                "spafe_cache_flights",
+                "Requests on their way to an upstream that others may share.",
+            ),
+        }
+    }
+
+    /// The counters of a model.
+    pub(super) fn model(&self, name: &str) -> CacheModelMetrics {
+        CacheModelMetrics {
+            requests: Counted::ALL
+                .map(|counted| self.requests.with_label_values(&[name, counted.as_str()])),
+            stored: self.stored.with_label_values(&[name]),
+            revalidations: self.revalidations.with_label_values(&[name]),
+        }
+    }
+
+    /// Counts a request for `model`, and why memory was not asked for it.
+    pub fn request(&self, model: &CacheModelMetrics, status: CacheStatus) {
+        pick(&model.requests, status.counted() as usize).inc();
+        if let Some(bypass) = status.bypass() {
+            pick(&self.bypasses, bypass as usize).inc();
+        }
+    }
+
+    /// Counts an answer that was not kept. `reason` is one of a fixed list of ours.
+    pub fn unstored(&self, reason: &'static str) {
+        self.unstored.with_label_values(&[reason]).inc();
+    }
+
+    /// Tells what is kept. Only one may do so at a time.
+    pub fn keep(&self, sizes: Sizes, evictions: &Evictions) {
+        let gauges = [
+            (&self.entries, sizes.entries),
+            (&self.bytes, sizes.bytes),
+            (&self.bytes_limit, sizes.bytes_max),
+        ];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        for (cause, count) in evictions.by_cause() {
+            let counter = self.evictions.with_label_values(&[cause]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::gateway::cache::status::{Forward, Kept};
+    use crate::gateway::record::metrics::Metrics;
+    use crate::names::ModelId;
+
+    #[test]
+    fn every_verdict_and_every_reason_has_its_own_counter() {
+        let metrics = Metrics::new();
+        let model = metrics.model(&ModelId::new("m"));
+        let time = Duration::ZERO;
+        let forwarded = CacheStatus::forwarded;
+        let once = [
+            CacheStatus::Hit {
+                age: time,
+                left: time,
+            },
+            CacheStatus::Stale {
+                age: time,
+                past: time,
+            },
+            CacheStatus::StaleIfError {
+                age: time,
+                past: time,
+            },
+            forwarded(Forward::Miss).and(Kept::Collapsed),
+            forwarded(Forward::Miss).and(Kept::Stored),
+            forwarded(Forward::Stale),
+            forwarded(Forward::Request),
+        ];
+        for status in once {
+            metrics.cache.request(&model.cache, status);
+        }
+        for bypass in Bypass::ALL {
+            let status = forwarded(Forward::Bypass(bypass));
+            metrics.cache.request(&model.cache, status);
+        }
+        let text = String::from_utf8(metrics.text()).unwrap();
+        for counted in Counted::ALL {
+            let verdict = counted.as_str();
+            let count = if verdict == "bypass" { 7 } else { 1 };
+            let line = format!(
+                "spafe_cache_requests_total{{model=\"m\",verdict=\"{verdict}\"}} {count}\n"
+            );
+            assert!(text.contains(&line), "{line}");
+        }
+        for bypass in Bypass::ALL {
+            let reason = bypass.as_str();
+            let line = format!("spafe_cache_bypasses_total{{reason=\"{reason}\"}} 1\n");
+            assert!(text.contains(&line), "{line}");
+        }
+    }
+}
