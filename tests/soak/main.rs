@@ -10,6 +10,11 @@
     reason = "a test stands outside, where time passes"
 )]
 
+/// What is measured here is measured with the allocator of the program.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The words of the integration tests, of which no theme here needs all.
 #[cfg(test)]
 #[path = "../it"]
@@ -38,6 +43,9 @@ mod reload;
 /// Targets that fail, flap, or seem to.
 #[cfg(test)]
 mod failing;
+/// More answers than there is room for.
+#[cfg(test)]
+mod cache;
 /// A million callers who come once.
 #[cfg(test)]
 mod limits;
