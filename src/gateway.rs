@@ -60,10 +60,9 @@ use crate::sys;
 use crate::telemetry::RequestLog;
 use body::Budget;
 use cache::Cache;
-use cache::flights::{Flight, Form};
+use cache::flights::Flights;
 use client::Client;
 use door::Endpoint;
-use exchange::trail::Trail;
 use exchange::{Exchange, ImageQuestion, Question};
 use images::ImageStore;
 use limit::heaviest::Heaviest;
@@ -74,8 +73,10 @@ use record::metrics::Metrics;
 use refusal::Refusal;
 use relay::departure::Departure;
 use relay::head::Common;
+use visit::kept::Sought;
 use visit::{Unanswered, Visit};
 use work::Landed;
+use work::boarding::{Boarding, Turn};
 
 /// The caller's own id of its request.
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
@@ -99,6 +100,7 @@ pub struct Gateway {
     /// Whether the process goes on.
     pub outlook: Outlook,
     exchange: Exchange,
+    flights: Arc<Flights<Arc<Landed>>>,
     log: RequestLog,
     process_id: u64,
     requests: AtomicU64,
@@ -123,6 +125,7 @@ impl Gateway {
             heaviest: Heaviest::new(sys::instant()),
             outlook: Outlook::default(),
             exchange: Exchange::default(),
+            flights: Arc::default(),
             log,
             process_id: sys::random(),
             requests: AtomicU64::new(1),
@@ -249,40 +252,71 @@ impl Gateway {
             id: visit.record.id.clone(),
             client: visit.record.client.id().key(),
             key: visit.record.client.key.clone(),
-            deadline: visit.deadline(plan),
+            deadline: visit.record.began() + plan.request_timeout(),
             attempts: Arc::clone(&snapshot.attempts),
             image,
         };
-        let landed = self.answer(visit, Arc::new(question)).await?;
-        reach(Phase::Deliver, visit.record.id.as_str());
-        let given = landed.answer.as_ref().map_err(Clone::clone)?;
-        let taken = given.take(true).ok_or(Refusal::Internal)?;
-        visit.deliver(given, taken, &self.metrics).await;
-        Ok(())
+        let question = Arc::new(question);
+        let sought = visit.look_up(&self.cache, &question);
+        if let Some(found) = &sought.found
+            && visit.deliver_kept(found, sought.form).await
+        {
+            if sought.is_to_be_renewed() {
+                self.renew(&question, &sought);
+            }
+            return Ok(());
+        }
+        self.answer(visit, question, sought).await
     }
 
-    /// What the upstreams say, for as long as the client waits.
+    /// What the upstreams say, to whoever asks or to somebody who asks the same; for as long
+    /// as the client waits.
     async fn answer(
         self: &Arc<Self>,
         visit: &mut Visit<'_>,
         question: Arc<Question>,
-    ) -> Result<Arc<Landed>, Unanswered> {
-        let trail = Arc::new(Trail::default());
-        let comments = question
-            .ask
-            .stream
-            .then_some(question.attempts.comment_after);
-        let form = Form {
-            stream: question.ask.stream,
-            usage: question.ask.include_usage,
-        };
-        let work = work::ask(Arc::clone(self), question, Arc::clone(&trail), None);
-        let flight = Flight::alone(form, Box::pin(work));
-        let landed = visit.wait(flight.landing(), comments).await;
-        // Whoever was the last to leave ends the work, and the trail tells of that.
-        drop(flight);
-        (visit.record.attempts, visit.record.upstream) = trail.parts();
-        landed
+        sought: Sought,
+    ) -> Result<(), Unanswered> {
+        for turn in Turn::ALL {
+            let seat = match self.board(&question, &sought, turn == Turn::Alone) {
+                Boarding::Seat(seat) => seat,
+                Boarding::Landed(found) if visit.deliver_kept(&found, sought.form).await => {
+                    return Ok(());
+                }
+                Boarding::Landed(_) => continue,
+            };
+            let (landed, seat) = visit.wait(seat, &question).await?;
+            visit.came_of_it(&landed, &seat, sought.why);
+            let given = match &landed.answer {
+                Ok(given) => given,
+                Err(refusal) if turn == Turn::First && seat.joins() && refusal.may_pass() => {
+                    continue;
+                }
+                Err(refusal) => {
+                    let spare = sought.spare.as_ref().filter(|_| refusal.may_pass());
+                    return match spare {
+                        Some(spare) if visit.deliver_kept(spare, sought.form).await => Ok(()),
+                        _ => Err(refusal.clone().into()),
+                    };
+                }
+            };
+            let Some(taken) = given.take(&seat) else {
+                continue;
+            };
+            let Some(taken) = visit.in_form(taken, sought.form, &seat).await? else {
+                continue;
+            };
+            // A stream may last; what it was asked with need not.
+            let plan = Arc::clone(&question.plan);
+            drop(question);
+            reach(Phase::Deliver, visit.record.id.as_str());
+            let said = visit.deliver(given, taken, &seat, &self.metrics).await;
+            if let (Some(said), Some(key)) = (said, sought.key.filter(|_| sought.allowed.write)) {
+                self.keep_stream(key, &plan, given, &said);
+            }
+            return Ok(());
+        }
+        Err(Refusal::Internal.into())
     }
 
     fn begin<'a>(

@@ -4,6 +4,9 @@
 //! makes itself (errors, the list of models, the answers of image models) and the
 //! few that it must understand (an upstream's error, generated images).
 
+/// What must be known of a whole chat answer?
+pub mod glance;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};

@@ -14,6 +14,12 @@
 mod event;
 /// What waits for the end of its event?
 mod held;
+/// Where does the next event end?
+mod ends;
+/// What did a stream say that is over?
+pub mod finished;
+/// How does a stream read that does not tell its tokens?
+pub mod without_usage;
 
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,16 @@ pub mod control;
 pub mod store;
 /// Is somebody asking the same already?
 pub mod flights;
+/// May an answer be kept?
+pub mod admission;
+/// How does a whole answer look as a stream?
+pub mod replay;
+/// How does a stream look as a whole answer?
+pub mod assembly;
 /// What is a caller told of it?
 pub mod status;
+/// How is JSON taken apart and put together without being read?
+mod raw;
 
 use std::time::Instant;
 
@@ -95,5 +103,7 @@ impl Cache {
     }
 }
 
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 mod tests;

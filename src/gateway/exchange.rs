@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::bounds::Attempts;
@@ -51,7 +52,7 @@ use crate::gateway::pools::{Change, Lesson, Pool};
 use crate::gateway::record::id::RequestId;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
-use crate::openai::Usage;
+use crate::openai::glance::Glance;
 use crate::sys;
 use attempt::Attempt;
 use connections::Connections;
@@ -106,8 +107,19 @@ pub struct Answer {
     pub leg: usize,
     /// The body, OpenAI's protocol whatever was spoken upstream.
     pub body: Body,
+    /// What its upstream says of keeping it.
+    pub word: Word,
     /// The place at the pool, where the upstream is not done yet.
     pub place: Option<Slot>,
+}
+
+/// What an upstream says of keeping its answer.
+#[derive(Debug, Clone)]
+pub struct Word {
+    /// The status.
+    pub status: StatusCode,
+    /// Every `cache-control`.
+    pub cache_control: Vec<HeaderValue>,
 }
 
 /// An answer's body.
@@ -116,8 +128,8 @@ pub enum Body {
     Whole {
         /// The bytes.
         bytes: Held,
-        /// The tokens it tells of.
-        usage: Option<Usage>,
+        /// What it says of itself.
+        glance: Glance,
     },
     /// Not held: what was read, and where the rest comes from.
     Through(Box<Through>),
@@ -283,7 +295,7 @@ impl<'q> Asking<'q> {
         let result = attempt.run().await;
         let now = sys::instant();
         match &result {
-            Ok(body) => {
+            Ok((body, _)) => {
                 let after = now.saturating_duration_since(attempt.began);
                 self.paced(next, after);
                 let lesson = match body {
@@ -299,10 +311,11 @@ impl<'q> Asking<'q> {
             }
         }
         noted.end(&result, now);
-        result.map(|body| Answer {
+        result.map(|(body, word)| Answer {
             plan: Arc::clone(next.plan),
             leg: next.number,
             body,
+            word,
             place: None,
         })
     }

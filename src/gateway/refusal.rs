@@ -196,6 +196,14 @@ impl Refusal {
         }
     }
 
+    /// Whether upstreams are to blame, so that another try may end otherwise.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let status = self.envelope().status;
+        !matches!(self, Self::Stopping)
+            && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
+    }
+
     /// Whether upstreams were already tried more than a caller's own retry could help.
     #[must_use]
     pub fn was_retried_here(&self) -> bool {

@@ -11,6 +11,8 @@ pub mod head;
 mod quota;
 /// Is the client still there?
 pub mod departure;
+/// How do events leave that are all here?
+pub mod ready;
 
 use std::future::Future;
 use std::pin::pin;
@@ -283,29 +285,6 @@ pub async fn events(
             }
         }
     }
-}
-
-/// Sends events that are all here.
-pub async fn ready_events(
-    session: &mut ServerSession,
-    head: Option<ResponseHeader>,
-    events: Vec<Bytes>,
-) -> Delivered {
-    let mut delivered = Delivered::new();
-    if let Some(head) = head
-        && write_head(session, head).await.is_err()
-    {
-        return delivered;
-    }
-    for event in events {
-        if delivered.write(session, event, false).await.is_err() {
-            return delivered;
-        }
-    }
-    if delivered.write(session, Bytes::new(), true).await.is_ok() {
-        delivered.how = Delivery::Complete;
-    }
-    delivered
 }
 
 /// Tells a client that a stream with a head but no events has failed.

@@ -8,13 +8,15 @@
 mod entry;
 /// How does an answer leave?
 mod deliver;
+/// Is it answered from memory?
+pub(super) mod kept;
 /// What is answered without asking anybody?
 mod own;
 /// What did it use in the end?
 mod settlement;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
@@ -22,6 +24,7 @@ use pingora_http::ResponseHeader;
 
 use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::Endpoint;
+use crate::gateway::exchange::Question;
 use crate::gateway::limit::stay::Stay;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::{Outcome, RequestRecord};
@@ -30,6 +33,7 @@ use crate::gateway::relay::departure::{Departure, Parting};
 use crate::gateway::relay::head::Common;
 use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::gateway::route::Plan;
+use crate::gateway::work::boarding::Seat;
 use crate::gateway::work::{Landed, Landing};
 use crate::phase::Phase;
 use crate::snapshot::Snapshot;
@@ -70,6 +74,8 @@ pub(super) struct Visit<'a> {
     pub(super) orderly: bool,
     /// Whether there is still a reason to go on.
     pub(super) departure: &'a mut Departure,
+    /// How many attempts it is told of: its own, or those of whom it waited with.
+    attempts: usize,
     /// How many tokens its question is taken for.
     question_tokens: u64,
     /// What it holds while it is answered.
@@ -94,6 +100,7 @@ impl<'a> Visit<'a> {
             head_sent: false,
             orderly: false,
             departure,
+            attempts: 0,
             question_tokens: 0,
             stay: Stay::default(),
         }
@@ -145,30 +152,60 @@ impl<'a> Visit<'a> {
         Ok(body)
     }
 
-    /// When everything must be over: what the plan allows, or less where the caller says
-    /// that it waits less long.
-    pub(super) fn deadline(&self, plan: &Plan) -> Instant {
-        let allowed = plan.request_timeout();
-        let waits = self.snapshot.rules.patience(self.session.req_header());
-        self.record.began() + waits.map_or(allowed, |waits| waits.min(allowed))
+    /// When the caller does not wait any longer, if it says so: earlier than the plan allows.
+    fn patience(&self, plan: &Plan) -> Option<Instant> {
+        let waits = self.snapshot.rules.patience(self.session.req_header())?;
+        (waits < plan.request_timeout()).then(|| self.record.began() + waits)
     }
 
-    /// Waits for what comes of the work, and tells a client whose stream waits that it goes on,
-    /// each time after so long.
+    /// Waits for what comes of the work.
     pub(super) async fn wait(
         &mut self,
+        seat: Seat,
+        question: &Question,
+    ) -> Result<(Arc<Landed>, Seat), Unanswered> {
+        let since = sys::instant();
+        let landed = self.land(seat.flight.landing(), question).await;
+        let Some(trail) = seat.trail.clone() else {
+            self.record.upstream = sys::instant().saturating_duration_since(since);
+            return landed.map(|landed| (landed, seat));
+        };
+        match landed {
+            Ok(landed) => {
+                (self.record.attempts, self.record.upstream) = trail.take_parts();
+                Ok((landed, seat))
+            }
+            Err(unanswered) => {
+                // The last one to leave ends the work, and the trail tells of that.
+                drop(seat);
+                (self.record.attempts, self.record.upstream) = trail.parts();
+                self.attempts = self.record.attempts.len();
+                Err(unanswered)
+            }
+        }
+    }
+
+    /// Waits, for no longer than the client says that it does, and tells one whose stream
+    /// waits that work goes on.
+    async fn land(
+        &mut self,
         mut landing: Landing,
-        comment_after: Option<Duration>,
+        question: &Question,
     ) -> Result<Arc<Landed>, Unanswered> {
+        let patience = self.patience(&question.plan);
+        let comment_after = question.attempts.comment_after;
         loop {
+            // In blocks, so that no timer is made where nothing waits for it.
             tokio::select! {
                 biased;
                 landed = &mut landing => return Ok(landed),
                 parting = self.departure.watch(self.session) => return Err(parting.into()),
-                // In a block, so that no timer is made where there is no stream.
-                () = async { tokio::time::sleep(comment_after.unwrap_or_default()).await },
-                    if comment_after.is_some() =>
-                {
+                () = async {
+                    if let Some(patience) = patience {
+                        tokio::time::sleep_until(patience.into()).await;
+                    }
+                }, if patience.is_some() => return Err(Refusal::UpstreamTimeout.into()),
+                () = async { tokio::time::sleep(comment_after).await }, if question.ask.stream => {
                     if !self.comment().await {
                         return Err(Unanswered::Gone);
                     }
@@ -227,7 +264,7 @@ impl<'a> Visit<'a> {
         });
         self.record.outcome = match envelope.status.as_u16() {
             _ if refusal == Refusal::Stopping => Outcome::Refused,
-            429 | 500.. if !self.record.attempts.is_empty() => Outcome::UpstreamFailed,
+            429 | 500.. if self.attempts > 0 => Outcome::UpstreamFailed,
             _ => Outcome::Refused,
         };
         if self.head_sent {
@@ -238,10 +275,9 @@ impl<'a> Visit<'a> {
         }
         self.look_what_is_left();
         let body = Bytes::from(envelope.json());
-        let attempts = self.record.attempts.len();
         let head = self
             .common
-            .refusal(&refusal, envelope.status, body.len(), attempts);
+            .refusal(&refusal, envelope.status, body.len(), self.attempts);
         self.whole(head, body).await;
     }
 

@@ -6,16 +6,23 @@
 //! shares costs neither a task nor a waking, and when the last one has left it is dropped,
 //! and its upstream with it.
 
-use std::future::Future;
+/// Where does a caller wait?
+pub(super) mod boarding;
+/// Is an answer kept?
+mod keeping;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 
 use crate::gateway::Gateway;
 use crate::gateway::body::Held;
-use crate::gateway::cache::flights::Work;
+use crate::gateway::cache::flights::{Place, Work};
+use crate::gateway::cache::key::Key;
+use crate::gateway::cache::status::Kept;
 use crate::gateway::exchange::tape::{Keep, Reader, Tape};
 use crate::gateway::exchange::trail::Trail;
 use crate::gateway::exchange::{Answer, Body, Question, Through};
@@ -23,6 +30,8 @@ use crate::gateway::pools::slots::Slot;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
 use crate::openai::Usage;
+use boarding::Seat;
+use keeping::lifetime;
 
 /// What whoever waits for it drives.
 pub(super) type Landing = futures_util::future::Shared<Work<Arc<Landed>>>;
@@ -31,6 +40,24 @@ pub(super) type Landing = futures_util::future::Shared<Work<Arc<Landed>>>;
 pub(super) struct Landed {
     /// The answer, or what everybody is told.
     pub answer: Result<Given, Refusal>,
+    /// How many were asked.
+    pub attempts: usize,
+    /// Whether it is kept.
+    pub kept: Kept,
+}
+
+/// What work is begun with.
+struct Order {
+    /// What is asked.
+    pub question: Arc<Question>,
+    /// Where the attempts are noted.
+    pub trail: Arc<Trail>,
+    /// What its answer is kept by, if it may be kept.
+    pub keep_as: Option<Key>,
+    /// Bytes of a stream that are kept for those who come later; `None`: nobody will.
+    pub keep_bytes: Option<usize>,
+    /// By what others find it.
+    pub place: Option<Place<Arc<Landed>>>,
 }
 
 /// An answer, and who gave it.
@@ -41,6 +68,8 @@ pub(super) struct Given {
     pub leg: usize,
     /// The answer.
     pub body: Shape,
+    /// How long its upstream lets it be kept, zero: not at all; `None`: it does not say.
+    pub lifetime: Option<Duration>,
 }
 
 /// An answer that can have several takers.
@@ -64,32 +93,49 @@ pub(super) enum Shape {
 pub(super) type Passing = (Box<Through>, Option<Slot>);
 
 /// Asks until somebody answers. A panic in it is told to everybody who waits, and to nobody
-/// else; `keep` is what is kept of a stream for those who come later.
-pub(super) fn ask(
-    gateway: Arc<Gateway>,
-    question: Arc<Question>,
-    trail: Arc<Trail>,
-    keep_bytes: Option<usize>,
-) -> impl Future<Output = Arc<Landed>> + Send + 'static {
-    async move {
-        let asked = gateway.exchange.run(&question, &gateway.images, &trail);
-        let answer = match AssertUnwindSafe(asked).catch_unwind().await {
-            Ok(answer) => answer,
-            Err(_) => {
-                gateway.metrics.panics.inc();
-                let request_id = question.id.as_str();
-                tracing::error!(request_id, "asking ended in a panic");
-                Err(Refusal::Internal)
-            }
-        };
-        let keep = keep_bytes.map(|bytes_max| Keep {
-            bytes_max,
-            share: question.body.share_of_answer(),
-        });
-        Arc::new(Landed {
-            answer: answer.map(|answer| Given::new(answer, keep)),
+/// else.
+async fn ask(gateway: Arc<Gateway>, order: Order) -> Arc<Landed> {
+    let Order {
+        question,
+        trail,
+        keep_as,
+        keep_bytes,
+        place,
+    } = order;
+    let asked = gateway.exchange.run(&question, &gateway.images, &trail);
+    let asked = AssertUnwindSafe(asked).catch_unwind().await;
+    let answer = asked.unwrap_or_else(|_| {
+        gateway.metrics.panics.inc();
+        let request_id = question.id.as_str();
+        tracing::error!(request_id, "asking ended in a panic");
+        Err(Refusal::Internal)
+    });
+    let kept = match (&answer, keep_as) {
+        (Ok(answer), Some(key)) => gateway.keep(key, &question, answer),
+        _ => Kept::Unsaid,
+    };
+    let keep = keep_bytes.map(|bytes_max| Keep {
+        bytes_max,
+        share: question.body.share_of_answer(),
+    });
+    let answer = answer.map(|answer| Given::new(answer, keep));
+    let is_over = !matches!(
+        &answer,
+        Ok(Given {
+            body: Shape::Events(_),
+            ..
         })
+    );
+    // A stream can be joined from its beginning for as long as that is kept; else whoever
+    // asks from now on finds the answer in memory, or is to ask anew.
+    if let Some(place) = place.filter(|_| is_over) {
+        place.close();
     }
+    Arc::new(Landed {
+        answer,
+        attempts: trail.asked(),
+        kept,
+    })
 }
 
 impl Given {
@@ -98,15 +144,24 @@ impl Given {
             plan,
             leg,
             body,
+            word,
             place,
         } = answer;
         let body = match body {
-            Body::Whole { bytes, usage } => Shape::Whole { bytes, usage },
+            Body::Whole { bytes, glance } => Shape::Whole {
+                bytes,
+                usage: glance.usage,
+            },
             Body::Said(events) => Shape::Said(events),
             Body::Events(stream) => Shape::Events(Tape::new(stream, place, keep)),
             Body::Through(through) => Shape::Through(Mutex::new(Some((through, place)))),
         };
-        Self { plan, leg, body }
+        Self {
+            plan,
+            leg,
+            body,
+            lifetime: lifetime(&word).unwrap_or(Some(Duration::ZERO)),
+        }
     }
 }
 
@@ -129,8 +184,8 @@ pub(super) enum Taken {
 
 impl Given {
     /// The answer for one who waited; `None` where too much of it has gone by already, or
-    /// where only the one who `leads` can have it.
-    pub(super) fn take(&self, leads: bool) -> Option<Taken> {
+    /// where only the one who began it can have it.
+    pub(super) fn take(&self, seat: &Seat) -> Option<Taken> {
         Some(match &self.body {
             Shape::Whole { bytes, usage } => Taken::Whole {
                 bytes: Bytes::clone(bytes),
@@ -138,7 +193,7 @@ impl Given {
             },
             Shape::Said(events) => Taken::Said(events.clone()),
             Shape::Events(tape) => Taken::Events(tape.join()?),
-            Shape::Through(through) if leads => {
+            Shape::Through(through) if !seat.joins() => {
                 let mut through = through.lock().unwrap_or_else(PoisonError::into_inner);
                 Taken::Through(through.take()?)
             }

@@ -66,15 +66,34 @@ pub(super) fn glance(event: &[u8]) -> Event<'_> {
     }
 }
 
-fn is_done(text: &[u8]) -> bool {
+/// Whether an event has no choices and counts tokens: the one that OpenAI sends last, to
+/// who asks for it.
+pub(super) fn only_tells_usage(event: &[u8]) -> bool {
+    let Data::Text(text) = data(event) else {
+        return false;
+    };
+    if !has_value(&text, &USAGE) || text.trim_ascii_start().first() != Some(&b'{') {
+        return false;
+    }
+    let Ok(chunk) = serde_json::from_slice::<Chunk>(&text) else {
+        return false;
+    };
+    let choices: Option<Vec<IgnoredAny>> = member(chunk.choices);
+    chunk.usage.is_some()
+        && chunk.error.is_none()
+        && choices.is_some_and(|choices| choices.is_empty())
+}
+
+pub(super) fn is_done(text: &[u8]) -> bool {
     text.len() < 16 && text.trim_ascii() == b"[DONE]"
 }
 
+static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+
 /// Whether a text may hold a finish, an error or a count of tokens.
 fn may_tell(text: &[u8]) -> bool {
-    static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
-    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
-    static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
     [&FINISH, &USAGE, &ERROR]
         .into_iter()
         .any(|finder| has_value(text, finder))
@@ -144,7 +163,7 @@ fn member<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 /// What an event consists of.
-enum Data<'a> {
+pub(super) enum Data<'a> {
     /// No data and no comment.
     Blank,
     /// A comment and no data.
@@ -153,7 +172,7 @@ enum Data<'a> {
     Text(Cow<'a, [u8]>),
 }
 
-fn data(event: &[u8]) -> Data<'_> {
+pub(super) fn data(event: &[u8]) -> Data<'_> {
     // A byte order mark may stand before the first line of a stream.
     let mut rest = event.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(event);
     let mut data = Data::Blank;

@@ -2,6 +2,8 @@
 
 /// Streams that are cut anywhere.
 mod cuts;
+/// Who reads what the scanner let through.
+mod after;
 
 use proptest::prelude::*;
 

@@ -157,7 +157,6 @@ impl<T: Clone> Flight<T> {
     }
 
     /// Waits for what comes of it, and works on it meanwhile.
-    #[must_use]
     pub fn landing(&self) -> Shared<Work<T>> {
         self.work.clone()
     }

@@ -16,7 +16,7 @@ use crate::gateway::exchange::events::{EventStream, Times};
 use crate::gateway::exchange::failure::wait::spent;
 use crate::gateway::exchange::failure::{AttemptError, CONNECTING, from_answer};
 use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream};
-use crate::gateway::exchange::{Body, Question, Source, image, learn, whole};
+use crate::gateway::exchange::{Body, Question, Source, Word, image, learn, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::wire::Varying;
@@ -46,7 +46,7 @@ impl Attempt<'_> {
     /// Runs it to its commit. Where the caller's own deadline, or what is left of the whole
     /// request's, is shorter than what its target may take, a target that is not done by
     /// then is not to blame: an impatient caller must not send it to rest.
-    pub(super) async fn run(&self) -> Result<Body, AttemptError> {
+    pub(super) async fn run(&self) -> Result<(Body, Word), AttemptError> {
         let (allowed, what) = self.allowed();
         let run = self.run_within(allowed, what).await;
         let in_full = self.began + allowed <= self.question.deadline + allowed / 20;
@@ -77,7 +77,7 @@ impl Attempt<'_> {
         &self,
         allowed: Duration,
         what: &'static str,
-    ) -> Result<Body, AttemptError> {
+    ) -> Result<(Body, Word), AttemptError> {
         let timeouts = &self.leg.timeouts;
         let wants_events = self.wants_events();
         let deadline = (self.began + allowed).min(self.question.deadline);
@@ -90,6 +90,7 @@ impl Attempt<'_> {
         if let Some(wait) = spent(upstream.headers()) {
             self.learn(Lesson::Spent(wait), sys::instant(), None);
         }
+        let word = upstream.word();
         if wants_events {
             if !upstream.has_type("text/event-stream") {
                 return Err(AttemptError::Invalid(
@@ -104,9 +105,8 @@ impl Attempt<'_> {
                 ends,
             };
             let stream = EventStream::open(upstream, self.source(), times, n);
-            return Ok(Body::Events(Box::new(
-                stream.with_first_event(deadline).await?,
-            )));
+            let stream = stream.with_first_event(deadline).await?;
+            return Ok((Body::Events(Box::new(stream)), word));
         }
         if !upstream.has_type("application/json") {
             return Err(AttemptError::Invalid("no JSON"));
@@ -117,7 +117,7 @@ impl Attempt<'_> {
         };
         let pool = &self.leg.pool;
         let answer = whole::read(upstream, deadline, pool, room, || self.source()).await?;
-        match (&self.question.image, answer) {
+        let body = match (&self.question.image, answer) {
             (Some(asked), Body::Whole { bytes, .. }) => {
                 let now = sys::now().wall;
                 let kept = image::answer(self.question, &asked.base_url, &bytes, self.images, now);
@@ -131,7 +131,8 @@ impl Attempt<'_> {
             (Some(_), Body::Through(through)) if !through.is_too_large => Err(AttemptError::NoRoom),
             (Some(_), _) => Err(AttemptError::Invalid("images too large to be held")),
             (None, answer) => Ok(answer),
-        }
+        };
+        body.map(|body| (body, word))
     }
 
     /// The body for this pool: the caller's own bytes but for the model's name, or

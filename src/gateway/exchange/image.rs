@@ -11,6 +11,7 @@ use crate::gateway::dialect::images::{self, Picture};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::{Body, Question};
 use crate::gateway::images::{ImageError, ImageStore};
+use crate::openai::glance::Glance;
 
 /// The chat answer for an upstream's list of images.
 pub(super) async fn answer(
@@ -48,7 +49,10 @@ pub(super) async fn answer(
         let bytes = images::completion(&id, created, model, &content);
         // Addresses, and so little that it need not count.
         let bytes = Held::new(bytes, question.body.share_beside());
-        Body::Whole { bytes, usage: None }
+        Body::Whole {
+            bytes,
+            glance: Glance::of_ours(),
+        }
     })
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::gateway::exchange::events::{EventStream, Mark, Next, StreamBreak};
 use crate::gateway::pools::slots::Slot;
+use crate::sse::without_usage::WithoutUsage;
 pub use reel::Keep;
 use reel::{Heard, Reel};
 
@@ -42,6 +43,8 @@ pub struct Reader {
     mark: Mark,
     /// The stream's end, if it was this one that came to it.
     ended: Option<Running>,
+    /// Withholds the event that counts tokens, from who did not ask for it.
+    without_usage: Option<WithoutUsage>,
 }
 
 impl Tape {
@@ -68,6 +71,7 @@ impl Tape {
             number,
             mark,
             ended: None,
+            without_usage: None,
         })
     }
 
@@ -77,31 +81,56 @@ impl Tape {
 }
 
 impl Reader {
+    /// The same without the event that only counts tokens.
+    #[must_use]
+    pub fn without_usage(mut self) -> Self {
+        self.without_usage = Some(WithoutUsage::default());
+        self
+    }
+
     /// Waits for what comes next; whole events are appended to `out`. A call that is dropped
     /// has taken nothing.
     ///
     /// # Errors
     /// Where the stream breaks, or has gone on too far without this reader.
     pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
+        if self.without_usage.is_none() {
+            return self.next_of_all(out).await;
+        }
+        let mut all = Vec::new();
+        let next = self.next_of_all(&mut all).await;
+        if let Some(filter) = &mut self.without_usage {
+            for slice in &all {
+                filter.feed(slice, out);
+            }
+        }
+        if !matches!(next, Ok(Next::Slices | Next::Quiet))
+            && let Some(filter) = self.without_usage.take()
+        {
+            filter.end(out);
+        }
+        next
+    }
+
+    async fn next_of_all(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
         loop {
             if let Some(next) = self.hear(out) {
                 return next;
             }
             let tape = Arc::clone(&self.tape);
-            let mut running = match tape.stream.try_lock() {
-                Ok(running) => running,
+            let mut running = if let Ok(running) = tape.stream.try_lock() {
+                running
+            } else {
                 // Somebody else reads.
-                Err(_) => {
-                    let mut turned = pin!(tape.turned.notified());
-                    turned.as_mut().enable();
-                    if let Some(next) = self.hear(out) {
-                        return next;
-                    }
-                    tokio::select! {
-                        biased;
-                        () = turned => continue,
-                        running = tape.stream.lock() => running,
-                    }
+                let mut turned = pin!(tape.turned.notified());
+                turned.as_mut().enable();
+                if let Some(next) = self.hear(out) {
+                    return next;
+                }
+                tokio::select! {
+                    biased;
+                    () = turned => continue,
+                    running = tape.stream.lock() => running,
                 }
             };
             // Whoever read before may have let go in between.
@@ -168,9 +197,29 @@ impl Reader {
         self.mark
     }
 
-    /// All slices of the stream, where it has ended well and was kept from its beginning.
+    /// Reads to the end, up to a number of bytes, and tells all that was read from the beginning.
+    ///
+    /// # Errors
+    /// Where the stream breaks, or is longer.
+    pub async fn read_out(mut self, bytes_max: usize) -> Result<Vec<Bytes>, StreamBreak> {
+        let mut slices = Vec::new();
+        loop {
+            let next = self.next(&mut slices).await?;
+            if slices.iter().map(Bytes::len).sum::<usize>() > bytes_max {
+                return Err(StreamBreak::Lagged);
+            }
+            if let Next::End { .. } = next {
+                self.finish().await;
+                return Ok(slices);
+            }
+        }
+    }
+
+    /// All that the stream has said, where it was this reader that came to its end, the end
+    /// was a good one, and all was kept.
     #[must_use]
-    pub fn whole(&self) -> Option<Vec<Bytes>> {
+    pub fn said(&self) -> Option<Vec<Bytes>> {
+        self.ended.as_ref()?;
         self.tape.reel().whole()
     }
 

@@ -74,6 +74,12 @@ impl Trail {
         (std::mem::take(&mut tried.attempts), tried.upstream)
     }
 
+    /// How many were asked so far.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.tried().attempts.len()
+    }
+
     fn tried(&self) -> MutexGuard<'_, Tried> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

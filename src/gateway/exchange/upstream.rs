@@ -24,6 +24,7 @@ use pingora_http::ResponseHeader;
 use tokio::io::AsyncWriteExt;
 
 use crate::deadline::{until, within};
+use crate::gateway::exchange::Word;
 use crate::gateway::exchange::connections::{Connections, Link};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::stale::is_stale;
@@ -233,6 +234,15 @@ impl Upstream {
     pub(super) fn status(&self) -> StatusCode {
         self.head()
             .map_or(StatusCode::BAD_GATEWAY, |head| head.status)
+    }
+
+    /// What it says of keeping its answer.
+    pub(super) fn word(&self) -> Word {
+        let cache_control = self.headers().get_all(header::CACHE_CONTROL);
+        Word {
+            status: self.status(),
+            cache_control: cache_control.iter().cloned().collect(),
+        }
     }
 
     /// The answer's fields.

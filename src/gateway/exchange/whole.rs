@@ -8,15 +8,13 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::gateway::body::{Held, Share};
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
 use crate::gateway::exchange::upstream::Upstream;
 use crate::gateway::exchange::{Body, Source, Through};
 use crate::gateway::pools::Pool;
-use crate::openai::Usage;
+use crate::openai::glance::Glance;
 
 /// What is held of one answer; more passes through.
 const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -24,15 +22,6 @@ const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What each answer may hold without counting it. It is what one read of a connection takes,
 /// and more than most answers are, which so can be replaced however little room there is.
 const UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
-
-/// What is looked at in an answer; the rest is only checked to be JSON.
-#[derive(Deserialize)]
-struct Glance {
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(default)]
-    error: Option<IgnoredAny>,
-}
 
 /// Reads an answer to its end, or as far as it may be held.
 pub(super) async fn read(
@@ -72,13 +61,13 @@ pub(super) async fn read(
     }
     upstream.release().await;
     let bytes = joined(parts, held_bytes);
-    match serde_json::from_slice::<Glance>(&bytes) {
-        Ok(Glance { error: Some(_), .. }) => Err(from_error_object(&bytes, pool)),
-        Ok(Glance { usage, error: None }) => Ok(Body::Whole {
+    match Glance::read(&bytes) {
+        Some(Glance { error: true, .. }) => Err(from_error_object(&bytes, pool)),
+        Some(glance) => Ok(Body::Whole {
             bytes: Held::new(bytes, share),
-            usage,
+            glance,
         }),
-        Err(_) => Err(AttemptError::Invalid("its body is no JSON object")),
+        None => Err(AttemptError::Invalid("its body is no JSON object")),
     }
 }
 

@@ -5,29 +5,31 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pingora_http::ResponseHeader;
 
 use super::{Unanswered, Visit};
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::Provenance;
-use crate::gateway::relay::{self, Delivered, Delivery};
+use crate::gateway::relay::{self, Delivered, Delivery, ready};
+use crate::gateway::work::boarding::Seat;
 use crate::gateway::work::{Given, Taken};
 use crate::openai::Usage;
 use crate::sys;
 
 impl Visit<'_> {
-    /// Sends an answer and gives its upstream's connection back.
+    /// Sends an answer and gives its upstream's connection back; tells what a stream has said,
+    /// where this caller came to its end and all of it was kept.
     pub(in crate::gateway) async fn deliver(
         &mut self,
         given: &Given,
         taken: Taken,
+        seat: &Seat,
         metrics: &Metrics,
-    ) {
+    ) -> Option<Vec<Bytes>> {
         let plan = &given.plan;
-        let Some(leg) = plan.legs.get(given.leg) else {
-            return;
-        };
+        let leg = plan.legs.get(given.leg)?;
         if let Some(asked) = self
             .record
             .plan
@@ -36,19 +38,23 @@ impl Visit<'_> {
         {
             asked.metrics.fallbacks.inc();
         }
-        self.record.leg = Some(Arc::clone(&leg.metrics));
+        if !seat.joins() {
+            self.record.leg = Some(Arc::clone(&leg.metrics));
+        }
         self.record.status = 200;
         let provenance = Provenance {
             model: plan.model.as_str(),
             pool: leg.pool.name.as_str(),
-            attempts: self.record.attempts.len(),
+            attempts: self.attempts,
             gateway: (sys::instant() - self.record.began())
                 .saturating_sub(self.record.upstream + self.record.body),
             upstream: self.record.upstream,
         };
-        if let Taken::Whole { bytes, usage } = &taken {
-            // Before its head, which so tells what is left by what was used.
-            self.settle_whole(bytes.len(), *usage);
+        // Before its head, which so tells what is left by what was used.
+        match &taken {
+            _ if seat.joins() => self.settle_joined(&taken),
+            Taken::Whole { bytes, usage } => self.settle_whole(bytes.len(), *usage),
+            _ => {}
         }
         let head = if taken.is_events() {
             self.common.stream(Some(provenance))
@@ -57,24 +63,28 @@ impl Visit<'_> {
         };
         let unsent = (!self.head_sent).then_some(head);
         self.no_further_request_if_leaving();
-        match self.send(taken, unsent).await {
-            Some(delivered) => {
-                if delivered.done_added {
-                    metrics.terminators_added.inc();
-                }
-                self.delivered(&delivered);
-            }
+        let Some((delivered, said)) = self.send(taken, unsent).await else {
             // A head left early is a stream's, and its answer events.
-            None => {
-                self.unanswered(Unanswered::Refused(Refusal::Internal))
-                    .await;
-            }
+            self.unanswered(Unanswered::Refused(Refusal::Internal))
+                .await;
+            return None;
+        };
+        if delivered.done_added {
+            metrics.terminators_added.inc();
         }
+        self.delivered(&delivered);
+        said
     }
 
     /// Sends what an answer is made of, and gives this request's places back before its last
-    /// byte; `None` where it cannot follow the head that has left.
-    async fn send(&mut self, taken: Taken, unsent: Option<ResponseHeader>) -> Option<Delivered> {
+    /// byte; `None` where it cannot follow the head that has left. With it goes what a stream
+    /// has said.
+    async fn send(
+        &mut self,
+        taken: Taken,
+        unsent: Option<ResponseHeader>,
+    ) -> Option<(Delivered, Option<Vec<Bytes>>)> {
+        let mut said = None;
         let (departure, stay) = (&mut *self.departure, &mut self.stay);
         let delivered = match (taken, unsent) {
             (Taken::Whole { bytes, .. }, Some(head)) => {
@@ -90,7 +100,7 @@ impl Visit<'_> {
             }
             (Taken::Said(events), head) => {
                 stay.release();
-                relay::ready_events(self.session, head, events).await
+                ready::at_once(self.session, head, events).await
             }
             (Taken::Events(mut reader), head) => {
                 let delivered =
@@ -98,6 +108,7 @@ impl Visit<'_> {
                 self.record.events = reader.mark().events;
                 self.tokens(reader.mark().usage);
                 if delivered.how == Delivery::Complete {
+                    said = reader.said();
                     // Apart, so that an open stream does not carry the room for its end.
                     Box::pin(reader.finish()).await;
                 }
@@ -105,7 +116,16 @@ impl Visit<'_> {
             }
             (Taken::Whole { .. } | Taken::Through(_), None) => return None,
         };
-        Some(delivered)
+        Some((delivered, said))
+    }
+
+    /// Gives back what another has used in this one's place.
+    fn settle_joined(&mut self, taken: &Taken) {
+        let usage = match taken {
+            Taken::Whole { usage, .. } => *usage,
+            _ => None,
+        };
+        self.settle_kept(usage, sys::instant());
     }
 
     /// Gives back what a whole answer did not need: all is known of it before it leaves.

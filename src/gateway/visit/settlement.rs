@@ -19,10 +19,15 @@ impl Visit<'_> {
     pub(in crate::gateway) fn settle(&mut self, now: Instant) {
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
         if let Some(tokens) = used(&self.record, self.question_tokens, bytes_per_token) {
-            self.stay.settle(tokens, now);
-            if let Some(reservation) = &self.stay.reservation {
-                self.common.quota = reservation.quota();
-            }
+            self.settle_as(tokens, now);
+        }
+    }
+
+    /// As [`Self::settle`], where it is known what it used.
+    pub(super) fn settle_as(&mut self, tokens: u64, now: Instant) {
+        self.stay.settle(tokens, now);
+        if let Some(reservation) = &self.stay.reservation {
+            self.common.quota = reservation.quota();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn any_stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "\n",
         "\r",
@@ -26,13 +26,14 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
         "{\"error\":{\"message\":\"no\"}}",
         "{\"choices\":[{\"index\":1,\"finish_reason\":\"stop\"}]}",
         "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}",
+        "{\"choices\":[],\"usage\":{\"prompt_tokens\":1}}",
         CHUNK,
         "0123456789012345678901234567",
     ]);
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-fn cut<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+pub(super) fn cut<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
     at.extend([0, stream.len()]);
     at.sort_unstable();

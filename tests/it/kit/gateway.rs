@@ -199,8 +199,14 @@ impl Setup {
         } else {
             format!("{PACE}{tables}")
         };
+        // Most tests ask the same again and again, and want it asked again.
+        let cache = if tables.contains("[cache]") {
+            ""
+        } else {
+            "[cache]\nenabled = false\n"
+        };
         format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nthreads = 2\n{delay}{server}\n{tls}{tables}"
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nthreads = 2\n{delay}{server}\n{tls}{cache}{tables}"
         )
     }
 }

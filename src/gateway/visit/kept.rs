@@ -1,0 +1,221 @@
+//! Is it answered from memory?
+//!
+//! The questions to `cache`: may this request be, what is its answer kept by, and is it here.
+//! What is given from memory has the head of any other answer, made anew; nobody was asked,
+//! so nothing counts but the request itself.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Unanswered, Visit};
+use crate::config::cache as config;
+use crate::gateway::cache::control::{Allowed, Facts};
+use crate::gateway::cache::flights::Form;
+use crate::gateway::cache::key::{Ingredients, Key, Scope};
+use crate::gateway::cache::status::{CacheStatus, Forward, Kept};
+use crate::gateway::cache::store::{Found, State};
+use crate::gateway::cache::{Cache, Verdict, assembly, replay};
+use crate::gateway::exchange::Question;
+use crate::gateway::relay::head::Provenance;
+use crate::gateway::relay::ready;
+use crate::gateway::work::boarding::Seat;
+use crate::gateway::work::{Landed, Taken};
+use crate::openai::Usage;
+use crate::sys;
+
+/// What of a stream is put together for a caller who wants it whole: what is held of any answer.
+const SAID_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What was looked for, and how.
+pub(in crate::gateway) struct Sought {
+    /// What the answer is kept by; `None` where it is kept away from memory.
+    pub key: Option<Key>,
+    /// What the request allows.
+    pub allowed: Allowed,
+    /// Why an upstream is asked, if it is.
+    pub why: Forward,
+    /// In which form the answer is wanted.
+    pub form: Form,
+    /// The answer.
+    pub found: Option<Found>,
+    /// What may be given where no upstream answers.
+    pub spare: Option<Found>,
+}
+
+impl Visit<'_> {
+    /// Looks for the answer in memory.
+    pub(in crate::gateway) fn look_up(&self, cache: &Cache, question: &Question) -> Sought {
+        let config = &self.snapshot.config.cache;
+        let Question { plan, ask, .. } = question;
+        let client = &self.record.client;
+        let facts = Facts {
+            config,
+            policy: &plan.cache,
+            ask,
+            is_anonymous: client.key.is_none(),
+        };
+        let allowed = Allowed::of(&facts, &self.session.req_header().headers);
+        let mut sought = Sought {
+            key: None,
+            allowed,
+            why: Forward::Miss,
+            form: Form {
+                stream: ask.stream,
+                usage: ask.include_usage,
+            },
+            found: None,
+            spare: None,
+        };
+        if let Some(bypass) = allowed.bypass {
+            sought.why = Forward::Bypass(bypass);
+            return sought;
+        }
+        let key = Key::of(&Ingredients {
+            endpoint: self.record.endpoint,
+            scope: match plan.cache.scope {
+                config::Scope::Shared => Scope::Shared,
+                config::Scope::PerKey => Scope::by_key(client),
+                config::Scope::PerClient => Scope::own(client),
+            },
+            plan,
+            model: &ask.model,
+            base_url: question.image.as_ref().map(|image| &*image.base_url),
+            body: &question.body,
+            ignored: &config.ignored_fields,
+        });
+        sought.key = Some(key);
+        match cache.consult(&key, &allowed, sys::instant()) {
+            Verdict::Bypass(bypass) => sought.why = Forward::Bypass(bypass),
+            Verdict::Hit(found) => sought.found = Some(found),
+            Verdict::Stale(found) if allowed.write => sought.found = Some(found),
+            // Another one that it fetched would not be kept.
+            Verdict::Stale(found) => (sought.why, sought.spare) = (Forward::Stale, Some(found)),
+            Verdict::Miss { why, spare } => (sought.why, sought.spare) = (why, spare),
+        }
+        sought
+    }
+
+    /// Gives an answer from memory; false where it cannot be given in the form that is wanted.
+    pub(in crate::gateway) async fn deliver_kept(&mut self, found: &Found, form: Form) -> bool {
+        let entry = &found.entry;
+        let events = match form.stream.then(|| replay::events(&entry.body, form.usage)) {
+            None => None,
+            Some(Ok(events)) => Some(events),
+            Some(Err(_)) => return false,
+        };
+        self.note_cache(status(found));
+        self.record.status = 200;
+        self.settle_kept(entry.usage, sys::instant());
+        let provenance = Provenance {
+            model: entry.model.as_str(),
+            pool: entry.pool.as_str(),
+            attempts: self.record.attempts.len(),
+            gateway: (sys::instant() - self.record.began())
+                .saturating_sub(self.record.upstream + self.record.body),
+            upstream: self.record.upstream,
+        };
+        let Some(events) = events else {
+            let head = self.common.answer(Some(entry.body.len()), provenance);
+            self.whole(head, entry.body.clone()).await;
+            return true;
+        };
+        let head = self.common.stream(Some(provenance));
+        let unsent = (!self.head_sent).then_some(head);
+        self.no_further_request_if_leaving();
+        let gap = self.snapshot.config.cache.replay_gap;
+        let delivered = if gap.is_zero() {
+            self.stay.release();
+            ready::at_once(self.session, unsent, events).await
+        } else {
+            let (departure, stay) = (&mut *self.departure, &mut self.stay);
+            ready::paced(self.session, departure, unsent, (events, gap), stay).await
+        };
+        self.delivered(&delivered);
+        true
+    }
+
+    /// What came of the work, for the record and for the caller.
+    pub(in crate::gateway) fn came_of_it(&mut self, landed: &Landed, seat: &Seat, why: Forward) {
+        self.attempts = landed.attempts;
+        let kept = if seat.joins() {
+            Kept::Collapsed
+        } else {
+            landed.kept
+        };
+        self.note_cache(CacheStatus::forwarded(why).and(kept));
+    }
+
+    /// An answer in the form that is wanted, of one that another wanted in another; `None`
+    /// where it cannot be brought into that.
+    pub(in crate::gateway) async fn in_form(
+        &mut self,
+        taken: Taken,
+        wanted: Form,
+        seat: &Seat,
+    ) -> Result<Option<Taken>, Unanswered> {
+        if !seat.joins() {
+            return Ok(Some(taken));
+        }
+        Ok(match taken {
+            Taken::Whole { bytes, .. } if wanted.stream => {
+                let events = replay::events(&bytes, wanted.usage).ok();
+                events.map(Taken::Said)
+            }
+            Taken::Events(reader) if !wanted.stream => {
+                let said = tokio::select! {
+                    biased;
+                    said = reader.read_out(SAID_BYTES_MAX) => said,
+                    parting = self.departure.watch(self.session) => return Err(parting.into()),
+                };
+                said.ok().as_deref().and_then(assembled)
+            }
+            Taken::Events(reader) if seat.flight.form.usage && !wanted.usage => {
+                Some(Taken::Events(reader.without_usage()))
+            }
+            Taken::Said(events) if !wanted.stream => assembled(&events),
+            taken => Some(taken),
+        })
+    }
+
+    /// What memory had to do with the answer, for the record and for the caller.
+    pub(in crate::gateway) fn note_cache(&mut self, status: CacheStatus) {
+        self.record.cache = Some(status);
+        self.common.cache = Some(status);
+    }
+
+    /// Gives back what an answer did not need that nobody was asked for. The first time counts.
+    pub(super) fn settle_kept(&mut self, usage: Option<Usage>, now: Instant) {
+        let charged = self.snapshot.config.cache.charge_tokens;
+        let tokens = usage.filter(|_| charged).map_or(0, |usage| usage.all());
+        self.settle_as(tokens, now);
+    }
+}
+
+/// What a stream has said, as a whole answer.
+fn assembled(said: &[Bytes]) -> Option<Taken> {
+    let assembled = assembly::completion(said, true).ok()?;
+    Some(Taken::Whole {
+        bytes: assembled.bytes,
+        usage: assembled.usage,
+    })
+}
+
+/// What an answer from memory is told as.
+fn status(found: &Found) -> CacheStatus {
+    let Found { entry, age, state } = found;
+    let (age, past) = (*age, entry.past(*age));
+    match *state {
+        State::Fresh { left } => CacheStatus::Hit { age, left },
+        State::StaleRevalidate => CacheStatus::Stale { age, past },
+        State::StaleIfError => CacheStatus::StaleIfError { age, past },
+    }
+}
+
+impl Sought {
+    /// Whether what was found is to be replaced by a newer answer behind the caller's back.
+    pub(in crate::gateway) fn is_to_be_renewed(&self) -> bool {
+        let found = self.found.as_ref();
+        found.is_some_and(|found| !matches!(found.state, State::Fresh { .. }))
+    }
+}

@@ -1,0 +1,128 @@
+//! Where does a caller wait?
+//!
+//! With whoever asks the same already, or at work of its own that others may join. It waits
+//! a second time if what others had begun came to nothing, since that may have been their
+//! bad luck, and then by itself; no failure is shared twice.
+
+use std::sync::Arc;
+
+use super::{Landed, Order, Taken, ask};
+use crate::gateway::Gateway;
+use crate::gateway::cache::Verdict;
+use crate::gateway::cache::flights::{Boarded, Flight, Form, Work};
+use crate::gateway::cache::store::Found;
+use crate::gateway::exchange::Question;
+use crate::gateway::exchange::trail::Trail;
+use crate::gateway::visit::kept::Sought;
+use crate::sys;
+
+/// Where a caller waits, if it has to.
+pub(in crate::gateway) enum Boarding {
+    /// Here.
+    Seat(Seat),
+    /// Nowhere: the answer came in the meantime.
+    Landed(Found),
+}
+
+/// Where a caller waits.
+pub(in crate::gateway) struct Seat {
+    /// With whom.
+    pub flight: Arc<Flight<Arc<Landed>>>,
+    /// What is tried for it; `None` where another began it, whose attempts they are.
+    pub trail: Option<Arc<Trail>>,
+}
+
+/// How often a caller waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::gateway) enum Turn {
+    /// With others, if there are some.
+    First,
+    /// Once more: what others had begun has failed, or could not be shared.
+    Again,
+    /// By itself, whoever else asks.
+    Alone,
+}
+
+impl Turn {
+    /// In order.
+    pub(in crate::gateway) const ALL: [Self; 3] = [Self::First, Self::Again, Self::Alone];
+}
+
+impl Seat {
+    /// Whether another began it.
+    pub(in crate::gateway) fn joins(&self) -> bool {
+        self.trail.is_none()
+    }
+}
+
+impl Gateway {
+    /// Finds who asks for this already, or begins to; `alone`: begins in any case.
+    pub(in crate::gateway) fn board(
+        self: &Arc<Self>,
+        question: &Arc<Question>,
+        sought: &Sought,
+        alone: bool,
+    ) -> Boarding {
+        let leads = |flight, trail| {
+            let trail = Some(trail);
+            Boarding::Seat(Seat { flight, trail })
+        };
+        let Sought {
+            key, allowed, form, ..
+        } = sought;
+        let trail = Arc::new(Trail::default());
+        let may_be_joined = allowed.join && !alone;
+        let begin = |place| {
+            let keep_bytes = self.snapshot.load().config.cache.flight_bytes_max;
+            let is_read_again = form.stream && (may_be_joined || allowed.write);
+            let order = Order {
+                question: Arc::clone(question),
+                trail: Arc::clone(&trail),
+                keep_as: key.filter(|_| allowed.write),
+                keep_bytes: is_read_again.then_some(keep_bytes),
+                place,
+            };
+            let work: Work<_> = Box::pin(ask(Arc::clone(self), order));
+            (*form, work)
+        };
+        let Some(key) = key.filter(|_| may_be_joined) else {
+            let (form, work) = begin(None);
+            return leads(Flight::alone(form, work), trail);
+        };
+        let suits = |leads: Form| !(form.stream && leads.stream) || leads.usage || !form.usage;
+        let landed = || match self.cache.consult(&key, allowed, sys::instant()) {
+            Verdict::Hit(found) => Some(found),
+            _ => None,
+        };
+        match self.flights.board(key, suits, landed, begin) {
+            Boarded::Leads(flight) => leads(flight, trail),
+            Boarded::Joins(flight) => Boarding::Seat(Seat {
+                flight,
+                trail: None,
+            }),
+            Boarded::Landed(found) => Boarding::Landed(found),
+        }
+    }
+
+    /// Asks for what was kept too long, for whoever asks next, unless somebody does so already.
+    pub(in crate::gateway) fn renew(self: &Arc<Self>, question: &Arc<Question>, sought: &Sought) {
+        let Boarding::Seat(seat) = self.board(question, sought, false) else {
+            return;
+        };
+        if seat.joins() || self.outlook.is_leaving() {
+            return;
+        }
+        let gateway = Arc::clone(self);
+        let (plan, key) = (Arc::clone(&question.plan), sought.key);
+        tokio::spawn(async move {
+            let landed = seat.flight.landing().await;
+            if let Ok(given) = &landed.answer
+                && let Some(Taken::Events(reader)) = given.take(&seat)
+                && let Ok(said) = reader.read_out(usize::MAX).await
+                && let Some(key) = key
+            {
+                gateway.keep_stream(key, &plan, given, &said);
+            }
+        });
+    }
+}
