@@ -185,6 +185,7 @@ impl Admin {
             .keep(self.gateway.limiter.kept(sys::instant()));
         let answers = &self.gateway.cache.store;
         metrics.cache.keep(answers.sizes(), answers.evictions());
+        metrics.cache.flights.set(self.gateway.flights_open());
         let stats = self.gateway.images.stats();
         metrics
             .images_bytes

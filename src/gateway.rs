@@ -139,6 +139,12 @@ impl Gateway {
         self
     }
 
+    /// Answers on their way that others may share.
+    #[must_use]
+    pub fn flights_open(&self) -> i64 {
+        i64::try_from(self.flights.open()).unwrap_or(i64::MAX)
+    }
+
     /// Lines of the request log that were dropped since the start.
     #[must_use]
     pub fn log_lines_dropped(&self) -> u64 {

@@ -56,6 +56,9 @@ mod sdk;
 /// Streams, whole, broken and endless.
 #[cfg(test)]
 mod streams;
+/// What is answered from memory, and who shares an answer.
+#[cfg(test)]
+mod cache;
 /// What replicas count together, over a real Redis.
 #[cfg(test)]
 mod shared;

@@ -33,7 +33,13 @@ async fn a_panic_anywhere_on_the_way_ends_its_own_request_and_leaves_nothing_beh
                 client
                     .send(post(CHAT, &[&id], ask("m", stream).as_bytes()))
                     .await;
-                soon("the end of the connection", client.closed()).await;
+                if phase == "attempt" {
+                    // Others may wait for it, too, so it is told.
+                    let answer = soon("an answer", client.answer()).await;
+                    assert_eq!(answer.status, 500, "{answer:?}");
+                } else {
+                    soon("the end of the connection", client.closed()).await;
+                }
             }
             let answer = chat(gateway.address, "m", stream).await;
             assert_eq!(answer.status, 200, "after {phase}: {}", answer.text());

@@ -190,3 +190,6 @@ impl<T: Clone> Drop for Flight<T> {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

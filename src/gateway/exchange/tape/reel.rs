@@ -88,7 +88,7 @@ impl Reel {
 
     /// Another reader, from the beginning; the first finds it whether anything is kept or not.
     pub(super) fn join(&mut self) -> Option<(usize, Mark)> {
-        if !self.is_open && !self.readers.is_empty() {
+        if !self.is_open && (self.first > 0 || !self.readers.is_empty()) {
             return None;
         }
         self.readers.push(Some(Position {
@@ -214,3 +214,6 @@ impl Reel {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
