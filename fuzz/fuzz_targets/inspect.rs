@@ -46,6 +46,11 @@ fn agrees(body: &[u8], ask: &Ask) {
         ask.max_completion_tokens
     );
     assert_eq!(read["user"].as_str(), ask.user.as_deref());
+    assert_eq!(read["store"].as_bool().unwrap_or(false), ask.store);
+    // serde's reader of fractions is off by the last bit now and then.
+    let temperature = read["temperature"].as_f64().unwrap_or(0.0);
+    let difference = temperature - ask.temperature.unwrap_or(0.0);
+    assert!(difference.abs() <= temperature.abs() * 1e-12);
     let include_usage = read["stream_options"]["include_usage"].as_bool();
     assert_eq!(include_usage.unwrap_or(false), ask.include_usage);
     let model: Value = serde_json::from_slice(&body[ask.model_span.clone()]).unwrap();

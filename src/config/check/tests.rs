@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
+use crate::config::cache::{CachePolicy, Scope};
 use crate::config::problem::Problems;
 use crate::config::{ApiKey, Config, Modality, Source, load, redacted, schema};
 use crate::names::Secret;
@@ -247,6 +248,65 @@ timeouts = { connect = "1500ms" }
     assert_eq!(model.timeouts.answer, None);
     let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
     assert!(hash.starts_with(&config.version) && config.version.len() == 12);
+}
+
+#[test]
+fn a_model_says_for_itself_how_its_answers_are_kept() {
+    let text = r#"
+[cache]
+ttl = "1h"
+scope = "shared"
+temperature_max = 1
+stale_if_error = "2h"
+ignored_fields = ["seed", "metadata", "seed"]
+[[pools]]
+name = "a"
+targets = [{ url = "https://a.example/v1/" }]
+[[models]]
+id = "as-all"
+pools = ["a"]
+[[models]]
+id = "own"
+pools = ["a"]
+cache = { enabled = false, ttl = "1s", scope = "per_client", temperature_max = 0.5, stale_while_revalidate = "3s", stale_if_error = "0s", store_streams = true, collapse = false }
+"#;
+    let config = load_text(text).unwrap();
+    let policy = config.cache.policy;
+    let [as_all, own] = [0, 1].map(|model| policy.overridden(&config.models[model].cache));
+    assert_eq!(as_all, policy);
+    assert_eq!(
+        policy,
+        CachePolicy {
+            enabled: true,
+            ttl: Duration::from_hours(1),
+            scope: Scope::Shared,
+            temperature_max: Some(1.0),
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::from_hours(2),
+            store_streams: false,
+            collapse: true,
+        }
+    );
+    assert_eq!(
+        own,
+        CachePolicy {
+            enabled: false,
+            ttl: Duration::from_secs(1),
+            scope: Scope::PerClient,
+            temperature_max: Some(0.5),
+            stale_while_revalidate: Duration::from_secs(3),
+            stale_if_error: Duration::ZERO,
+            store_streams: true,
+            collapse: false,
+        }
+    );
+    let ignored: Vec<&str> = config
+        .cache
+        .ignored_fields
+        .iter()
+        .map(|name| &**name)
+        .collect();
+    assert_eq!(ignored, ["metadata", "seed"]);
 }
 
 /// The reference with its examples switched on: they follow their `#` without a blank.

@@ -32,7 +32,7 @@ pub(in crate::config) struct Cache {
     /// Top-level members that requests may differ in and still be the same.
     pub(in crate::config) ignored_fields: Vec<Written<Member>>,
     /// The highest `temperature` whose answers are kept; unset: any.
-    #[schemars(range(min = 0, max = 2))]
+    #[schemars(range(min = 0, max = 2), example = 1.0)]
     pub(in crate::config) temperature_max: Option<f64>,
     /// Whether the same request in flight twice asks an upstream once.
     pub(in crate::config) collapse: bool,
@@ -104,7 +104,7 @@ pub(in crate::config) struct ModelCache {
     /// Who shares answers.
     pub(in crate::config) scope: Option<CacheScope>,
     /// The highest `temperature` whose answers are kept.
-    #[schemars(range(min = 0, max = 2))]
+    #[schemars(range(min = 0, max = 2), example = 1.0)]
     pub(in crate::config) temperature_max: Option<f64>,
     /// How long after `ttl` an answer is still given while another is fetched.
     pub(in crate::config) stale_while_revalidate: Option<Written<LengthOrZero>>,

@@ -264,3 +264,19 @@ async fn a_process_that_ends_keeps_its_configuration() {
     assert_eq!(waiting.await.unwrap(), 200);
     assert!(gateway.ended().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_bound_of_what_is_kept_is_followed_and_told() {
+    let upstream = upstream().await;
+    let setup = |size: &str| {
+        let tables = format!("[cache]\nmax_bytes = \"{size}\"\nentry_bytes_max = \"4KiB\"");
+        named("p", &base(&upstream)).tables(&tables)
+    };
+    let gateway = setup("1MiB").start();
+    let limit = "spafe_cache_bytes_limit";
+    gateway.counts(limit, 1 << 20).await;
+    let entry = "spafe_limit{name=\"cache_entry_bytes\"}";
+    gateway.counts(entry, 4 << 10).await;
+    replace(&gateway.config, &setup("3MiB").text());
+    gateway.counts(limit, 3 << 20).await;
+}

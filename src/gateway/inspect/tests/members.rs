@@ -175,6 +175,15 @@ fn other_routed_fields_are_of_their_type() {
             unusable("stream_options"),
         );
     }
+    for bad in ["1", r#""true""#, "[]", "{}"] {
+        member(&format!(r#""store":{bad}"#), unusable("store"));
+    }
+    for bad in ["true", r#""0.5""#, "[0.5]", "{}", "1e400", "-1e309"] {
+        member(&format!(r#""temperature":{bad}"#), unusable("temperature"));
+    }
+    for good in ["0", "-0.5", "1E-400", "2e0", "0.30000000000000004"] {
+        member(&format!(r#""temperature":{good}"#), OK);
+    }
     for good in [
         "{}",
         r#"{"include_usage":null}"#,
