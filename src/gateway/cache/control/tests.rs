@@ -1,12 +1,15 @@
 //! Each case is a line: what is configured, asked or said, and what that allows.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::gateway::inspect::{Bounds, inspect};
 
 fn config() -> Cache {
-    crate::config::example("").cache
+    static DEFAULT: LazyLock<Cache> = LazyLock::new(|| crate::config::example("").cache);
+    DEFAULT.clone()
 }
 
 fn ask(members: &str) -> Ask {
