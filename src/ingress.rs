@@ -19,7 +19,7 @@ mod preface;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::Version;
@@ -33,13 +33,17 @@ use pingora_core::{Error, ErrorType};
 use tokio::io::AsyncWriteExt;
 
 use crate::config::bounds::Bounds;
-use crate::deadline::within;
+use crate::deadline::{until, within};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
+use crate::sys;
 use alarms::Alarms;
 
 /// How long a connection that ends is still read and flushed, so that its client reads our answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much of that time there is for a small body that nobody wants, so that its connection goes
+/// on. What was sent with its head has come by then, from however far away.
+const UNWANTED_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a process that ends waits for the first request of a connection it accepted. What was
 /// sent is read in no time; this is for the way.
 const LAST_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -152,7 +156,7 @@ impl HttpServerApp for Ingress {
             Head::Read => {}
             Head::None => return None,
             Head::Refused => {
-                part(session).await;
+                part(session, sys::instant() + DRAIN_TIMEOUT).await;
                 return None;
             }
         }
@@ -164,7 +168,6 @@ impl HttpServerApp for Ingress {
         let keep_alive = self.limit(|bounds| bounds.keep_alive);
         session.set_keepalive((!ends).then_some(keep_alive.as_secs().max(1)));
         session.set_pipelining_enabled(true);
-        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let tls = session
             .digest()
             .is_some_and(|digest| digest.ssl_digest.is_some());
@@ -176,13 +179,14 @@ impl HttpServerApp for Ingress {
             let _ = within(DRAIN_TIMEOUT, pin!(session.shutdown())).await;
             return None;
         }
-        if goes_on(&mut session) {
+        let ends = sys::instant() + DRAIN_TIMEOUT;
+        if goes_on(&mut session).await {
             let mut settings = HttpPersistentSettings::for_session(&session);
             settings.set_user_context(alarms);
             let reusable = session.finish().await.ok()??;
             return Some(ReusedHttpStream::from_reusable_stream(reusable, settings));
         }
-        part(session).await;
+        part(session, ends).await;
         None
     }
 
@@ -206,9 +210,19 @@ impl HttpServerApp for Ingress {
 }
 
 /// Whether the next request can be read from this connection.
-fn goes_on(session: &mut ServerSession) -> bool {
-    let done = session.is_body_done();
-    matches!(session, ServerSession::H1(http1) if done && http1.will_keepalive())
+///
+/// Where an answer was ready before its body was read, it has ended the connection, and said so,
+/// unless the door saw that the body is small and its end in no doubt. Then it is read here,
+/// unheard, behind the answer: that is a third of the work of accepting another connection.
+async fn goes_on(session: &mut ServerSession) -> bool {
+    let ServerSession::H1(http1) = session else {
+        return false;
+    };
+    if !http1.will_keepalive() {
+        return false;
+    }
+    let read_away = within(UNWANTED_TIMEOUT, pin!(http1.drain_request_body())).await;
+    matches!(read_away, Some(Ok(())))
 }
 
 /// Ends a connection, or a stream, so that its answer arrives.
@@ -216,7 +230,7 @@ fn goes_on(session: &mut ServerSession) -> bool {
 /// Closing on unread bytes resets a connection, and its answer may be lost on the
 /// way. So our end is closed first, and what the client still says is read, unheard,
 /// until it has closed its own or has had its time.
-async fn part(mut session: ServerSession) {
+async fn part(mut session: ServerSession, ends: Instant) {
     let parting = async {
         session.finish_body().await?;
         match session {
@@ -231,7 +245,7 @@ async fn part(mut session: ServerSession) {
             mut other => other.drain_request_body().await,
         }
     };
-    let _ = within(DRAIN_TIMEOUT, pin!(parting)).await;
+    let _ = until(ends, pin!(parting)).await;
 }
 
 fn peer(session: &ServerSession) -> Option<std::net::IpAddr> {

@@ -86,6 +86,8 @@ pub async fn read(
     if !share.could_grow(framing.length.unwrap_or(0)) {
         return Err(no_room());
     }
+    // From here on a body that is not read to its end came too slowly, or was too much.
+    session.set_close_on_response_before_downstream_finish(true);
     if framing.awaits_continue {
         // pingora takes any word before the end of a body for the last of its connection.
         let keep_alive = session.get_keepalive();

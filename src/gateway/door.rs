@@ -18,6 +18,10 @@ use crate::config::Config;
 use crate::gateway::refusal::Refusal;
 use fields::{connection_is_harmless, expectation, is_plain_json, unambiguous, wished_headers};
 
+/// So large a body that nobody wants is read all the same, for that is less work than to accept
+/// another connection. One read takes so much.
+const UNWANTED_BYTES_MAX: u64 = 64 * 1024;
+
 /// What of the configuration is asked of a head.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -169,12 +173,7 @@ impl Rules {
         unambiguous(&head.headers, raw)?;
         let awaits_continue = expectation(&head.headers)?;
         is_plain_json(&head.headers)?;
-        let length = head
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok())
-            // `1, 1` is one length said twice; pingora has checked that they agree.
-            .and_then(|value| value.split(',').next()?.trim().parse::<u64>().ok());
+        let length = fields::length(&head.headers);
         if length.is_some_and(|length| length > self.body_bytes_max as u64) {
             return Err(Refusal::BodyTooLarge);
         }
@@ -182,6 +181,13 @@ impl Rules {
             length: length.and_then(|length| usize::try_from(length).ok()),
             awaits_continue,
         })
+    }
+
+    /// Whether a body that nobody wants is worth reading: what stands behind it is a request,
+    /// without any doubt, and soon. Asked of a head that has come in.
+    #[must_use]
+    pub fn is_soon_over(head: &RequestHeader) -> bool {
+        fields::is_soon_over(&head.headers, UNWANTED_BYTES_MAX)
     }
 
     /// What the URLs of generated images begin with.

@@ -23,7 +23,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
 use crate::gateway::body::{self, BodyError, Budget, Held};
-use crate::gateway::door::Endpoint;
+use crate::gateway::door::{Endpoint, Rules};
 use crate::gateway::exchange::Question;
 use crate::gateway::limit::stay::Stay;
 use crate::gateway::record::outcome::Shed;
@@ -115,6 +115,11 @@ impl<'a> Visit<'a> {
             self.record.refused = Some(in_short(&head.method, head.uri.path()));
         })?;
         self.record.endpoint = endpoint.name();
+        if Rules::is_soon_over(head) {
+            // Where it is answered before it is read, the connection need not end.
+            self.session
+                .set_close_on_response_before_downstream_finish(false);
+        }
         Ok(endpoint)
     }
 

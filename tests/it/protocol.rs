@@ -16,6 +16,8 @@ mod heads;
 mod connection;
 /// What becomes of a body that nobody wants?
 mod early;
+/// And which connections go on behind one?
+mod unwanted;
 /// How long is a head waited for, and how large may it be?
 mod patience;
 /// How long is a client waited for that takes its answer slowly?

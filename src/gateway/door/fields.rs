@@ -85,6 +85,21 @@ pub(super) fn unambiguous(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(),
     unambiguous.then_some(()).ok_or(Refusal::AmbiguousFraming)
 }
 
+/// How many bytes of a body are announced.
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    let said = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    // `1, 1` is one length said twice; pingora has checked that they agree.
+    said.split(',').next()?.trim().parse().ok()
+}
+
+/// Whether a body of so few bytes comes without a further word, and has one end only, whoever
+/// reads it.
+pub(super) fn is_soon_over(headers: &HeaderMap, bytes_max: u64) -> bool {
+    !headers.contains_key(header::TRANSFER_ENCODING)
+        && !headers.contains_key(header::EXPECT)
+        && length(headers).is_some_and(|length| length <= bytes_max)
+}
+
 /// Whether a raw head has a field of this name.
 fn names_field(raw: &[u8], name: &[u8]) -> bool {
     raw.split(|byte| *byte == b'\n').any(|line| {

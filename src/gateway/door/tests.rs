@@ -263,6 +263,26 @@ fn a_body_is_json_and_framed_once() {
 }
 
 #[test]
+fn a_body_is_soon_over_where_its_length_alone_says_so() {
+    for (fields, soon) in [
+        ("content-length: 0", true),
+        ("content-length: 65536", true),
+        ("content-length: 7, 7", true),
+        ("content-length: 65537", false),
+        ("content-length: x", false),
+        ("x: y", false),
+        ("transfer-encoding: chunked", false),
+        ("content-length: 7\ntransfer-encoding: chunked", false),
+        ("content-length: 7\ntransfer-encoding:", false),
+        ("content-length: 7\nexpect: 100-continue", false),
+        ("content-length: 7\nexpect:", false),
+    ] {
+        let head = head(&format!("POST /v1/chat/completions\nhost: a\n{fields}"));
+        assert_eq!(Rules::is_soon_over(&head), soon, "{fields}");
+    }
+}
+
+#[test]
 fn a_media_type_is_json_and_nothing_else() {
     for fine in [
         "application/json",

@@ -111,7 +111,9 @@ async fn a_body_that_does_not_begin_is_refused_and_the_connection_closed() {
     let bench = bench_with(setup).await;
     for mut client in [announce(&bench, "100").await, chunked(&bench).await] {
         let began = now();
-        expect_refusal(&client.answer().await, TOO_SLOW, "HTTP/1.1");
+        let answer = client.answer().await;
+        expect_refusal(&answer, TOO_SLOW, "HTTP/1.1");
+        assert_eq!(answer.field("connection"), Some("close"));
         assert!(
             began.elapsed() < Duration::from_secs(2),
             "{:?}",
