@@ -16,28 +16,29 @@ mod script;
 mod link;
 /// Is a connection still any good?
 mod breaker;
-/// Who makes the connection, and who else is there?
+/// How does one purpose reach Redis?
+mod reach;
+/// Who makes a connection, and when?
 mod heartbeat;
 /// How does Redis learn what requests cost in the end?
 mod settlement;
 /// Which one is in force?
 pub mod kept;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::config;
 use crate::gateway::record::metrics::{Metrics, SharedMetrics};
 use crate::gateway::record::outcome::Absence;
 use crate::sys;
-use breaker::Breaker;
-use link::{Link, Place};
+use link::Link;
+use reach::{Line, Purpose, Reach};
 use script::Scripts;
 use settlement::Correction;
 
@@ -92,7 +93,7 @@ pub struct Level {
 
 /// Nobody has decided: Redis is not there, and why.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
-#[error("{}", reason(*.0))]
+#[error("{}", reach::reason(*.0))]
 pub struct Away(pub Absence);
 
 /// Why `[shared]` cannot be followed.
@@ -112,29 +113,15 @@ struct State {
     config: config::limits::Shared,
     /// What the file says that `ca` names.
     authorities: Option<Vec<u8>>,
-    place: Place,
+    reach: Reach,
     scripts: Scripts,
     /// What keys are hashed with.
     secret: [u8; 32],
     /// What this process is called there.
     process: String,
-    /// `None`: it is away.
-    line: ArcSwapOption<Line>,
-    lost: Notify,
     /// How many processes were last seen, ≥ 1.
     seen: AtomicU32,
-    /// Whether another one is in force.
-    retired: AtomicBool,
     metrics: SharedMetrics,
-}
-
-/// A connection in use.
-#[derive(Debug)]
-struct Line {
-    link: Link,
-    breaker: Breaker,
-    /// Whether it was given up.
-    is_lost: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -158,7 +145,7 @@ impl Shared {
             authorities.map_err(|error| SharedError::Authorities(error.to_string()))?;
         let (corrections, corrected) = mpsc::channel(settlement::WAITING_MAX);
         let state = State {
-            place: Place::new(config, authorities.as_deref())?,
+            reach: Reach::new(config, authorities.as_deref(), metrics.shared.redis.clone())?,
             authorities,
             scripts: Scripts::new(&config.hash_tag),
             secret: blake3::derive_key(
@@ -167,10 +154,7 @@ impl Shared {
             ),
             config: config.clone(),
             process: process.to_owned(),
-            line: ArcSwapOption::empty(),
-            lost: Notify::new(),
             seen: AtomicU32::new(1),
-            retired: AtomicBool::new(false),
             metrics: metrics.shared.clone(),
         };
         Ok(Self {
@@ -184,7 +168,7 @@ impl Shared {
     /// Whether another one would be the same.
     fn is_as(&self, other: &Self) -> bool {
         let (state, other) = (&self.state, &other.state);
-        let is_retired = state.retired.load(Ordering::Relaxed);
+        let is_retired = state.reach.is_retired();
         !is_retired && state.config == other.config && state.authorities == other.authorities
     }
 
@@ -213,16 +197,16 @@ impl Shared {
 
     /// Leaves the stage to another one: what was begun is settled, and nothing told any more.
     pub fn retire(&self) {
-        self.state.retired.store(true, Ordering::Relaxed);
+        self.state.reach.retire();
         self.tasks().heartbeat.abort_all();
     }
 
     /// Says that this process is no longer there, as far as Redis hears it.
     pub async fn leave(&self) {
         self.retire();
-        if let Some(line) = self.state.line.load_full() {
+        if let Some(line) = self.state.reach.line() {
             let leave = self.state.scripts.leave(&self.state.process);
-            let _ = tokio::time::timeout(self.state.config.timeout, line.link.run(&leave)).await;
+            let _ = self.state.reach.in_time(line.link.tell(&leave)).await;
         }
     }
 
@@ -248,8 +232,8 @@ impl Shared {
     /// Where Redis has not decided within `timeout`.
     pub async fn admit(&self, windows: &[Window]) -> Result<Told, Away> {
         let state = &self.state;
-        let Some(line) = state.line.load_full() else {
-            state.metrics.failed(Absence::Resting).inc();
+        let Some(line) = state.reach.line() else {
+            state.reach.count(Absence::Resting);
             return Err(Away(Absence::Resting));
         };
         let began = sys::instant();
@@ -258,7 +242,7 @@ impl Shared {
         state.metrics.duration.observe(took.as_secs_f64());
         match script::told(&answer, windows.len()) {
             Some(told) => Ok(told),
-            None => Err(state.failed(&line, Absence::Garbage)),
+            None => Err(reach::failed(&**state, &line, Absence::Garbage)),
         }
     }
 
@@ -287,10 +271,13 @@ impl Shared {
         if keys.is_empty() {
             return Ok(0);
         }
-        let line = self.state.line.load_full().ok_or(Away(Absence::Resting))?;
+        let reach = &self.state.reach;
+        let line = reach.line().ok_or(Away(Absence::Resting))?;
         let command = self.state.scripts.forget(keys);
-        let told = tokio::time::timeout(self.state.config.timeout, line.link.tell(&command));
-        let answer = told.await.unwrap_or(Err(Absence::Slow)).map_err(Away)?;
+        let answer = reach
+            .in_time(line.link.tell(&command))
+            .await
+            .map_err(Away)?;
         script::forgotten(&answer).ok_or(Away(Absence::Garbage))
     }
 
@@ -304,7 +291,7 @@ impl Shared {
     /// Whether Redis is there, as far as we know.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.state.line.load().is_some()
+        self.state.reach.is_up()
     }
 
     fn tasks(&self) -> std::sync::MutexGuard<'_, Tasks> {
@@ -324,77 +311,43 @@ impl State {
         line: &Line,
         question: &script::Question<'_>,
     ) -> Result<redis::Value, Away> {
-        let asked = line.link.ask(question);
-        let answer = match tokio::time::timeout(self.config.timeout, asked).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Absence::Slow),
-        };
-        match answer {
-            Ok(answer) => {
-                line.breaker.succeeded();
-                Ok(answer)
-            }
-            Err(absence) => Err(self.failed(line, absence)),
-        }
+        reach::ask(self, line, line.link.ask(question)).await
+    }
+}
+
+impl Purpose for State {
+    fn reach(&self) -> &Reach {
+        &self.reach
     }
 
-    /// Counts a failure, and gives the line up where that was one too many.
-    fn failed(&self, line: &Line, absence: Absence) -> Away {
-        self.metrics.failed(absence).inc();
-        let is_over = line.breaker.failed(self.config.failures) || ends_connection(absence);
-        if is_over && !line.is_lost.swap(true, Ordering::Relaxed) {
-            self.line.store(None);
-            self.tell_away(absence);
-            self.lost.notify_one();
-        }
-        Away(absence)
+    /// Says that we are there, and learns who else is.
+    ///
+    /// That has to be written, so a server that is loading, full or only to be read from is
+    /// still away.
+    async fn prove(&self, link: &Link) -> Result<(), Absence> {
+        let answer = link.ask(&self.scripts.beat(&self.process)).await?;
+        let count = script::processes(&answer).ok_or(Absence::Garbage)?;
+        self.seen.store(count.max(1), Ordering::Relaxed);
+        self.metrics.replicas.set(self.replicas().into());
+        Ok(())
     }
 
     fn tell_away(&self, absence: Absence) {
-        if self.retired.load(Ordering::Relaxed) {
-            return;
-        }
-        self.metrics.is_up(false);
         let (kind, replicas) = (absence.as_str(), self.replicas());
         tracing::warn!(
             kind,
             replicas,
             "shared limits: {}; until Redis is back each process keeps its part of them, one of \
              {replicas}",
-            reason(absence)
+            reach::reason(absence)
         );
     }
 
     fn tell_back(&self) {
-        self.metrics.is_up(true);
         let replicas = self.replicas();
         tracing::info!(
             replicas,
             "shared limits: Redis is there; all replicas count together"
         );
-    }
-}
-
-/// Whether nothing good can come on a connection where this has happened.
-fn ends_connection(absence: Absence) -> bool {
-    matches!(absence, Absence::Lost | Absence::Refused | Absence::Garbage)
-}
-
-/// What has happened, and what may be done about it.
-fn reason(absence: Absence) -> &'static str {
-    match absence {
-        Absence::Refused => "Redis cannot be reached; look whether it runs at shared.redis",
-        Absence::Lost => "Redis has closed the connection",
-        Absence::Slow => "Redis does not answer within shared.timeout",
-        Absence::Loading => "Redis is loading its data",
-        Absence::OutOfMemory => "Redis is out of memory; raise its maxmemory",
-        Absence::ReadOnly => "Redis may only be read from; let shared.redis lead to the primary",
-        Absence::Moved => {
-            "Redis is a node of a cluster that has our keys elsewhere; set shared.cluster"
-        }
-        Absence::Unauthorized => "Redis refuses our name or password; check shared.password",
-        Absence::Garbage => "what answers is no Redis; check shared.redis",
-        Absence::Failed => "Redis answers with an error",
-        Absence::Resting => "Redis is away",
     }
 }

@@ -43,7 +43,7 @@ pub use load::LoadMetrics;
 use make::Make;
 pub use models::{LegMetrics, ModelMetrics};
 use places::Places;
-pub use shared::SharedMetrics;
+pub use shared::{RedisMetrics, SharedMetrics};
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[

@@ -27,7 +27,7 @@ pub(super) struct Correction {
 pub(super) async fn settle(state: Arc<State>, mut waiting: mpsc::Receiver<Correction>) {
     let mut together = Vec::with_capacity(TOGETHER_MAX);
     while waiting.recv_many(&mut together, TOGETHER_MAX).await > 0 {
-        let is_told = match state.line.load_full() {
+        let is_told = match state.reach.line() {
             Some(line) => {
                 let question = state.scripts.settle(&together);
                 state.ask(&line, &question).await.is_ok()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::make::Make;
 use super::pick;
@@ -13,17 +13,24 @@ const DURATION_BUCKETS: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0,
 ];
 
-/// What is told of Redis.
+/// What is told of Redis where limits are counted there.
 #[derive(Debug, Clone)]
 pub struct SharedMetrics {
-    /// Empty where nothing is shared: nobody is to be called about a 0 then.
-    up: IntGaugeVec,
+    /// `spafe_shared_up`, `spafe_shared_errors_total`
+    pub redis: RedisMetrics,
     /// `spafe_shared_replicas`
     pub replicas: IntGauge,
     /// `spafe_shared_duration_seconds`
     pub duration: Histogram,
     /// `spafe_shared_corrections_dropped_total`
     pub dropped: IntCounter,
+}
+
+/// What is told of Redis, whatever it is for.
+#[derive(Debug, Clone)]
+pub struct RedisMetrics {
+    /// Empty where it is not used: nobody is to be called about a 0 then.
+    up: IntGaugeVec,
     errors: Arc<[IntCounter; 11]>,
 }
 
@@ -34,12 +41,13 @@ impl SharedMetrics {
             "Questions to Redis, and connections to it, that failed or were spared, by kind.",
             &["kind"],
         );
+        let up = new.gauges(
+            "spafe_shared_up",
+            "1 while replicas count together, 0 while Redis is away; absent where nothing is shared.",
+            &[],
+        );
         Self {
-            up: new.gauges(
-                "spafe_shared_up",
-                "1 while replicas count together, 0 while Redis is away; absent where nothing is shared.",
-                &[],
-            ),
+            redis: RedisMetrics::new(up, &errors),
             replicas: new.gauge(
                 "spafe_shared_replicas",
                 "Processes that shared limits are divided by while Redis is away.",
@@ -53,23 +61,35 @@ impl SharedMetrics {
                 "spafe_shared_corrections_dropped_total",
                 "Corrections of estimates that Redis was not told.",
             ),
-            errors: Arc::new(
-                Absence::ALL.map(|absence| errors.with_label_values(&[absence.as_str()])),
-            ),
         }
     }
 
-    /// Whether replicas count together from now on.
+    /// Nothing is shared from now on.
+    pub fn is_unused(&self) {
+        self.redis.is_unused();
+        self.replicas.set(0);
+    }
+}
+
+impl RedisMetrics {
+    pub(super) fn new(up: IntGaugeVec, errors: &IntCounterVec) -> Self {
+        let errors = Absence::ALL.map(|absence| errors.with_label_values(&[absence.as_str()]));
+        Self {
+            up,
+            errors: Arc::new(errors),
+        }
+    }
+
+    /// Whether Redis is there from now on.
     pub fn is_up(&self, is_up: bool) {
         self.up
             .with_label_values(&[] as &[&str])
             .set(i64::from(is_up));
     }
 
-    /// Nothing is shared from now on.
+    /// It is for nothing from now on.
     pub fn is_unused(&self) {
         self.up.reset();
-        self.replicas.set(0);
     }
 
     /// The counter of failures of this kind.
