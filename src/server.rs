@@ -284,6 +284,9 @@ async fn assemble(start: Start) -> Result<Assembled, ServeError> {
     if let Some(shared) = &snapshot.shared {
         shared.start();
     }
+    if let Some(answers) = &snapshot.answers {
+        answers.start();
+    }
     tell_limits(&config, &metrics);
     let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
     let idle_max = descriptors::idle_max(descriptors::allowed());

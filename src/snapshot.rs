@@ -20,6 +20,7 @@ use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::{Pool, PoolError};
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::route::Router;
+use crate::gateway::shared::answers::Answers;
 use crate::gateway::shared::{Shared, SharedError};
 
 /// Why a configuration cannot be made ready.
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Where limits of all replicas are counted, where there are some.
     pub shared: Option<Arc<Shared>>,
+    /// The answers of all replicas, where they share them.
+    pub answers: Option<Arc<Answers>>,
     /// What a body is held against.
     pub bounds: Bounds,
     /// How often a request is tried.
@@ -80,6 +83,7 @@ impl Snapshot {
             clients: Clients::new(&config),
             limits: Limits::new(&config),
             shared: registry.shared.shared(config.shared.as_ref(), metrics)?,
+            answers: registry.shared.answers(&config, metrics)?,
             bounds: Bounds {
                 depth_max: config.bounds.json_depth_max,
                 keys_max: config.bounds.json_keys_max,

@@ -9,6 +9,8 @@ pub mod key;
 pub mod control;
 /// Which answers are kept, and for how long?
 pub mod store;
+/// What do replicas share of an answer?
+pub mod second;
 /// Is somebody asking the same already?
 pub mod flights;
 /// May an answer be kept?

@@ -22,6 +22,8 @@ mod reach;
 mod heartbeat;
 /// How does Redis learn what requests cost in the end?
 mod settlement;
+/// Which answers have all replicas?
+pub mod answers;
 /// Which one is in force?
 pub mod kept;
 
@@ -37,7 +39,7 @@ use crate::config;
 use crate::gateway::record::metrics::{Metrics, SharedMetrics};
 use crate::gateway::record::outcome::Absence;
 use crate::sys;
-use link::Link;
+use link::{Link, Place};
 use reach::{Line, Purpose, Reach};
 use script::Scripts;
 use settlement::Correction;
@@ -140,12 +142,11 @@ impl Shared {
         process: &str,
         metrics: &Metrics,
     ) -> Result<Self, SharedError> {
-        let authorities = config.ca.as_ref().map(std::fs::read).transpose();
-        let authorities =
-            authorities.map_err(|error| SharedError::Authorities(error.to_string()))?;
+        let authorities = authorities(config)?;
+        let place = Place::new(config, authorities.as_deref(), config.timeout)?;
         let (corrections, corrected) = mpsc::channel(settlement::WAITING_MAX);
         let state = State {
-            reach: Reach::new(config, authorities.as_deref(), metrics.shared.redis.clone())?,
+            reach: Reach::new(config, place, metrics.shared.redis.clone()),
             authorities,
             scripts: Scripts::new(&config.hash_tag),
             secret: blake3::derive_key(
@@ -297,6 +298,12 @@ impl Shared {
     fn tasks(&self) -> std::sync::MutexGuard<'_, Tasks> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the file says that `ca` names.
+fn authorities(config: &config::limits::Shared) -> Result<Option<Vec<u8>>, SharedError> {
+    let authorities = config.ca.as_ref().map(std::fs::read).transpose();
+    authorities.map_err(|error| SharedError::Authorities(error.to_string()))
 }
 
 impl State {

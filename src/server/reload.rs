@@ -26,6 +26,7 @@ use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::tend;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::shared::Shared;
+use crate::gateway::shared::answers::Answers;
 use crate::server::certificate::{Certificate, Pair};
 use crate::server::compile::{Compiled, compile};
 use crate::server::demo::Player;
@@ -295,6 +296,7 @@ impl Reloader {
             certificate.replace(pair);
         }
         succeed(before.shared.as_ref(), snapshot.shared.as_ref(), metrics);
+        answers_succeed(before.answers.as_ref(), snapshot.answers.as_ref(), metrics);
         let old = self.gateway.snapshot.swap(Arc::new(snapshot));
         self.status.store(Arc::new(status));
         tokio::spawn(retire::retire(Arc::clone(self), old));
@@ -366,6 +368,23 @@ fn succeed(before: Option<&Arc<Shared>>, shared: Option<&Arc<Shared>>, metrics: 
     match shared {
         Some(shared) => shared.start(),
         None => metrics.shared.is_unused(),
+    }
+}
+
+/// The same for the answers that they share.
+fn answers_succeed(
+    before: Option<&Arc<Answers>>,
+    answers: Option<&Arc<Answers>>,
+    metrics: &Metrics,
+) {
+    match (before, answers) {
+        (Some(before), Some(answers)) if Arc::ptr_eq(before, answers) => return,
+        (Some(before), _) => before.retire(),
+        (None, _) => {}
+    }
+    match answers {
+        Some(answers) => answers.start(),
+        None => metrics.second.redis.is_unused(),
     }
 }
 

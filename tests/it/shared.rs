@@ -5,6 +5,8 @@
 
 /// One decision: exact, whole, true.
 mod decisions;
+/// Which answers have all replicas?
+mod answers;
 /// Redis hurt, in every way.
 mod faults;
 /// Whole gateways over one Redis, and what their callers see.

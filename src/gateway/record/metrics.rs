@@ -24,6 +24,8 @@ mod models;
 pub mod places;
 /// How does what replicas share fare?
 mod shared;
+/// How do answers fare that replicas share?
+mod second;
 
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ pub use load::LoadMetrics;
 use make::Make;
 pub use models::{LegMetrics, ModelMetrics};
 use places::Places;
+pub use second::SecondMetrics;
 pub use shared::{RedisMetrics, SharedMetrics};
 
 /// Buckets of whole requests and first bytes, in seconds.
@@ -83,6 +86,8 @@ pub struct Metrics {
     pub cache: CacheMetrics,
     /// What replicas share.
     pub shared: SharedMetrics,
+    /// Of answers that replicas share.
+    pub second: SecondMetrics,
     attempts: IntCounterVec,
     connections: IntCounterVec,
     auth_failures: IntCounterVec,
@@ -166,6 +171,7 @@ impl Metrics {
             limiter: LimitMetrics::new(&new),
             cache: CacheMetrics::new(&new),
             shared: SharedMetrics::new(&new),
+            second: SecondMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",

@@ -2,6 +2,9 @@
 //!
 //! Closed sets, so that a label's values are known before the first request.
 
+/// How do answers fare that replicas share?
+pub mod second;
+
 /// How a status is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {

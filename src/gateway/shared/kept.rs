@@ -6,8 +6,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::answers::Answers;
 use super::{Shared, SharedError};
-use crate::config;
+use crate::config::{self, Config};
 use crate::gateway::record::metrics::Metrics;
 use crate::sys;
 
@@ -18,6 +19,8 @@ pub struct Kept {
     process: String,
     /// Those that are in use, the newest last.
     known: Mutex<Vec<Weak<Shared>>>,
+    /// The same of answers.
+    answers: Mutex<Vec<Weak<Answers>>>,
 }
 
 impl Default for Kept {
@@ -25,6 +28,7 @@ impl Default for Kept {
         Self {
             process: format!("{:016x}{:016x}", sys::random(), sys::random()),
             known: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 }
@@ -56,5 +60,30 @@ impl Kept {
         let shared = Arc::new(shared);
         known.push(Arc::downgrade(&shared));
         Ok(Some(shared))
+    }
+    /// The answers that replicas share by this configuration: the same as before, where it says
+    /// the same.
+    ///
+    /// # Errors
+    /// Where it cannot be followed.
+    pub fn answers(
+        &self,
+        config: &Config,
+        metrics: &Metrics,
+    ) -> Result<Option<Arc<Answers>>, SharedError> {
+        let Some(shared) = config.shared.as_ref().filter(|_| config.cache.second_tier) else {
+            return Ok(None);
+        };
+        let answers = Answers::new(shared, &config.cache, metrics)?;
+        let mut known = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|known| known.strong_count() > 0);
+        let mut before = known.iter().filter_map(Weak::upgrade);
+        if let Some(same) = before.find(|before| before.is_as(&answers)) {
+            return Ok(Some(same));
+        }
+        drop(before);
+        let answers = Arc::new(answers);
+        known.push(Arc::downgrade(&answers));
+        Ok(Some(answers))
     }
 }

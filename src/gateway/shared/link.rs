@@ -11,8 +11,8 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    ServerErrorKind, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
+    RedisError, ServerErrorKind, TlsCertificates, Value,
 };
 
 use super::SharedError;
@@ -22,6 +22,9 @@ use crate::gateway::record::outcome::Absence;
 
 /// How long a connection may take, with TLS and the password. No request waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is said where a key holds something else than was asked for.
+const WRONG_KIND: &str = "WRONGTYPE";
 
 /// Where Redis is.
 #[derive(Clone)]
@@ -37,9 +40,11 @@ pub(super) enum Link {
 }
 
 impl Place {
+    /// Where `[shared]` says. No question takes longer than `longest`.
     pub(super) fn new(
         config: &config::limits::Shared,
         authorities: Option<&[u8]>,
+        longest: Duration,
     ) -> Result<Self, SharedError> {
         let address = |error: RedisError| SharedError::Address(error.to_string());
         let mut info: ConnectionInfo = config
@@ -59,7 +64,7 @@ impl Place {
         if config.cluster {
             let builder = ClusterClientBuilder::new([info])
                 .connection_timeout(CONNECT_TIMEOUT)
-                .response_timeout(config.timeout)
+                .response_timeout(longest)
                 .retries(1);
             let builder = match certificates {
                 Some(certificates) => builder.certs(certificates),
@@ -117,8 +122,28 @@ impl Link {
         self.run(command).await.map_err(|error| absence(&error))
     }
 
+    /// Runs commands one after the other, in one packet. An error stands among the answers
+    /// only where a key holds something else than was asked for.
+    pub(super) async fn all(&self, commands: &Pipeline) -> Result<Vec<Value>, Absence> {
+        let mut commands = commands.clone();
+        commands.ignore_errors();
+        let answers = match self {
+            Self::Single(connection) => commands.query_async(&mut connection.clone()).await,
+            Self::Cluster(connection) => commands.query_async(&mut connection.clone()).await,
+        };
+        let answers: Vec<Value> = answers.map_err(|error| absence(&error))?;
+        let failed = answers.iter().find_map(|answer| match answer {
+            Value::ServerError(error) if error.code() != WRONG_KIND => Some(error.clone()),
+            _ => None,
+        });
+        match failed {
+            Some(error) => Err(absence(&error.into())),
+            None => Ok(answers),
+        }
+    }
+
     /// Runs one command.
-    pub(super) async fn run(&self, command: &Cmd) -> Result<Value, RedisError> {
+    async fn run(&self, command: &Cmd) -> Result<Value, RedisError> {
         let answer = match self {
             Self::Single(connection) => connection.clone().req_packed_command(command).await?,
             Self::Cluster(connection) => connection.clone().req_packed_command(command).await?,

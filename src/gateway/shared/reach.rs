@@ -12,9 +12,9 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use super::Away;
 use super::breaker::Breaker;
 use super::link::{Link, Place};
-use super::{Away, SharedError};
 use crate::config;
 use crate::gateway::record::metrics::RedisMetrics;
 use crate::gateway::record::outcome::Absence;
@@ -63,14 +63,14 @@ pub(super) struct Line {
 }
 
 impl Reach {
-    /// Where `[shared]` says, with nobody spoken to yet.
+    /// Nobody is spoken to yet.
     pub(super) fn new(
         config: &config::limits::Shared,
-        authorities: Option<&[u8]>,
+        place: Place,
         metrics: RedisMetrics,
-    ) -> Result<Self, SharedError> {
-        Ok(Self {
-            place: Place::new(config, authorities)?,
+    ) -> Self {
+        Self {
+            place,
             timeout: config.timeout,
             failures: config.failures,
             rest: config.rest,
@@ -78,7 +78,7 @@ impl Reach {
             woken: Notify::new(),
             retired: AtomicBool::new(false),
             metrics,
-        })
+        }
     }
 
     /// The connection, where there is one.

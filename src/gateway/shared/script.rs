@@ -38,7 +38,7 @@ pub(super) struct Scripts {
 
 /// A script.
 #[derive(Debug)]
-struct Code {
+pub(super) struct Code {
     text: &'static str,
     hash: String,
 }
@@ -48,7 +48,7 @@ struct Code {
 pub(super) struct Question<'a> {
     code: &'a Code,
     keys: Vec<String>,
-    name: Option<&'a str>,
+    word: Option<&'a [u8]>,
     numbers: Vec<i64>,
 }
 
@@ -108,7 +108,7 @@ impl Scripts {
         Question {
             code: &self.beat,
             keys: vec![self.processes()],
-            name: Some(process),
+            word: Some(process.as_bytes()),
             numbers: vec![PRESENT_MS],
         }
     }
@@ -146,17 +146,32 @@ impl Scripts {
         Question {
             code,
             keys: windows.map(|window| self.key(window.key)).collect(),
-            name: None,
+            word: None,
             numbers,
         }
     }
 }
 
 impl Code {
-    fn new(text: &'static str) -> Self {
+    pub(super) fn new(text: &'static str) -> Self {
         Self {
             text,
             hash: redis::Script::new(text).get_hash().to_owned(),
+        }
+    }
+
+    /// What is asked of one key with one word and these numbers.
+    pub(super) fn question<'a>(
+        &'a self,
+        key: String,
+        word: &'a [u8],
+        numbers: Vec<i64>,
+    ) -> Question<'a> {
+        Question {
+            code: self,
+            keys: vec![key],
+            word: Some(word),
+            numbers,
         }
     }
 }
@@ -175,8 +190,8 @@ impl Question<'_> {
     fn command(&self, name: &str, script: &str) -> Cmd {
         let mut command = redis::cmd(name);
         command.arg(script).arg(self.keys.len()).arg(&self.keys);
-        if let Some(name) = self.name {
-            command.arg(name);
+        if let Some(word) = self.word {
+            command.arg(word);
         }
         for number in &self.numbers {
             command.arg(*number);
@@ -227,6 +242,11 @@ pub(super) fn told(answer: &Value, windows: usize) -> Option<Told> {
         admitted,
         windows: windows_told,
     })
+}
+
+/// Whether it was done; `None`: something else was said.
+pub(super) fn done(answer: &Value) -> Option<bool> {
+    number(answer).map(|number| number == 1)
 }
 
 /// How many processes there are; `None`: something else was said.

@@ -104,6 +104,15 @@ impl Redis {
         command(words).query(&mut connection).unwrap()
     }
 
+    /// Puts bytes under a key, whatever was there, for as long as nobody removes them.
+    pub(crate) fn put(&self, key: &str, value: &[u8]) {
+        let client = redis::Client::open(self.private_url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let mut put = redis::cmd("SET");
+        put.arg(key).arg(value);
+        let () = put.query(&mut connection).unwrap();
+    }
+
     async fn answers(&self) {
         // TLS needs more than a test has at hand; that it listens must do.
         let port = self.port;

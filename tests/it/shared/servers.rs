@@ -7,12 +7,13 @@ use spafe::gateway::record::metrics::Metrics;
 use spafe::gateway::shared::{Shared, Window};
 use spafe::names::Secret;
 
-use super::{is_up, replica, settings, text, window};
+use super::{answers, is_up, replica, settings, text, window};
 use crate::kit::gateway::LOOK_AGAIN;
 use crate::kit::redis::Redis;
 use crate::kit::soon;
 
-/// Whether what is shared is counted there: of two requests one is admitted.
+/// Whether what is shared is shared there: of two requests one is admitted, and what one
+/// replica was answered the other has.
 async fn counts(settings: &limits::Shared) {
     let shared = replica("a", settings).await;
     let window = window(&shared, "all", 1, Duration::from_mins(1));
@@ -23,6 +24,7 @@ async fn counts(settings: &limits::Shared) {
         ..window
     };
     assert!(!shared.admit(&[window, two]).await.unwrap().admitted);
+    answers::are_shared(settings).await;
 }
 
 #[tokio::test]

@@ -31,8 +31,9 @@ const UNDER_STEPS: [&str; 12] = [
 ];
 
 /// What one step may import beside that.
-const UNDER_ONE_STEP: [(&str, &[&str]); 2] = [
+const UNDER_ONE_STEP: [(&str, &[&str]); 3] = [
     ("limit", &["shared"]),
+    ("cache", &["shared"]),
     ("exchange", &["dialect", "splice", "images"]),
 ];
 
@@ -114,7 +115,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("splice", &["inspect"]),
     // `shared` for the registry of what outlives a configuration.
     ("pools", &["config", "names", "sys", "shared"]),
-    ("shared", &["config", "names", "sys", "record"]),
+    ("shared", &["config", "names", "openai", "sys", "record"]),
     ("images", &["config", "names", "openai", "sys"]),
     ("models", &["config", "names", "openai", "route"]),
     ("simulator", &["openai", "sys"]),

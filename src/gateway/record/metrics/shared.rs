@@ -9,7 +9,7 @@ use super::pick;
 use crate::gateway::record::outcome::Absence;
 
 /// Buckets of one question, in seconds, from 100 µs.
-const DURATION_BUCKETS: &[f64] = &[
+pub(super) const DURATION_BUCKETS: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0,
 ];
 
