@@ -75,8 +75,8 @@ use relay::departure::Departure;
 use relay::head::Common;
 use visit::kept::Sought;
 use visit::{Unanswered, Visit};
-use work::Landed;
 use work::boarding::{Boarding, Turn};
+use work::{Came, Landed};
 
 /// The caller's own id of its request.
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
@@ -294,7 +294,11 @@ impl Gateway {
             let (landed, seat) = visit.wait(seat, &question).await?;
             visit.came_of_it(&landed, &seat, sought.why);
             let given = match &landed.answer {
-                Ok(given) => given,
+                Ok(Came::Given(given)) => given,
+                Ok(Came::Kept(found)) if visit.deliver_kept(found, sought.form).await => {
+                    return Ok(());
+                }
+                Ok(Came::Kept(_)) => continue,
                 Err(refusal) if turn == Turn::First && seat.joins() && refusal.may_pass() => {
                     continue;
                 }
@@ -318,7 +322,7 @@ impl Gateway {
             reach(Phase::Deliver, visit.record.id.as_str());
             let said = visit.deliver(given, taken, &seat, &self.metrics).await;
             if let (Some(said), Some(key)) = (said, sought.key.filter(|_| sought.allowed.write)) {
-                self.keep_stream(key, &plan, given, &said);
+                self.keep_stream(key, &plan, &landed, &said);
             }
             return Ok(());
         }

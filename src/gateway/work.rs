@@ -23,15 +23,17 @@ use crate::gateway::body::Held;
 use crate::gateway::cache::flights::{Place, Work};
 use crate::gateway::cache::key::Key;
 use crate::gateway::cache::status::Kept;
+use crate::gateway::cache::store::Found;
 use crate::gateway::exchange::tape::{Keep, Reader, Tape};
 use crate::gateway::exchange::trail::Trail;
 use crate::gateway::exchange::{Answer, Body, Question, Through};
 use crate::gateway::pools::slots::Slot;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
+use crate::gateway::shared::answers::Lead;
 use crate::openai::Usage;
 use boarding::Seat;
-use keeping::lifetime;
+use keeping::{Around, lifetime};
 
 /// What whoever waits for it drives.
 pub(super) type Landing = futures_util::future::Shared<Work<Arc<Landed>>>;
@@ -39,11 +41,21 @@ pub(super) type Landing = futures_util::future::Shared<Work<Arc<Landed>>>;
 /// What it came to, for everybody who waited.
 pub(super) struct Landed {
     /// The answer, or what everybody is told.
-    pub answer: Result<Given, Refusal>,
+    pub answer: Result<Came, Refusal>,
     /// How many were asked.
     pub attempts: usize,
     /// Whether it is kept.
     pub kept: Kept,
+    /// With what a stream is shared among replicas, once it is over.
+    pub lead: Option<Lead>,
+}
+
+/// Where an answer came from.
+pub(super) enum Came {
+    /// From an upstream.
+    Given(Given),
+    /// From another replica, which had asked before.
+    Kept(Found),
 }
 
 /// What work is begun with.
@@ -54,6 +66,8 @@ struct Order {
     pub trail: Arc<Trail>,
     /// What its answer is kept by, if it may be kept.
     pub keep_as: Option<Key>,
+    /// How old an answer of another replica may be; `None`: none is wanted.
+    pub age_max: Option<Duration>,
     /// Bytes of a stream that are kept for those who come later; `None`: nobody will.
     pub keep_bytes: Option<usize>,
     /// By what others find it.
@@ -99,9 +113,14 @@ async fn ask(gateway: Arc<Gateway>, order: Order) -> Arc<Landed> {
         question,
         trail,
         keep_as,
+        age_max,
         keep_bytes,
         place,
     } = order;
+    let lead = match gateway.look_around(keep_as, age_max, &question).await {
+        Around::Found(found) => return Landed::elsewhere(found, place),
+        Around::Lead(lead) => lead,
+    };
     let asked = gateway.exchange.run(&question, &gateway.images, &trail);
     let asked = AssertUnwindSafe(asked).catch_unwind().await;
     let answer = asked.unwrap_or_else(|_| {
@@ -111,31 +130,40 @@ async fn ask(gateway: Arc<Gateway>, order: Order) -> Arc<Landed> {
         Err(Refusal::Internal)
     });
     let kept = match (&answer, keep_as) {
-        (Ok(answer), Some(key)) => gateway.keep(key, &question, answer),
+        (Ok(answer), Some(key)) => gateway.keep(key, &question, answer, lead.as_ref()),
         _ => Kept::Unsaid,
     };
     let keep = keep_bytes.map(|bytes_max| Keep {
         bytes_max,
         share: question.body.share_of_answer(),
     });
-    let answer = answer.map(|answer| Given::new(answer, keep));
-    let is_over = !matches!(
-        &answer,
-        Ok(Given {
-            body: Shape::Events(_),
-            ..
-        })
-    );
+    let goes_on = matches!(&answer, Ok(answer) if matches!(answer.body, Body::Events(_)));
     // A stream can be joined from its beginning for as long as that is kept; else whoever
     // asks from now on finds the answer in memory, or is to ask anew.
-    if let Some(place) = place.filter(|_| is_over) {
+    if let Some(place) = place.filter(|_| !goes_on) {
         place.close();
     }
     Arc::new(Landed {
-        answer,
+        answer: answer.map(|answer| Came::Given(Given::new(answer, keep))),
         attempts: trail.asked(),
         kept,
+        lead: lead.filter(|_| goes_on),
     })
+}
+
+impl Landed {
+    /// Another replica had the answer.
+    fn elsewhere(found: Found, place: Option<Place<Arc<Self>>>) -> Arc<Self> {
+        if let Some(place) = place {
+            place.close();
+        }
+        Arc::new(Self {
+            answer: Ok(Came::Kept(found)),
+            attempts: 0,
+            kept: Kept::Stored,
+            lead: None,
+        })
+    }
 }
 
 impl Given {

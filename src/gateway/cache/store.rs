@@ -82,6 +82,20 @@ pub struct Heavy {
     pub bytes: u32,
 }
 
+impl Found {
+    /// An answer that is kept elsewhere, if somebody may still be given it.
+    #[must_use]
+    pub fn of(entry: Entry, now: Instant) -> Option<Self> {
+        Self::in_state(Arc::new(entry), now)
+    }
+
+    fn in_state(entry: Arc<Entry>, now: Instant) -> Option<Self> {
+        let age = entry.age(now);
+        let state = entry.state(age)?;
+        Some(Self { entry, age, state })
+    }
+}
+
 impl Store {
     /// Nothing is kept yet.
     #[must_use]
@@ -99,9 +113,7 @@ impl Store {
     #[must_use]
     pub fn get(&self, key: &Key, now: Instant) -> Option<Found> {
         let entry = self.shelf.load().get(key)?;
-        let age = entry.age(now);
-        let state = entry.state(age)?;
-        Some(Found { entry, age, state })
+        Found::in_state(entry, now)
     }
 
     /// Keeps an answer, in place of what was kept under its key.

@@ -5,8 +5,9 @@
 //! bad luck, and then by itself; no failure is shared twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Landed, Order, Taken, ask};
+use super::{Came, Landed, Order, Taken, ask};
 use crate::gateway::Gateway;
 use crate::gateway::cache::Verdict;
 use crate::gateway::cache::flights::{Boarded, Flight, Form, Work};
@@ -79,6 +80,8 @@ impl Gateway {
                 question: Arc::clone(question),
                 trail: Arc::clone(&trail),
                 keep_as: key.filter(|_| allowed.write),
+                age_max: (allowed.read && !alone)
+                    .then_some(allowed.age_max.unwrap_or(Duration::MAX)),
                 keep_bytes: is_read_again.then_some(keep_bytes),
                 place,
             };
@@ -116,12 +119,12 @@ impl Gateway {
         let (plan, key) = (Arc::clone(&question.plan), sought.key);
         tokio::spawn(async move {
             let landed = seat.flight.landing().await;
-            if let Ok(given) = &landed.answer
+            if let Ok(Came::Given(given)) = &landed.answer
                 && let Some(Taken::Events(reader)) = given.take(&seat)
                 && let Ok(said) = reader.read_out(usize::MAX).await
                 && let Some(key) = key
             {
-                gateway.keep_stream(key, &plan, given, &said);
+                gateway.keep_stream(key, &plan, &landed, &said);
             }
         });
     }

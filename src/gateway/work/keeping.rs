@@ -10,21 +10,71 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::Given;
+use super::{Came, Landed};
 use crate::gateway::Gateway;
 use crate::gateway::cache::admission::{self, Unfit};
-use crate::gateway::cache::assembly;
 use crate::gateway::cache::key::Key;
 use crate::gateway::cache::status::Kept;
-use crate::gateway::cache::store::{Entry, TooLarge};
+use crate::gateway::cache::store::{Entry, Found, TooLarge};
+use crate::gateway::cache::{assembly, second};
 use crate::gateway::exchange::{Answer, Body, Question, Word};
 use crate::gateway::route::Plan;
+use crate::gateway::shared::answers::{self, Deposit, Lead};
 use crate::openai::Usage;
 use crate::sys;
 
+/// What other replicas have.
+pub(super) enum Around {
+    /// The answer.
+    Found(Found),
+    /// Nothing; with this it is shared with them once it is made, if they share.
+    Lead(Option<Lead>),
+}
+
 impl Gateway {
+    /// Looks among the answers of other replicas. A stream is not kept waiting for that.
+    pub(super) async fn look_around(
+        &self,
+        key: Option<Key>,
+        age_max: Option<Duration>,
+        question: &Question,
+    ) -> Around {
+        let answers = self.snapshot.load().answers.clone();
+        let (Some(key), Some(answers)) = (key, answers) else {
+            return Around::Lead(None);
+        };
+        let Some(age_max) = age_max.filter(|_| !question.ask.stream) else {
+            return Around::Lead(Some(answers.lead(key.bytes())));
+        };
+        let suits = |deposit: &Deposit| {
+            let wall = sys::now().wall;
+            deposit.is_fresh(wall) && deposit.age(wall) <= age_max
+        };
+        let found = answers.find(key.bytes(), question.deadline, suits).await;
+        let deposit = match found {
+            answers::Found::Answer(deposit) => deposit,
+            answers::Found::Lead { lead, spare: _ } => return Around::Lead(Some(lead)),
+        };
+        let now = sys::now();
+        if let Some(entry) = second::entry(deposit, now) {
+            let found = Found::of(entry.clone(), now.instant);
+            // What is too large for this memory is given all the same.
+            let _ = self.cache.store.put(key, entry);
+            if let Some(found) = found {
+                return Around::Found(found);
+            }
+        }
+        Around::Lead(Some(answers.lead(key.bytes())))
+    }
+
     /// Keeps an answer, if it is one that may be kept.
-    pub(super) fn keep(&self, key: Key, question: &Question, answer: &Answer) -> Kept {
+    pub(super) fn keep(
+        &self,
+        key: Key,
+        question: &Question,
+        answer: &Answer,
+        lead: Option<&Lead>,
+    ) -> Kept {
         let Body::Whole { bytes, glance } = &answer.body else {
             return Kept::Unsaid;
         };
@@ -37,7 +87,7 @@ impl Gateway {
                     leg: answer.leg,
                     lifetime,
                 };
-                self.put(key, &question.plan, &made)
+                self.put(key, &question.plan, &made, lead)
             }
             Err(unfit) => Kept::Refused(unfit.as_str()),
         }
@@ -48,9 +98,12 @@ impl Gateway {
         &self,
         key: Key,
         asked: &Plan,
-        given: &Given,
+        landed: &Landed,
         slices: &[Bytes],
     ) {
+        let Ok(Came::Given(given)) = &landed.answer else {
+            return;
+        };
         // What is wrong with it was told to its caller already.
         let Ok(assembled) = assembly::completion(slices, true) else {
             return;
@@ -64,11 +117,11 @@ impl Gateway {
                 leg: given.leg,
                 lifetime: given.lifetime,
             };
-            self.put(key, asked, &made);
+            self.put(key, asked, &made, landed.lead.as_ref());
         }
     }
 
-    fn put(&self, key: Key, asked: &Plan, made: &Made<'_>) -> Kept {
+    fn put(&self, key: Key, asked: &Plan, made: &Made<'_>, lead: Option<&Lead>) -> Kept {
         let Made {
             body,
             usage,
@@ -94,6 +147,10 @@ impl Gateway {
             stale_while_revalidate: policy.stale_while_revalidate,
             stale_if_error: policy.stale_if_error,
         };
+        // First, because what one replica has no room for another may find there.
+        if let Some(lead) = lead {
+            lead.share(second::deposit(entry.clone(), sys::now()));
+        }
         match self.cache.store.put(key, entry) {
             Ok(()) => Kept::Stored,
             Err(TooLarge { .. }) => Kept::Refused("too_large"),
