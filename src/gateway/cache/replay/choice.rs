@@ -188,6 +188,7 @@ impl<'a> Call<'a> {
     /// A tool's, which SDKs find by its place in the list.
     fn of_tool(place: u32, mut call: Members<'a>) -> Self {
         let function = call.take("function");
+        call.take("index");
         let mut first = Object::new();
         first.member("index", &place.to_string());
         first.members(&call);
