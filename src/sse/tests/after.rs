@@ -45,6 +45,7 @@ fn only_the_event_that_counts_tokens_is_withheld() {
             &format!("{CHUNK}{event}\n\n{done}"),
         );
     };
+    check(&format!("{CHUNK}|{}", USAGE.trim_end()), CHUNK);
     kept(r#"data: {"choices":[],"usage":null}"#);
     kept(r#"data: {"choices":[]}"#);
     kept(r#"data: {"usage":{"prompt_tokens":9}}"#);

@@ -264,6 +264,9 @@ fn a_stream_that_is_not_complete_is_no_answer() {
         found(&[STOP, unfinished, "[DONE]"]),
         Some(AssemblyError::Unfinished)
     );
+    let not_yet = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":""}]}"#;
+    assert_eq!(found(&[not_yet, "[DONE]"]), Some(AssemblyError::Unfinished));
+    assert_eq!(found(&[STOP, not_yet, "[DONE]"]), None);
     let chunk = Some(AssemblyError::Chunk);
     let error = Some(AssemblyError::Error);
     for (event, expected) in [
