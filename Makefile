@@ -39,6 +39,7 @@ bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 	@benches/setup.sh
 	cargo bench --locked --bench data_path
 	cargo bench --locked --bench limits
+	cargo bench --locked --bench cache
 	cargo bench --locked --bench shared
 	cargo bench --locked --bench compare
 

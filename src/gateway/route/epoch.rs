@@ -11,7 +11,7 @@ use super::{Fallback, Fallbacks};
 use crate::config::{Config, Dialect, Modality, Model, ModelPool, Pool, Target};
 
 /// What the hash is for, and the form of what is hashed: one that changes has another name.
-const CONTEXT: &str = "spafe 2026-07 who answers for a model, form 1";
+const CONTEXT: &str = "spafe 2026-11-29 who answers for a model, form 1";
 
 /// A hash of all that an answer of this model depends on, beside what is asked.
 ///
@@ -112,5 +112,117 @@ impl Parts {
         for address in &addresses {
             self.text(address);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Source, load};
+    use crate::gateway::pools::registry::Registry;
+    use crate::gateway::record::metrics::Metrics;
+    use crate::snapshot::Snapshot;
+
+    const CONFIG: &str = r#"
+[[pools]]
+name = "p"
+api_key = { env = "P" }
+targets = [{ url = "http://127.0.0.1:1/v1" }, { url = "http://127.0.0.1:2/v1", weight = 2 }]
+[[pools]]
+name = "q"
+targets = [{ url = "http://127.0.0.1:3/v1" }]
+[[models]]
+id = "m"
+aliases = ["a"]
+pools = ["p", { pool = "q", name = "vendor/m" }]
+fallbacks = ["f"]
+[[models]]
+id = "f"
+pools = ["q"]
+"#;
+
+    fn epoch(config: &str, model: &str) -> [u8; 32] {
+        let source = Source {
+            name: "epoch.toml",
+            text: config,
+        };
+        let nothing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        let secret = |_: &str| Some(config.len().to_string());
+        let config = load(source, &secret, &nothing).unwrap_or_else(|found| panic!("{found}"));
+        let snapshot = Snapshot::new(config, &Registry::default(), &Metrics::new()).unwrap();
+        snapshot.router.route(model).unwrap().epoch
+    }
+
+    /// What becomes of the epoch of `m` where a text of the configuration becomes another.
+    #[track_caller]
+    fn check(from: &str, to: &str, is_same: bool) {
+        assert!(CONFIG.contains(from), "{from}");
+        let changed = CONFIG.replacen(from, to, 1);
+        let same = epoch(CONFIG, "m") == epoch(&changed, "m");
+        assert_eq!(same, is_same, "{from} -> {to}");
+    }
+
+    #[test]
+    fn whoever_is_asked_otherwise_is_another_epoch() {
+        for (from, to) in [
+            ("127.0.0.1:1", "127.0.0.1:9"),
+            ("127.0.0.1:1", "127.0.0.2:1"),
+            ("127.0.0.1:1/v1", "127.0.0.1:1/v2"),
+            ("http://127.0.0.1:1", "https://127.0.0.1:1"),
+            (", { url = \"http://127.0.0.1:2/v1\", weight = 2 }", ""),
+            ("127.0.0.1:3/v1", "127.0.0.1:3/v2"),
+            ("vendor/m", "vendor/m2"),
+            (", name = \"vendor/m\"", ""),
+            (
+                "[\"p\", { pool = \"q\", name = \"vendor/m\" }]",
+                "[{ pool = \"q\", name = \"vendor/m\" }, \"p\"]",
+            ),
+            ("fallbacks = [\"f\"]", ""),
+            ("fallbacks = [\"f\"]", "context_fallbacks = [\"f\"]"),
+            ("fallbacks = [\"f\"]", "policy_fallbacks = [\"f\"]"),
+            // How a fallback is asked.
+            ("id = \"f\"\npools = [\"q\"]", "id = \"f\"\npools = [\"p\"]"),
+            (
+                "id = \"f\"\npools = [\"q\"]",
+                "id = \"f\"\npools = [{ pool = \"q\", name = \"g\" }]",
+            ),
+        ] {
+            check(from, to, false);
+        }
+    }
+
+    #[test]
+    fn whatever_changes_no_answer_is_the_same_epoch() {
+        let of_pool = "name = \"p\"\nhttp = \"1.1\"\nbalance = \"least_requests\"\nslow_start = \"7s\"\n\
+             ejection = { failures = 7 }\nconcurrency = { pool_max = 7 }\nhedging = { enabled = true }\n\
+             check = { path = \"/v1\" }\ntimeouts = { answer = \"7s\" }";
+        let of_model = "id = \"m\"\nweight = 7\nowned_by = \"o\"\ncreated = 2024-05-13\n\
+             timeouts = { answer = \"7s\" }";
+        for (from, to) in [
+            ("weight = 2", "weight = 3"),
+            ("{ env = \"P\" }", "{ env = \"Q\" }"),
+            ("aliases = [\"a\"]", "aliases = [\"b\", \"c\"]"),
+            ("name = \"p\"", of_pool),
+            ("id = \"m\"", of_model),
+            // In which order targets stand.
+            (
+                "127.0.0.1:1/v1\" }, { url = \"http://127.0.0.1:2",
+                "127.0.0.1:2/v1\" }, { url = \"http://127.0.0.1:1",
+            ),
+            // What stands elsewhere.
+            ("[[pools]]", "[attempts]\nbackoff_max = \"7s\"\n[[pools]]"),
+            ("id = \"f\"", "id = \"f\"\nweight = 7"),
+            // Fallbacks of a fallback are not followed.
+            ("id = \"f\"", "id = \"f\"\nfallbacks = [\"m\"]"),
+        ] {
+            check(from, to, true);
+        }
+    }
+
+    #[test]
+    fn an_alias_is_of_the_epoch_of_its_model_and_another_model_is_not() {
+        assert_eq!(epoch(CONFIG, "m"), epoch(CONFIG, "a"));
+        assert_ne!(epoch(CONFIG, "m"), epoch(CONFIG, "f"));
     }
 }

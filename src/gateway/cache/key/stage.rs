@@ -63,10 +63,10 @@ impl Stage {
     }
 
     /// How many bytes were put, and their hash.
-    pub(super) fn finish(mut self) -> (usize, [u8; 32]) {
+    pub(super) fn finish(mut self) -> (usize, blake3::Hash) {
         let rest = self.staged.get(..self.len).unwrap_or_default();
         self.hasher.update(rest);
-        (self.total, *self.hasher.finalize().as_bytes())
+        (self.total, self.hasher.finalize())
     }
 }
 
@@ -95,11 +95,7 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!(
-                stage.finish(),
-                (bytes.len(), *expected.as_bytes()),
-                "{sizes:?}"
-            );
+            assert_eq!(stage.finish(), (bytes.len(), expected), "{sizes:?}");
         }
     }
 }
