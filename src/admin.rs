@@ -2,7 +2,7 @@
 //!
 //! A listener of its own, on loopback unless the configuration says otherwise:
 //! metrics, liveness, readiness, the configuration in force and a way to have it read
-//! again, and how callers stand with their limits. Nothing of it is reachable from the public listeners.
+//! again, how callers stand with their limits, and what is kept of answers. Nothing of it is reachable from the public listeners.
 
 /// What was asked of the configuration.
 mod reload;
@@ -12,6 +12,9 @@ mod targets;
 
 /// How do callers stand with their limits, and who asks for most?
 mod limits;
+
+/// What is kept of answers, for whom, and by which key?
+mod cache;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,6 +86,8 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
         .route("/config", get(reload::configuration))
         .route("/reload", post(reload::reload))
         .route("/limits", get(limits::limits).delete(limits::forgive))
+        .route("/cache", get(cache::cache).delete(cache::forget))
+        .route("/cache/key", get(cache::key).post(cache::key))
         .fallback(nothing)
         .with_state(admin);
     let listener = tokio::net::TcpListener::from_std(bound.into_std())?;
@@ -159,7 +164,14 @@ fn status(well: bool) -> StatusCode {
 
 async fn nothing() -> impl IntoResponse {
     let paths = [
-        "/metrics", "/livez", "/readyz", "/config", "/reload", "/limits",
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/config",
+        "/reload",
+        "/limits",
+        "/cache",
+        "/cache/key",
     ];
     (
         StatusCode::NOT_FOUND,

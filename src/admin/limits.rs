@@ -123,6 +123,25 @@ fn read(query: &str) -> Result<Asked, &'static str> {
     Ok(asked)
 }
 
+/// The caller of this address or with the key of this name; without either an anonymous one.
+pub(super) fn caller(
+    address: Option<&str>,
+    key: Option<&str>,
+    snapshot: &Snapshot,
+) -> Result<Client, &'static str> {
+    match (address, key) {
+        (Some(_), Some(_)) => Err("a caller is its key or its address; ask for one of them"),
+        (None, Some(name)) => with_key(name, snapshot).ok_or("no key has this name"),
+        (Some(address), None) => {
+            let address = address.parse();
+            let address =
+                address.map_err(|_| "client is no IP address; write 203.0.113.7 or 2001:db8::1")?;
+            Ok(snapshot.clients.at(address))
+        }
+        (None, None) => Ok(snapshot.clients.at(Ipv4Addr::LOCALHOST.into())),
+    }
+}
+
 /// Whoever shows this key.
 fn with_key(name: &str, snapshot: &Snapshot) -> Option<Client> {
     let mut keys = snapshot.config.keys.iter();

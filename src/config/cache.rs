@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// `[cache]`
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each of them is a key of the file"
+)]
 pub struct Cache {
     /// What holds for every model that does not say otherwise.
     pub policy: CachePolicy,

@@ -47,7 +47,8 @@ const HOST: &str = "127.0.0.1";
 pub(super) struct Stage {
     /// What is drilled.
     pub policy: Policy,
-    config: crate::config::Config,
+    /// Apart, because a drill hands its stage on.
+    config: Box<crate::config::Config>,
     folder: Folder,
     good: Pair,
 }
@@ -90,7 +91,7 @@ impl Stage {
     /// An empty stage, with a folder of its own below this one.
     pub(super) fn new(policy: Policy, temporary: &Path) -> Result<Self, DrillError> {
         let folder = Folder::new(temporary)?;
-        let mut config = policy.config.clone();
+        let mut config = Box::new(policy.config.clone());
         config.images.store = folder.0.join("images").display().to_string();
         let good = Pair::new(HOST, |_| ())?;
         std::fs::write(folder.0.join("authority.pem"), &good.certificate)?;
@@ -195,7 +196,8 @@ impl Stage {
         let registry = Arc::new(Registry::default());
         let images = ImageStore::open(&self.config.images).map_err(io::Error::other)?;
         let log = RequestLog::open(&self.config.log, false)?;
-        let snapshot = Snapshot::new(self.config, &registry, &metrics).map_err(io::Error::other)?;
+        let snapshot =
+            Snapshot::new(*self.config, &registry, &metrics).map_err(io::Error::other)?;
         let gateway = Gateway::new(snapshot, Arc::new(images), metrics, log);
         let mut service = Service::new("drill".to_owned(), Ingress::new(Arc::new(gateway)));
         service.add_listener(ListenerConfig::tcp(address.to_string()));

@@ -11,6 +11,8 @@ mod together;
 mod streams;
 /// What is not fresh any more.
 mod stale;
+/// What an operator sees and does.
+mod operators;
 
 use std::net::SocketAddr;
 

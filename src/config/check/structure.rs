@@ -135,7 +135,7 @@ fn fraction(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
     let min = bound("minimum").unwrap_or(f64::MIN);
     let max = bound("maximum").unwrap_or(f64::MAX);
     let fits = |number: &f64| (min..=max).contains(number);
-    if node.number().filter(fits).is_none() {
+    if node.number().is_none_or(|number| !fits(&number)) {
         findings.add(node, format!("must be a number from {min} to {max}"));
     }
 }

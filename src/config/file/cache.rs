@@ -12,6 +12,10 @@ use crate::config::notation::{Length, LengthOrZero, Size, Written};
 /// What is answered from memory, for whom, and for how long.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each of them is a key of the file"
+)]
 pub(in crate::config) struct Cache {
     /// Whether answers are kept, and shared while they are on their way.
     pub(in crate::config) enabled: bool,

@@ -176,10 +176,10 @@ impl Store {
         if before.bytes_max() == config.max_bytes {
             return;
         }
-        let shelf = Shelf::new(config.max_bytes, &self.evictions);
-        let left = before.hand_over(&shelf, now);
+        let next = Shelf::new(config.max_bytes, &self.evictions);
+        let left = before.hand_over(&next, now);
         self.evictions.add_size(left);
-        self.shelf.store(Arc::new(shelf));
+        self.shelf.store(Arc::new(next));
     }
 }
 

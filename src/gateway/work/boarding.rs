@@ -115,6 +115,7 @@ impl Gateway {
         if seat.joins() || self.outlook.is_leaving() {
             return;
         }
+        question.plan.metrics.cache.revalidations.inc();
         let gateway = Arc::clone(self);
         let (plan, key) = (Arc::clone(&question.plan), sought.key);
         tokio::spawn(async move {

@@ -89,8 +89,14 @@ impl Gateway {
                 };
                 self.put(key, &question.plan, &made, lead)
             }
-            Err(unfit) => Kept::Refused(unfit.as_str()),
+            Err(unfit) => self.refused(unfit.as_str()),
         }
+    }
+
+    /// Counts an answer that is not kept.
+    fn refused(&self, reason: &'static str) -> Kept {
+        self.metrics.cache.unstored(reason);
+        Kept::Refused(reason)
     }
 
     /// Keeps what a stream has said, as a whole answer.
@@ -133,7 +139,7 @@ impl Gateway {
             return Kept::Unsaid;
         };
         if plan.model != asked.model {
-            return Kept::Refused("fallback");
+            return self.refused("fallback");
         }
         let policy = &asked.cache;
         let fresh = Entry::jittered(policy.ttl, sys::chance());
@@ -152,8 +158,11 @@ impl Gateway {
             lead.share(second::deposit(entry.clone(), sys::now()));
         }
         match self.cache.store.put(key, entry) {
-            Ok(()) => Kept::Stored,
-            Err(TooLarge { .. }) => Kept::Refused("too_large"),
+            Ok(()) => {
+                asked.metrics.cache.stored.inc();
+                Kept::Stored
+            }
+            Err(TooLarge { .. }) => self.refused("too_large"),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Entry {
     pub fn state(&self, age: Duration) -> Option<State> {
         if age < self.fresh {
             return Some(State::Fresh {
-                left: self.fresh - age,
+                left: self.fresh.saturating_sub(age),
             });
         }
         let past = self.past(age);

@@ -34,6 +34,44 @@ pub struct CacheModelMetrics {
     pub revalidations: IntCounter,
 }
 
+/// How often memory was of use for a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// Answers that nobody was asked for: kept ones, and those of somebody else's request.
+    pub from_memory: u64,
+    /// Requests for which memory was asked.
+    pub asked: u64,
+}
+
+impl CacheModelMetrics {
+    /// How often memory was of use.
+    #[must_use]
+    pub fn counted(&self) -> Use {
+        let count = |counted: Counted| pick(&self.requests, counted as usize).get();
+        let sum = |of: &[Counted]| of.iter().map(|counted| count(*counted)).sum();
+        let from_memory = sum(&[
+            Counted::Hit,
+            Counted::Stale,
+            Counted::StaleIfError,
+            Counted::Collapsed,
+        ]);
+        let others: u64 = sum(&[Counted::Miss, Counted::Expired, Counted::Request]);
+        Use {
+            from_memory,
+            asked: from_memory + others,
+        }
+    }
+}
+
+impl Use {
+    /// The part of them; `None`: it was not asked yet.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+    pub fn ratio(&self) -> Option<f64> {
+        (self.asked > 0).then(|| self.from_memory as f64 / self.asked as f64)
+    }
+}
+
 impl CacheMetrics {
     pub(super) fn new(new: &Make<'_>) -> Self {
         let bypasses = new.counters(
