@@ -3,6 +3,8 @@
 //! Two replicas over one Redis: what one leaves there the other finds, and whatever is wrong
 //! with Redis, or with what lies there, is no answer and takes no time.
 
+/// Whole gateways over one Redis.
+mod gateways;
 /// What lies there is somebody else's, broken, or too old.
 mod garbage;
 /// Redis hurt, in every way.
