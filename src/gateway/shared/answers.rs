@@ -23,7 +23,7 @@ mod writes;
 mod lease;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -59,7 +59,7 @@ pub struct Answers {
     state: Arc<State>,
     /// Until the task that does them has begun.
     jobs: Mutex<Option<mpsc::Receiver<Job>>>,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Mutex<Tasks>,
 }
 
 /// An answer that replicas share.
@@ -81,6 +81,12 @@ pub struct Deposit {
     pub stale_while_revalidate: Duration,
     /// How long after that it is given where no upstream answers.
     pub stale_if_error: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    heartbeat: JoinSet<()>,
+    writes: JoinSet<()>,
 }
 
 /// What all answers of a time are marked with, by chance.
@@ -165,14 +171,17 @@ impl Answers {
         let Some(jobs) = jobs.take() else {
             return;
         };
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn(heartbeat::keep(Arc::clone(&self.state)));
-        tasks.spawn(writes::work(Arc::clone(&self.state), jobs));
+        let mut tasks = self.tasks();
+        let state = Arc::clone(&self.state);
+        tasks.heartbeat.spawn(heartbeat::keep(state));
+        let state = Arc::clone(&self.state);
+        tasks.writes.spawn(writes::work(state, jobs));
     }
 
-    /// Leaves the stage to another one.
+    /// Leaves the stage to another one: what was begun is shared, and nothing told any more.
     pub fn retire(&self) {
         self.state.reach.retire();
+        self.tasks().heartbeat.abort_all();
     }
 
     /// Whether Redis is there, as far as we know.
@@ -213,6 +222,10 @@ impl Answers {
             .map_err(Away)?;
         state.era.store(Some(Arc::new(era)));
         Ok(())
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
