@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each of them is a key of the file"
+    reason = "each is a key of the file, and none excludes another"
 )]
 pub struct Cache {
     /// What holds for every model that does not say otherwise.

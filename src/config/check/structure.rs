@@ -134,8 +134,8 @@ fn fraction(node: &Node<'_, '_>, schema: &Value, findings: &mut Findings<'_>) {
     let bound = |name| schema.get(name).and_then(Value::as_f64);
     let min = bound("minimum").unwrap_or(f64::MIN);
     let max = bound("maximum").unwrap_or(f64::MAX);
-    let fits = |number: &f64| (min..=max).contains(number);
-    if node.number().is_none_or(|number| !fits(&number)) {
+    let fits = |number: f64| (min..=max).contains(&number);
+    if !node.number().is_some_and(fits) {
         findings.add(node, format!("must be a number from {min} to {max}"));
     }
 }

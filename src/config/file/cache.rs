@@ -14,7 +14,7 @@ use crate::config::notation::{Length, LengthOrZero, Size, Written};
 #[serde(default, deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each of them is a key of the file"
+    reason = "each is a key of the file, and none excludes another"
 )]
 pub(in crate::config) struct Cache {
     /// Whether answers are kept, and shared while they are on their way.

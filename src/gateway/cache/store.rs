@@ -176,10 +176,10 @@ impl Store {
         if before.bytes_max() == config.max_bytes {
             return;
         }
-        let next = Shelf::new(config.max_bytes, &self.evictions);
-        let left = before.hand_over(&next, now);
+        let after = Shelf::new(config.max_bytes, &self.evictions);
+        let left = before.hand_over(&after, now);
         self.evictions.add_size(left);
-        self.shelf.store(Arc::new(next));
+        self.shelf.store(Arc::new(after));
     }
 }
 

@@ -71,10 +71,9 @@ impl Entry {
     /// What it may be given for at this age; `None`: nothing.
     #[must_use]
     pub fn state(&self, age: Duration) -> Option<State> {
-        if age < self.fresh {
-            return Some(State::Fresh {
-                left: self.fresh.saturating_sub(age),
-            });
+        let left = self.fresh.saturating_sub(age);
+        if !left.is_zero() {
+            return Some(State::Fresh { left });
         }
         let past = self.past(age);
         if past < self.stale_while_revalidate {
