@@ -65,7 +65,8 @@ pub(super) async fn cache(State(admin): State<Admin>) -> Json<Value> {
 }
 
 /// `DELETE /cache`: forgets every answer, here and where replicas share them; with `?model=ID`
-/// those of one model, here only. Answers on their way are not answers yet.
+/// those of one model here, and all that are shared, whose names there do not say of which model
+/// they are. Answers on their way are not answers yet.
 pub(super) async fn forget(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
     let asked = match Asked::read(query.as_deref(), &["model"]) {
         Ok(asked) => asked,
@@ -73,26 +74,25 @@ pub(super) async fn forget(State(admin): State<Admin>, RawQuery(query): RawQuery
     };
     let snapshot = admin.gateway.snapshot.load_full();
     let store = &admin.gateway.cache.store;
-    if let Some(model) = &asked.model {
-        if !snapshot
-            .config
-            .models
-            .iter()
-            .any(|it| it.id.as_str() == model)
-        {
-            return Fault::NoSuchModel.into_response();
-        }
-        let entries = store.remove_model(&ModelId::new(model));
-        tracing::info!(model, entries, "kept answers of a model were forgotten");
-        return Json(json!({ "forgotten": { "entries": entries } })).into_response();
-    }
+    let mut models = snapshot.config.models.iter();
+    let model = match &asked.model {
+        None => None,
+        Some(id) => match models.find(|model| model.id.as_str() == id) {
+            Some(model) => Some(&model.id),
+            None => return Fault::NoSuchModel.into_response(),
+        },
+    };
     // The others first: what they have left would come back from there.
     let shared = match &snapshot.answers {
         Some(answers) => answers.remove_all().await.map(|()| true),
         None => Ok(false),
     };
-    let entries = store.remove_all();
-    tracing::info!(entries, "all kept answers were forgotten");
+    let entries = match model {
+        Some(model) => store.remove_model(model),
+        None => store.remove_all(),
+    };
+    let model = model.map(ModelId::as_str);
+    tracing::info!(model, entries, "kept answers were forgotten");
     let told = json!({ "entries": entries, "shared": *shared.as_ref().unwrap_or(&false) });
     let Err(away) = shared else {
         return Json(json!({ "forgotten": told })).into_response();

@@ -26,6 +26,8 @@ mod connections;
 mod image;
 /// A connection that was dead already.
 mod stale;
+/// What an upstream says of keeping its answer.
+pub mod word;
 /// An upstream that has answered.
 mod upstream;
 /// An answer that is no stream.
@@ -36,7 +38,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::bounds::Attempts;
@@ -61,6 +62,7 @@ use events::EventStream;
 use failure::AttemptError;
 use trail::Trail;
 use upstream::Upstream;
+use word::Word;
 
 /// Drives upstreams.
 pub struct Exchange {
@@ -111,15 +113,6 @@ pub struct Answer {
     pub word: Word,
     /// The place at the pool, where the upstream is not done yet.
     pub place: Option<Slot>,
-}
-
-/// What an upstream says of keeping its answer.
-#[derive(Debug, Clone)]
-pub struct Word {
-    /// The status.
-    pub status: StatusCode,
-    /// Every `cache-control`.
-    pub cache_control: Vec<HeaderValue>,
 }
 
 /// An answer's body.
@@ -213,7 +206,8 @@ impl Exchange {
             };
             match answered {
                 Ok(mut answer) => {
-                    answer.place = place.filter(|_| answer.body.comes_from_upstream());
+                    let goes_on = matches!(answer.body, Body::Through(_) | Body::Events(_));
+                    answer.place = place.filter(|_| goes_on);
                     return Ok(answer);
                 }
                 Err((next, error)) => {
@@ -372,16 +366,6 @@ fn learn(
         None => {}
     }
     change
-}
-
-impl Body {
-    /// Whether some of it is still to come.
-    fn comes_from_upstream(&self) -> bool {
-        match self {
-            Self::Through(_) | Self::Events(_) => true,
-            Self::Whole { .. } | Self::Said(_) => false,
-        }
-    }
 }
 
 impl Through {

@@ -109,6 +109,25 @@ pub(super) type Passing = (Box<Through>, Option<Slot>);
 /// Asks until somebody answers. A panic in it is told to everybody who waits, and to nobody
 /// else.
 async fn ask(gateway: Arc<Gateway>, order: Order) -> Arc<Landed> {
+    let (id, place) = (order.question.id.clone(), order.place.clone());
+    let landed = AssertUnwindSafe(ask_in_turn(&gateway, order)).catch_unwind();
+    let landed = landed.await.unwrap_or_else(|_| {
+        gateway.metrics.panics.inc();
+        tracing::error!(request_id = id.as_str(), "asking ended in a panic");
+        if let Some(place) = place {
+            place.close();
+        }
+        Landed {
+            answer: Err(Refusal::Internal),
+            attempts: 0,
+            kept: Kept::Unsaid,
+            lead: None,
+        }
+    });
+    Arc::new(landed)
+}
+
+async fn ask_in_turn(gateway: &Gateway, order: Order) -> Landed {
     let Order {
         question,
         trail,
@@ -122,13 +141,7 @@ async fn ask(gateway: Arc<Gateway>, order: Order) -> Arc<Landed> {
         Around::Lead(lead) => lead,
     };
     let asked = gateway.exchange.run(&question, &gateway.images, &trail);
-    let asked = AssertUnwindSafe(asked).catch_unwind().await;
-    let answer = asked.unwrap_or_else(|_| {
-        gateway.metrics.panics.inc();
-        let request_id = question.id.as_str();
-        tracing::error!(request_id, "asking ended in a panic");
-        Err(Refusal::Internal)
-    });
+    let answer = asked.await;
     let kept = match (&answer, keep_as) {
         (Ok(answer), Some(key)) => gateway.keep(key, &question, answer, lead.as_ref()),
         _ => Kept::Unsaid,
@@ -143,26 +156,26 @@ async fn ask(gateway: Arc<Gateway>, order: Order) -> Arc<Landed> {
     if let Some(place) = place.filter(|_| !goes_on) {
         place.close();
     }
-    Arc::new(Landed {
+    Landed {
         answer: answer.map(|answer| Came::Given(Given::new(answer, keep))),
         attempts: trail.asked(),
         kept,
         lead: lead.filter(|_| goes_on),
-    })
+    }
 }
 
 impl Landed {
     /// Another replica had the answer.
-    fn elsewhere(found: Found, place: Option<Place<Arc<Self>>>) -> Arc<Self> {
+    fn elsewhere(found: Found, place: Option<Place<Arc<Self>>>) -> Self {
         if let Some(place) = place {
             place.close();
         }
-        Arc::new(Self {
+        Self {
             answer: Ok(Came::Kept(found)),
             attempts: 0,
             kept: Kept::Stored,
             lead: None,
-        })
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl Budget {
     }
 
     /// A share of nothing yet, of a budget that is `bytes_max` now.
-    pub(in crate::gateway) fn share(self: &Arc<Self>, bytes_max: usize) -> Share {
+    pub fn share(self: &Arc<Self>, bytes_max: usize) -> Share {
         Share {
             budget: Arc::clone(self),
             bytes_max,

@@ -169,6 +169,15 @@ impl<T: Clone> Flight<T> {
     }
 }
 
+impl<T: Clone> Clone for Place<T> {
+    fn clone(&self) -> Self {
+        Self {
+            flights: Arc::clone(&self.flights),
+            ..*self
+        }
+    }
+}
+
 impl<T: Clone> Place<T> {
     /// Lets nobody join any more. Again, or for one that was never to be joined, it does nothing.
     pub fn close(&self) {

@@ -24,10 +24,10 @@ use pingora_http::ResponseHeader;
 use tokio::io::AsyncWriteExt;
 
 use crate::deadline::{until, within};
-use crate::gateway::exchange::Word;
 use crate::gateway::exchange::connections::{Connections, Link};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::stale::is_stale;
+use crate::gateway::exchange::word::Word;
 use crate::gateway::pools::target::{Endpoint, InFlight};
 use crate::gateway::pools::wire::{Varying, Wire};
 use crate::gateway::splice::Spliced;

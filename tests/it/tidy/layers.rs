@@ -73,8 +73,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "gateway", "server", "pools", "snapshot", "record", "config", "names", "phase", "sys",
             // Whoever is asked about, and how they stand.
-            "client", "limit", // What is kept.
-            "cache",
+            "client", "limit",
+            // What is kept, and by which key: that is asked with a body.
+            "cache", "inspect", "route", "refusal",
         ],
     ),
     ("pages", &["config", "names", "refusal"]),

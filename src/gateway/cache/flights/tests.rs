@@ -1,3 +1,5 @@
+//! Who joins whom, and who takes the work along.
+
 use std::sync::atomic::AtomicBool;
 
 use futures_util::FutureExt;
