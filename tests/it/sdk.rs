@@ -4,6 +4,9 @@
 //! errors. So the real ones of Python, JavaScript and Rust are asked for every
 //! model of the shipped configuration, and for every kind of failure.
 
+/// Whole and streamed, from an upstream and from memory.
+mod same;
+
 use std::collections::BTreeSet;
 
 use async_openai::Client;

@@ -61,6 +61,7 @@ fn a_stream_as_an_answer() {
     };
     check_golden("live.sse", "live.json");
     check_golden("live-calls.sse", "live-calls.json");
+    check_golden("live-choices.sse", "live-choices.json");
 }
 
 #[test]
