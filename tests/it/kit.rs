@@ -34,6 +34,10 @@ pub(crate) mod dns;
 pub(crate) mod redis;
 /// What stands between it and a gateway, and does worse.
 pub(crate) mod wedge;
+/// Chats by chance, and nearly the same ones.
+pub(crate) mod chats;
+/// By what their answers are kept.
+pub(crate) mod keys;
 /// The simulator, run at full speed behind a gateway.
 pub(crate) mod upstream;
 

@@ -41,6 +41,9 @@ mod panics;
 /// What is asked, byte for byte.
 #[cfg(test)]
 mod bodies;
+/// What is asked again, and what is not the same.
+#[cfg(test)]
+mod cache_key;
 /// What an operator types, reads and signals.
 #[cfg(test)]
 mod cli;

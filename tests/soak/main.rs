@@ -55,6 +55,9 @@ mod together;
 /// One caller that asks for a hundred times its share.
 #[cfg(test)]
 mod fairness;
+/// A million questions that are nearly another.
+#[cfg(test)]
+mod cache_key;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;
