@@ -105,9 +105,13 @@ fn prose(bytes: usize) -> String {
 }
 
 fn messages(bytes: usize, count: usize) -> String {
-    let roles = ["user", "assistant"];
     let message = |number: usize| {
-        let (role, content) = (roles[number % 2], prose(bytes));
+        let role = if number.is_multiple_of(2) {
+            "user"
+        } else {
+            "assistant"
+        };
+        let content = prose(bytes);
         format!(r#"{{"role":"{role}","content":"{content}"}}"#)
     };
     (0..count).map(message).collect::<Vec<_>>().join(",")

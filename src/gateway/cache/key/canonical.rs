@@ -8,8 +8,6 @@
 //! The walk trusts what inspection found, never calls itself, and gives up on what inspection
 //! cannot have let through.
 
-use smallvec::SmallVec;
-
 use super::outline::{Outline, Span};
 use super::stage::Stage;
 use crate::gateway::inspect::literal::Literal;
@@ -23,13 +21,13 @@ pub(super) struct Canonical<'a> {
     /// The first note of the outline that does not begin before `at`.
     note: usize,
     /// The members of the open objects, outermost first, those of each in their order.
-    members: SmallVec<[Member; 32]>,
+    members: Vec<Member>,
     /// How many of them are the outermost object's.
     top_len: usize,
     /// The texts of keys that are written with escapes.
     texts: String,
     /// The arrays and objects that are open, outermost first.
-    open: SmallVec<[Open; 16]>,
+    open: Vec<Open>,
 }
 
 /// A member of an object.
@@ -39,6 +37,8 @@ pub(super) struct Member {
     key: Span,
     text: Text,
     value: Span,
+    /// Whether its value is an array or object.
+    is_nested: bool,
     /// The first note that does not begin before its value.
     note: u32,
 }
@@ -59,16 +59,20 @@ enum Open {
         /// Whether nothing of it was put yet.
         is_new: bool,
     },
-    Object {
-        /// Its first member.
-        first: usize,
-        /// Its next member.
-        next: usize,
-        /// Where it ends.
-        after: usize,
-        /// The first note behind it.
-        note_after: usize,
-    },
+    Object(Object),
+}
+
+/// An object that is put in part.
+#[derive(Clone, Copy)]
+struct Object {
+    /// Its first member.
+    first: usize,
+    /// Its next member.
+    next: usize,
+    /// Where it ends.
+    after: usize,
+    /// The first note behind it.
+    note_after: usize,
 }
 
 impl<'a> Canonical<'a> {
@@ -80,10 +84,10 @@ impl<'a> Canonical<'a> {
             outline: Outline::of(body)?,
             at: 0,
             note: 0,
-            members: SmallVec::new(),
+            members: Vec::with_capacity(48),
             top_len: 0,
             texts: String::new(),
-            open: SmallVec::new(),
+            open: Vec::with_capacity(16),
         };
         canonical.expect(b'{')?;
         canonical.read_members()?;
@@ -92,7 +96,7 @@ impl<'a> Canonical<'a> {
     }
 
     /// The members of the outermost object, in the order of their keys.
-    pub(super) fn top(&self) -> SmallVec<[Member; 32]> {
+    pub(super) fn top(&self) -> Vec<Member> {
         self.members.clone()
     }
 
@@ -105,103 +109,96 @@ impl<'a> Canonical<'a> {
     pub(super) fn put(&mut self, member: &Member, stage: &mut Stage) -> Option<()> {
         self.members.truncate(self.top_len);
         self.open.clear();
-        self.put_member(member, stage)?;
-        while let Some(open) = self.open.last() {
-            match *open {
-                Open::Array { is_new } => self.put_next_element(is_new, stage)?,
-                Open::Object { .. } => self.put_next_member(stage)?,
+        self.put_member(*member, stage)?;
+        while let Some(open) = self.open.last_mut() {
+            match open {
+                Open::Array { is_new } => {
+                    let is_first = std::mem::take(is_new);
+                    self.put_element(is_first, stage)?;
+                }
+                Open::Object(object) => {
+                    let object = *object;
+                    self.put_next_member(object, stage)?;
+                }
             }
         }
         Some(())
     }
 
     /// Puts a key and its value, of which an array or object is only opened.
-    fn put_member(&mut self, member: &Member, stage: &mut Stage) -> Option<()> {
-        stage.put(member.key.of(self.body));
-        stage.put(b":");
-        let value = member.value.of(self.body);
-        if matches!(value.first()?, b'{' | b'[') {
+    fn put_member(&mut self, member: Member, stage: &mut Stage) -> Option<()> {
+        stage.put_piece(self.body, member.key);
+        stage.put_byte(b':');
+        if member.is_nested {
             self.at = member.value.start();
             self.note = member.note as usize;
-            self.put_value(stage)
-        } else {
-            stage.put(value);
-            Some(())
+            return self.put_value(stage);
         }
+        stage.put_piece(self.body, member.value);
+        Some(())
     }
 
     /// Puts the next value, of which an array or object is only opened.
     fn put_value(&mut self, stage: &mut Stage) -> Option<()> {
-        let start = self.at;
-        match self.body.get(start)? {
+        match self.body.get(self.at)? {
             b'[' => {
-                stage.put(b"[");
+                stage.put_byte(b'[');
                 self.enter();
                 self.open.push(Open::Array { is_new: true });
             }
             b'{' => {
-                stage.put(b"{");
+                stage.put_byte(b'{');
                 self.enter();
                 let first = self.members.len();
                 self.read_members()?;
-                self.open.push(Open::Object {
+                self.open.push(Open::Object(Object {
                     first,
                     next: first,
                     after: self.at,
                     note_after: self.note,
-                });
+                }));
             }
             _ => {
+                let start = self.at;
                 self.step_over()?;
-                stage.put(self.body.get(start..self.at)?);
+                stage.put_piece(self.body, Span::new(start, self.at));
             }
         }
         Some(())
     }
 
     /// Puts what is next of the innermost array.
-    fn put_next_element(&mut self, is_new: bool, stage: &mut Stage) -> Option<()> {
-        let token = self.token()?;
-        if token == b']' {
+    fn put_element(&mut self, is_first: bool, stage: &mut Stage) -> Option<()> {
+        if self.token()? == b']' {
             self.at += 1;
             self.open.pop();
-            stage.put(b"]");
+            stage.put_byte(b']');
             return Some(());
         }
-        if is_new {
-            *self.open.last_mut()? = Open::Array { is_new: false };
-        } else {
+        if !is_first {
             self.expect(b',')?;
-            stage.put(b",");
+            stage.put_byte(b',');
             self.token()?;
         }
         self.put_value(stage)
     }
 
     /// Puts what is next of the innermost object.
-    fn put_next_member(&mut self, stage: &mut Stage) -> Option<()> {
-        let Some(Open::Object {
-            first,
-            next,
-            after,
-            note_after,
-        }) = self.open.last_mut()
-        else {
-            return None;
-        };
+    fn put_next_member(&mut self, object: Object, stage: &mut Stage) -> Option<()> {
         // Whatever lay in it is closed, so its members are the last.
-        if let Some(member) = self.members.get(*next).copied() {
-            if next > first {
-                stage.put(b",");
-            }
-            *next += 1;
-            return self.put_member(&member, stage);
+        let Some(member) = self.members.get(object.next).copied() else {
+            self.members.truncate(object.first);
+            (self.at, self.note) = (object.after, object.note_after);
+            self.open.pop();
+            stage.put_byte(b'}');
+            return Some(());
+        };
+        if object.next > object.first {
+            stage.put_byte(b',');
         }
-        self.members.truncate(*first);
-        (self.at, self.note) = (*after, *note_after);
-        self.open.pop();
-        stage.put(b"}");
-        Some(())
+        let next = object.next + 1;
+        *self.open.last_mut()? = Open::Object(Object { next, ..object });
+        self.put_member(member, stage)
     }
 
     /// Reads the members of an object behind its brace, and brings them into order.
@@ -234,33 +231,33 @@ impl<'a> Canonical<'a> {
     /// Reads a key, and steps over its value.
     fn read_member(&mut self) -> Option<Member> {
         let start = self.at;
-        self.string()?;
-        let key = Span::new(start, self.at)?;
-        let literal = key.of(self.body);
-        let text = if literal.contains(&b'\\') {
-            let decoded: String = serde_json::from_slice(literal).ok()?;
+        let may_be_escaped = self.string()?;
+        let key = Span::new(start, self.at);
+        let text = if may_be_escaped {
+            let decoded: String = serde_json::from_slice(key.of(self.body)).ok()?;
             let start = self.texts.len();
             self.texts.push_str(&decoded);
-            Text::Decoded(Span::new(start, self.texts.len())?)
+            Text::Decoded(Span::new(start, self.texts.len()))
         } else {
-            Text::Written(Span::new(start + 1, self.at - 1)?)
+            Text::Written(Span::new(start + 1, self.at - 1))
         };
         self.expect(b':')?;
-        self.token()?;
+        let is_nested = matches!(self.token()?, b'{' | b'[');
         let (start, note) = (self.at, u32::try_from(self.note).ok()?);
         self.step_over()?;
-        let value = Span::new(start, self.at)?;
+        let value = Span::new(start, self.at);
         Some(Member {
             key,
             text,
             value,
+            is_nested,
             note,
         })
     }
 
     /// Goes into an array or object.
     fn enter(&mut self) {
-        if self.outline.end(self.at, self.note).is_some() {
+        if self.outline.note(self.at, self.note).is_some() {
             self.note += 1;
         }
         self.at += 1;
@@ -269,11 +266,11 @@ impl<'a> Canonical<'a> {
     /// Steps over a value with everything in it.
     fn step_over(&mut self) -> Option<()> {
         match self.body.get(self.at)? {
-            b'"' => self.string(),
+            b'"' => self.string().map(|_| ()),
             b'{' | b'[' => {
-                if let Some(end) = self.outline.end(self.at, self.note) {
-                    self.at = end;
-                    self.note = self.outline.next_from(end, self.note);
+                if let Some(note) = self.outline.note(self.at, self.note) {
+                    self.at = note.end();
+                    self.note = note.next();
                     return Some(());
                 }
                 self.step_over_nested()
@@ -307,15 +304,17 @@ impl<'a> Canonical<'a> {
         }
     }
 
-    /// Reads a string.
-    fn string(&mut self) -> Option<()> {
-        if let Some(end) = self.outline.end(self.at, self.note) {
-            self.at = end;
-            self.note += 1;
-        } else {
-            self.at += Literal::at(self.body.get(self.at..)?)?.len;
+    /// Reads a string, and tells whether an escape is in it where that was seen on the way.
+    #[inline]
+    fn string(&mut self) -> Option<bool> {
+        if let Some(note) = self.outline.note(self.at, self.note) {
+            self.at = note.end();
+            self.note = note.next();
+            return Some(true);
         }
-        Some(())
+        let Literal { len, escaped } = Literal::at(self.body.get(self.at..)?)?;
+        self.at += len;
+        Some(escaped)
     }
 
     /// Reads a byte that must be next but for white space.
@@ -339,8 +338,8 @@ impl<'a> Canonical<'a> {
 
 impl Member {
     /// How many bytes of it are put before its value.
-    pub(super) fn before_value(&self) -> usize {
-        self.key.len() + b":".len()
+    pub(super) fn before_value(&self) -> u64 {
+        self.key.len() as u64 + 1
     }
 
     /// The text of its key.

@@ -5,8 +5,13 @@
 //! stage of fixed size, and only whole stages are hashed; what is long goes by without being
 //! copied, but for what fills up the stage before it.
 
+use super::outline::Span;
+
 /// Bytes that are hashed at once: as many blocks as the widest machines take.
 const STAGE_BYTES: usize = 16 * 1024;
+
+/// Up to so many bytes, a piece is short.
+const SHORT_BYTES: usize = 32;
 
 /// A hash of what is put onto it, one piece after the other.
 pub(super) struct Stage {
@@ -14,8 +19,6 @@ pub(super) struct Stage {
     staged: [u8; STAGE_BYTES],
     /// Bytes of `staged` that are not hashed yet.
     len: usize,
-    /// All bytes that were put.
-    total: usize,
 }
 
 impl Stage {
@@ -25,20 +28,47 @@ impl Stage {
             hasher,
             staged: [0; STAGE_BYTES],
             len: 0,
-            total: 0,
         }
     }
 
     /// Puts some bytes behind those that are there.
     #[inline]
     pub(super) fn put(&mut self, bytes: &[u8]) {
-        self.total += bytes.len();
         let end = self.len + bytes.len();
         if let Some(room) = self.staged.get_mut(self.len..end) {
             room.copy_from_slice(bytes);
             self.len = end;
         } else {
             self.put_beyond(bytes);
+        }
+    }
+
+    /// Puts a piece of a text. What is short is nearly all there is, and is copied with what
+    /// stands behind it, since a copy of a fixed length is a fraction of one of any.
+    #[inline]
+    pub(super) fn put_piece(&mut self, text: &[u8], piece: Span) {
+        if piece.len() <= SHORT_BYTES {
+            let from = text.get(piece.start()..);
+            let from = from.and_then(<[u8]>::first_chunk::<SHORT_BYTES>);
+            let room = self.staged.get_mut(self.len..);
+            let to = room.and_then(<[u8]>::first_chunk_mut::<SHORT_BYTES>);
+            if let (Some(from), Some(to)) = (from, to) {
+                *to = *from;
+                self.len += piece.len();
+                return;
+            }
+        }
+        self.put(piece.of(text));
+    }
+
+    /// Puts one byte.
+    #[inline]
+    pub(super) fn put_byte(&mut self, byte: u8) {
+        if let Some(place) = self.staged.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        } else {
+            self.put(&[byte]);
         }
     }
 
@@ -63,10 +93,10 @@ impl Stage {
     }
 
     /// How many bytes were put, and their hash.
-    pub(super) fn finish(mut self) -> (usize, blake3::Hash) {
+    pub(super) fn finish(&mut self) -> (u64, blake3::Hash) {
         let rest = self.staged.get(..self.len).unwrap_or_default();
         self.hasher.update(rest);
-        (self.total, self.hasher.finalize())
+        (self.hasher.count(), self.hasher.finalize())
     }
 }
 
@@ -95,7 +125,7 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!(stage.finish(), (bytes.len(), expected), "{sizes:?}");
+            assert_eq!(stage.finish(), (bytes.len() as u64, expected), "{sizes:?}");
         }
     }
 }

@@ -81,7 +81,7 @@ impl Part<'_> {
 }
 
 /// What is told of bytes: how many they are, and the first of their hash.
-fn hashed(name: String, uncounted_bytes: usize, stage: Stage) -> Ingredient {
+fn hashed(name: String, uncounted_bytes: u64, mut stage: Stage) -> Ingredient {
     let (len, hash) = stage.finish();
     let bytes = len.saturating_sub(uncounted_bytes);
     let hash = hash.to_hex();

@@ -113,7 +113,7 @@ proptest! {
         }
         let expected = format!("\"a\":{}\"b\":0", written(&value, "", None));
         let hash = blake3::hash(expected.as_bytes());
-        prop_assert_eq!(stage.finish(), (expected.len(), hash), "{} {}", body, expected);
+        prop_assert_eq!(stage.finish(), (expected.len() as u64, hash), "{} {}", body, expected);
     }
 
     #[test]

@@ -126,6 +126,9 @@ fn a_list_of_parts_cannot_be_cut_elsewhere() {
         names(&["a", "bc"]),
         names(&["abc"]),
         names(&["abc", ""]),
+        // As it would look without lengths.
+        names(&["a", "b"]),
+        names(&["aib"]),
     ];
     let keys = lists
         .each_ref()
@@ -183,7 +186,11 @@ fn an_operator_is_told_what_a_key_is_made_of_and_no_content() {
     let short = |bytes: &str| {
         let context = "spafe 2026-11-29 member of a body, as it is told";
         let hash = blake3::derive_key(context, bytes.as_bytes());
-        blake3::Hash::from_bytes(hash).to_hex()[..12].to_owned()
+        blake3::Hash::from_bytes(hash)
+            .to_hex()
+            .chars()
+            .take(12)
+            .collect::<String>()
     };
     let messages = short(r#""messages":[{"content":"secret","role":"user"}]"#);
     let temperature = short(r#""temperature":0.5"#);
