@@ -33,13 +33,8 @@ async fn a_panic_anywhere_on_the_way_ends_its_own_request_and_leaves_nothing_beh
                 client
                     .send(post(CHAT, &[&id], ask("m", stream).as_bytes()))
                     .await;
-                if phase == "attempt" {
-                    // Others may wait for it, too, so it is told.
-                    let answer = soon("an answer", client.answer()).await;
-                    assert_eq!(answer.status, 500, "{answer:?}");
-                } else {
-                    soon("the end of the connection", client.closed()).await;
-                }
+                let ended = soon("the end of the connection", ended(&mut client, phase));
+                ended.await;
             }
             let answer = chat(gateway.address, "m", stream).await;
             assert_eq!(answer.status, 200, "after {phase}: {}", answer.text());
@@ -51,5 +46,15 @@ async fn a_panic_anywhere_on_the_way_ends_its_own_request_and_leaves_nothing_beh
             up.addr()
         );
         gateway.counts(&series, 0).await;
+    }
+}
+
+/// Where others may wait for what panics, it is told; elsewhere the connection ends.
+async fn ended(client: &mut Connection, phase: &str) {
+    if phase == "attempt" {
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 500, "{answer:?}");
+    } else {
+        client.closed().await;
     }
 }
