@@ -7,7 +7,10 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
+use http::HeaderMap;
+
 use crate::config::{Config, Modality};
+use crate::gateway::cache::control::{Allowed, Facts};
 use crate::gateway::inspect::image::image_ask;
 use crate::gateway::inspect::{self, Ask};
 use crate::gateway::pools::registry::Registry;
@@ -70,12 +73,32 @@ pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), St
             attempts.max, attempts.per_pool_max
         ),
     );
-    line(
-        &mut text,
-        "cache",
-        "bypass: answers are not cached, every request goes upstream",
-    );
+    line(&mut text, "cache", &cache(&snapshot, plan, &ask));
     Ok((text, usable))
+}
+
+/// What memory would have to do with it, for a caller without a key that says nothing of it.
+fn cache(snapshot: &Snapshot, plan: &Plan, ask: &Ask) -> String {
+    let policy = &plan.cache;
+    let facts = Facts {
+        config: &snapshot.config.cache,
+        policy,
+        ask,
+        is_anonymous: true,
+    };
+    match Allowed::of(&facts, &HeaderMap::new()) {
+        Allowed {
+            bypass: Some(bypass),
+            ..
+        } => format!("bypass: {}; it always goes upstream", bypass.as_str()),
+        Allowed { write: false, .. } => {
+            "answered from memory if it is there; a stream is not kept itself".to_owned()
+        }
+        Allowed { .. } => {
+            let (ttl, scope) = (policy.ttl.as_secs_f64(), policy.scope.as_str());
+            format!("answered from memory if it is there, else kept for {ttl} s ({scope})")
+        }
+    }
 }
 
 fn read(text: &mut String, ask: &Ask, bytes: usize) {

@@ -36,7 +36,7 @@ async fn a_request_for_text_is_explained() {
       deadlines     connect 2 s, answer 60 s
     whole request   600 s
     attempts        at most 3 in all, 2 in one pool
-    cache           bypass: answers are not cached, every request goes upstream
+    cache           bypass: user; it always goes upstream
     ");
 }
 
@@ -61,7 +61,7 @@ async fn a_stream_for_an_alias_is_explained_with_what_cannot_be_used() {
       deadlines     connect 2 s, first event 5 s, between events 60 s, whole stream 900 s
     whole request   600 s
     attempts        at most 3 in all, 2 in one pool
-    cache           bypass: answers are not cached, every request goes upstream
+    cache           answered from memory if it is there; a stream is not kept itself
     ");
 }
 
