@@ -18,6 +18,7 @@ use http::StatusCode;
 use crate::gateway::client::ClientError;
 use crate::gateway::inspect::InspectError;
 use crate::gateway::limit::Limited;
+use crate::openai::{ErrorEnvelope, ErrorObject};
 use texts::{INVALID_REQUEST, RATE_LIMIT};
 
 /// Why a request is not answered as its caller hoped.
@@ -222,16 +223,19 @@ fn is_printable(c: char) -> bool {
 }
 
 impl Envelope {
-    /// The envelope as JSON.
+    /// The envelope as JSON, written as it goes: a crowd that is refused has it made for each.
     #[must_use]
     pub fn json(&self) -> String {
-        serde_json::json!({"error": {
-            "message": self.message,
-            "type": self.kind,
-            "param": self.param,
-            "code": self.code,
-        }})
-        .to_string()
+        let envelope = ErrorEnvelope {
+            error: ErrorObject {
+                message: Cow::Borrowed(&self.message),
+                kind: Cow::Borrowed(self.kind),
+                param: self.param.as_deref().map(Cow::Borrowed),
+                code: self.code.as_deref().map(Cow::Borrowed),
+            },
+        };
+        // Plain fields into memory: there is nothing that could fail.
+        serde_json::to_string(&envelope).unwrap_or_default()
     }
 }
 

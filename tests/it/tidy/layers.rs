@@ -90,8 +90,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "refusal",
         &[
-            // `config` for how it writes a length of time.
+            // `config` for how it writes a length of time, `openai` for what an error looks like.
             "door", "client", "limit", "body", "inspect", "route", "exchange", "images", "config",
+            "openai",
         ],
     ),
     (
