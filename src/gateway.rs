@@ -263,14 +263,14 @@ impl Gateway {
             image,
         };
         let question = Arc::new(question);
-        let sought = visit.look_up(&self.cache, &question);
-        if let Some(found) = &sought.found
-            && visit.deliver_kept(found, sought.form).await
-        {
+        let sought = visit.look_up(&self.cache, &self.images, &question);
+        if let Some(found) = &sought.found {
             if sought.is_to_be_renewed() {
                 self.renew(&question, &sought);
             }
-            return Ok(());
+            if visit.deliver_kept(found, sought.form).await {
+                return Ok(());
+            }
         }
         self.answer(visit, question, sought).await
     }
@@ -284,7 +284,7 @@ impl Gateway {
         sought: Sought,
     ) -> Result<(), Unanswered> {
         for turn in Turn::ALL {
-            let seat = match self.board(&question, &sought, turn == Turn::Alone) {
+            let seat = match self.board(&question, &sought, turn) {
                 Boarding::Seat(seat) => seat,
                 Boarding::Landed(found) if visit.deliver_kept(&found, sought.form).await => {
                     return Ok(());

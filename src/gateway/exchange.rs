@@ -35,7 +35,7 @@ mod whole;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -151,6 +151,15 @@ pub struct Through {
 pub(super) struct Source {
     pool: Arc<Pool>,
     endpoint: Arc<Endpoint>,
+}
+
+impl Question {
+    /// Whether the images are here that an earlier answer to it names.
+    #[must_use]
+    pub fn has_images(&self, answer: &[u8], images: &ImageStore, now: SystemTime) -> bool {
+        let drawn = self.image.as_ref();
+        drawn.is_none_or(|image| images.has_all(answer, &image.base_url, now))
+    }
 }
 
 impl Exchange {

@@ -201,6 +201,22 @@ impl ImageStore {
         }))
     }
 
+    /// Whether every image is here, as far as this process knows, that an answer of ours names
+    /// by an address which begins with this.
+    #[must_use]
+    pub fn has_all(&self, answer: &[u8], base_url: &str, now: SystemTime) -> bool {
+        let prefix = format!("{base_url}/images/");
+        let index = self.index();
+        memchr::memmem::find_iter(answer, &prefix).all(|at| {
+            let name = answer.get(at + prefix.len()..).unwrap_or_default();
+            let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'.';
+            let length = name.iter().position(|byte| !is_in_name(byte));
+            let name = name.get(..length.unwrap_or(name.len())).unwrap_or_default();
+            let id = std::str::from_utf8(name).ok().and_then(ImageId::parse);
+            id.is_some_and(|id| index.has(id, now))
+        })
+    }
+
     /// Bytes that one image may have.
     #[must_use]
     pub fn image_bytes_max(&self) -> usize {

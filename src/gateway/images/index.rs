@@ -133,6 +133,12 @@ impl Index {
         evicted
     }
 
+    /// Whether an image is here and not too old.
+    pub(super) fn has(&self, id: ImageId, now: SystemTime) -> bool {
+        let entry = self.entries.get(&id);
+        entry.is_some_and(|entry| !self.is_expired(entry.written, now))
+    }
+
     /// Whether what was written then is too old now. A time to come is not: another
     /// machine's clock wrote it.
     pub(super) fn is_expired(&self, written: SystemTime, now: SystemTime) -> bool {

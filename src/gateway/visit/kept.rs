@@ -17,6 +17,7 @@ use crate::gateway::cache::status::{CacheStatus, Forward, Kept};
 use crate::gateway::cache::store::{Found, State};
 use crate::gateway::cache::{Cache, Verdict, assembly, replay};
 use crate::gateway::exchange::Question;
+use crate::gateway::images::ImageStore;
 use crate::gateway::relay::head::Provenance;
 use crate::gateway::relay::ready;
 use crate::gateway::work::boarding::Seat;
@@ -44,8 +45,13 @@ pub(in crate::gateway) struct Sought {
 }
 
 impl Visit<'_> {
-    /// Looks for the answer in memory.
-    pub(in crate::gateway) fn look_up(&self, cache: &Cache, question: &Question) -> Sought {
+    /// Looks for the answer in memory. One that names images which are gone is none.
+    pub(in crate::gateway) fn look_up(
+        &self,
+        cache: &Cache,
+        images: &ImageStore,
+        question: &Question,
+    ) -> Sought {
         let config = &self.snapshot.config.cache;
         let Question { plan, ask, .. } = question;
         let client = &self.record.client;
@@ -85,7 +91,10 @@ impl Visit<'_> {
             ignored: &config.ignored_fields,
         });
         sought.key = Some(key);
-        match cache.consult(&key, &allowed, sys::instant()) {
+        let now = sys::now();
+        let is_whole = |found: &Found| question.has_images(&found.entry.body, images, now.wall);
+        match cache.consult(&key, &allowed, now.instant) {
+            Verdict::Hit(found) | Verdict::Stale(found) if !is_whole(&found) => {}
             Verdict::Bypass(bypass) => sought.why = Forward::Bypass(bypass),
             Verdict::Hit(found) => sought.found = Some(found),
             Verdict::Stale(found) if allowed.write => sought.found = Some(found),

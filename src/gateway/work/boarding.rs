@@ -42,10 +42,12 @@ pub(in crate::gateway) enum Turn {
     Again,
     /// By itself, whoever else asks.
     Alone,
+    /// Not at all: what was kept too long is renewed behind it, by one for all.
+    Renewal,
 }
 
 impl Turn {
-    /// In order.
+    /// Those of a caller who waits, in order.
     pub(in crate::gateway) const ALL: [Self; 3] = [Self::First, Self::Again, Self::Alone];
 }
 
@@ -57,12 +59,12 @@ impl Seat {
 }
 
 impl Gateway {
-    /// Finds who asks for this already, or begins to; `alone`: begins in any case.
+    /// Finds who asks for this already, or begins to.
     pub(in crate::gateway) fn board(
         self: &Arc<Self>,
         question: &Arc<Question>,
         sought: &Sought,
-        alone: bool,
+        turn: Turn,
     ) -> Boarding {
         let leads = |flight, trail| {
             let trail = Some(trail);
@@ -72,7 +74,8 @@ impl Gateway {
             key, allowed, form, ..
         } = sought;
         let trail = Arc::new(Trail::default());
-        let may_be_joined = allowed.join && !alone;
+        let alone = turn == Turn::Alone;
+        let may_be_joined = !alone && (allowed.join || turn == Turn::Renewal);
         let begin = |place| {
             let keep_bytes = self.snapshot.load().config.cache.flight_bytes_max;
             let is_read_again = form.stream && (may_be_joined || allowed.write);
@@ -109,7 +112,7 @@ impl Gateway {
 
     /// Asks for what was kept too long, for whoever asks next, unless somebody does so already.
     pub(in crate::gateway) fn renew(self: &Arc<Self>, question: &Arc<Question>, sought: &Sought) {
-        let Boarding::Seat(seat) = self.board(question, sought, false) else {
+        let Boarding::Seat(seat) = self.board(question, sought, Turn::Renewal) else {
             return;
         };
         if seat.joins() || self.outlook.is_leaving() {

@@ -57,7 +57,8 @@ impl Gateway {
             answers::Found::Lead { lead, spare: _ } => return Around::Lead(Some(lead)),
         };
         let now = sys::now();
-        if let Some(entry) = second::entry(deposit, now) {
+        let is_whole = question.has_images(&deposit.body, &self.images, now.wall);
+        if let Some(entry) = second::entry(deposit, now).filter(|_| is_whole) {
             let found = Found::of(entry.clone(), now.instant);
             // What is too large for this memory is given all the same.
             let _ = self.cache.store.put(key, entry);

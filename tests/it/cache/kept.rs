@@ -6,7 +6,7 @@ use spafe::simulator::script::Script;
 use super::{Kept, content, question, status, streamed};
 use crate::kit::gateway::Setup;
 use crate::kit::pair::completion;
-use crate::kit::upstream::{always, base};
+use crate::kit::upstream::{always, base, upstream};
 
 #[tokio::test]
 async fn the_same_question_is_asked_once() {
@@ -328,6 +328,41 @@ async fn an_image_is_kept_as_long_as_its_answer_and_its_answer_no_longer() {
     let again = super::ask(gateway.address, &body, &[]).await;
     assert!(status(&again).starts_with("spafe; hit"));
     assert_eq!(again.body, first.body);
+}
+
+#[tokio::test]
+async fn an_answer_that_names_an_image_which_is_gone_is_not_given() {
+    // Each of them is charged for four KiB at least: there is room for one.
+    let tables = "[cache]\n[images]\nstore_bytes_max = \"6KiB\"\nimage_bytes_max = \"6KiB\"\n";
+    let up = upstream().await;
+    let gateway = Setup::new()
+        .tables(tables)
+        .pool_with("painter", &[&base(&up)], "dialect = \"images\"")
+        .model_with("m", &["painter"], "modality = \"image\"")
+        .start();
+    for number in 1..=3_u8 {
+        let pixel = png(number);
+        let data = json!({"created": 1, "data": [{"b64_json": pixel}]});
+        up.push(Script::json(200, data.to_string()));
+    }
+    let ask = async |number| super::ask(gateway.address, &question(number), &[]).await;
+    ask(1).await;
+    assert!(status(&ask(1).await).starts_with("spafe; hit"));
+    ask(2).await;
+    assert_eq!(status(&ask(1).await), "spafe; fwd=miss; stored");
+    assert_eq!(up.requests().len(), 3);
+}
+
+/// A picture of one pixel, in this shade.
+fn png(shade: u8) -> String {
+    use base64::Engine as _;
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 1, 1);
+    encoder.set_color(png::ColorType::Grayscale);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[shade]).unwrap();
+    writer.finish().unwrap();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 #[tokio::test]

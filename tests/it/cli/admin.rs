@@ -104,7 +104,14 @@ async fn nothing_of_it_stands_on_the_public_listener() {
     let upstream = upstream().await;
     let gateway = gateway(&base(&upstream));
     let all = [
-        "/metrics", "/livez", "/readyz", "/config", "/reload", "/limits",
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/config",
+        "/reload",
+        "/limits",
+        "/cache",
+        "/cache/key",
     ];
     for path in all {
         let answer = read(gateway.address, path).await;
