@@ -174,6 +174,7 @@ async fn an_answers_head_is_ours_and_not_the_upstreams() {
         "access-control-expose-headers",
         "cache-control",
         "connection",
+        "cache-status",
         "content-length",
         "content-type",
         "date",
