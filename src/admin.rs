@@ -20,7 +20,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
 use axum::routing::{get, post};
@@ -34,6 +34,9 @@ use crate::server::Bound;
 use crate::server::pulse::Pulse;
 use crate::server::reload::Reloader;
 use crate::sys;
+
+/// The largest body that an operator can ask about.
+const BODY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 #[derive(Clone)]
 struct Admin {
@@ -88,6 +91,7 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
         .route("/limits", get(limits::limits).delete(limits::forgive))
         .route("/cache", get(cache::cache).delete(cache::forget))
         .route("/cache/key", get(cache::key).post(cache::key))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .fallback(nothing)
         .with_state(admin);
     let listener = tokio::net::TcpListener::from_std(bound.into_std())?;

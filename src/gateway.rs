@@ -310,20 +310,21 @@ impl Gateway {
                     };
                 }
             };
-            let Some(taken) = given.take(&seat) else {
+            if !visit.may_have(given, &seat, &question) {
                 continue;
+            }
+            let taken = match given.take(&seat) {
+                Some(taken) => visit.in_form(taken, sought.form, &seat, &question).await?,
+                None => None,
             };
-            let Some(taken) = visit.in_form(taken, sought.form, &seat).await? else {
+            let Some(taken) = taken else {
+                seat.flight.close();
                 continue;
             };
             // A stream may last; what it was asked with need not.
-            let plan = Arc::clone(&question.plan);
             drop(question);
             reach(Phase::Deliver, visit.record.id.as_str());
-            let said = visit.deliver(given, taken, &seat, &self.metrics).await;
-            if let (Some(said), Some(key)) = (said, sought.key.filter(|_| sought.allowed.write)) {
-                self.keep_stream(key, &plan, &landed, &said);
-            }
+            visit.deliver(given, taken, &seat, &self.metrics).await;
             return Ok(());
         }
         Err(Refusal::Internal.into())

@@ -33,8 +33,8 @@ use crate::gateway::relay::departure::{Departure, Parting};
 use crate::gateway::relay::head::Common;
 use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::gateway::route::Plan;
+use crate::gateway::work::Landed;
 use crate::gateway::work::boarding::Seat;
-use crate::gateway::work::{Landed, Landing};
 use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -76,6 +76,8 @@ pub(super) struct Visit<'a> {
     pub(super) departure: &'a mut Departure,
     /// How many attempts it is told of: its own, or those of whom it waited with.
     attempts: usize,
+    /// It has left work that goes on for others, who pay nothing for it.
+    owes: bool,
     /// How many tokens its question is taken for.
     question_tokens: u64,
     /// What it holds while it is answered.
@@ -101,6 +103,7 @@ impl<'a> Visit<'a> {
             orderly: false,
             departure,
             attempts: 0,
+            owes: false,
             question_tokens: 0,
             stay: Stay::default(),
         }
@@ -158,7 +161,7 @@ impl<'a> Visit<'a> {
     }
 
     /// When the caller does not wait any longer, if it says so: earlier than the plan allows.
-    fn patience(&self, plan: &Plan) -> Option<Instant> {
+    pub(super) fn patience(&self, plan: &Plan) -> Option<Instant> {
         let waits = self.snapshot.rules.patience(self.session.req_header())?;
         (waits < plan.request_timeout()).then(|| self.record.began() + waits)
     }
@@ -170,7 +173,7 @@ impl<'a> Visit<'a> {
         question: &Question,
     ) -> Result<(Arc<Landed>, Seat), Unanswered> {
         let since = sys::instant();
-        let landed = self.land(seat.flight.landing(), question).await;
+        let landed = self.land(&seat, question).await;
         let Some(trail) = seat.trail.clone() else {
             self.record.upstream = sys::instant().saturating_duration_since(since);
             return landed.map(|landed| (landed, seat));
@@ -181,6 +184,7 @@ impl<'a> Visit<'a> {
                 Ok((landed, seat))
             }
             Err(unanswered) => {
+                self.leave(&seat);
                 // The last one to leave ends the work, and the trail tells of that.
                 drop(seat);
                 (self.record.attempts, self.record.upstream) = trail.parts();
@@ -192,12 +196,11 @@ impl<'a> Visit<'a> {
 
     /// Waits, for no longer than the client says that it does, and tells one whose stream
     /// waits that work goes on.
-    async fn land(
-        &mut self,
-        mut landing: Landing,
-        question: &Question,
-    ) -> Result<Arc<Landed>, Unanswered> {
+    async fn land(&mut self, seat: &Seat, question: &Question) -> Result<Arc<Landed>, Unanswered> {
+        let mut landing = seat.flight.landing();
         let patience = self.patience(&question.plan);
+        // Work of its own knows when it must be over.
+        let patience = patience.or(seat.joins().then_some(question.deadline));
         let comment_after = question.attempts.comment_after;
         loop {
             // In blocks, so that no timer is made where nothing waits for it.

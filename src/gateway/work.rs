@@ -20,23 +20,19 @@ use futures_util::FutureExt;
 
 use crate::gateway::Gateway;
 use crate::gateway::body::Held;
-use crate::gateway::cache::flights::{Place, Work};
+use crate::gateway::cache::flights::Place;
 use crate::gateway::cache::key::Key;
 use crate::gateway::cache::status::Kept;
 use crate::gateway::cache::store::Found;
-use crate::gateway::exchange::tape::{Keep, Reader, Tape};
+use crate::gateway::exchange::tape::{AtEnd, Keep, Reader, Tape};
 use crate::gateway::exchange::trail::Trail;
 use crate::gateway::exchange::{Answer, Body, Question, Through};
 use crate::gateway::pools::slots::Slot;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
-use crate::gateway::shared::answers::Lead;
 use crate::openai::Usage;
 use boarding::Seat;
-use keeping::{Around, lifetime};
-
-/// What whoever waits for it drives.
-pub(super) type Landing = futures_util::future::Shared<Work<Arc<Landed>>>;
+use keeping::{Around, Keeping};
 
 /// What it came to, for everybody who waited.
 pub(super) struct Landed {
@@ -46,8 +42,6 @@ pub(super) struct Landed {
     pub attempts: usize,
     /// Whether it is kept.
     pub kept: Kept,
-    /// With what a stream is shared among replicas, once it is over.
-    pub lead: Option<Lead>,
 }
 
 /// Where an answer came from.
@@ -82,8 +76,6 @@ pub(super) struct Given {
     pub leg: usize,
     /// The answer.
     pub body: Shape,
-    /// How long its upstream lets it be kept, zero: not at all; `None`: it does not say.
-    pub lifetime: Option<Duration>,
 }
 
 /// An answer that can have several takers.
@@ -121,13 +113,14 @@ async fn ask(gateway: Arc<Gateway>, order: Order) -> Arc<Landed> {
             answer: Err(Refusal::Internal),
             attempts: 0,
             kept: Kept::Unsaid,
-            lead: None,
         }
     });
     Arc::new(landed)
 }
 
-async fn ask_in_turn(gateway: &Gateway, order: Order) -> Landed {
+async fn ask_in_turn(gateway: &Arc<Gateway>, order: Order) -> Landed {
+    // What is forgotten from now on is not to come back with this.
+    let era = gateway.cache.store.era();
     let Order {
         question,
         trail,
@@ -143,25 +136,50 @@ async fn ask_in_turn(gateway: &Gateway, order: Order) -> Landed {
     let asked = gateway.exchange.run(&question, &gateway.images, &trail);
     let answer = asked.await;
     let kept = match (&answer, keep_as) {
-        (Ok(answer), Some(key)) => gateway.keep(key, &question, answer, lead.as_ref()),
+        (Ok(answer), Some(key)) => gateway.keep((key, era), &question, answer, lead.as_ref()),
         _ => Kept::Unsaid,
     };
     let keep = keep_bytes.map(|bytes_max| Keep {
         bytes_max,
         share: question.body.share_of_answer(),
     });
-    let goes_on = matches!(&answer, Ok(answer) if matches!(answer.body, Body::Events(_)));
-    // A stream can be joined from its beginning for as long as that is kept; else whoever
-    // asks from now on finds the answer in memory, or is to ask anew.
-    if let Some(place) = place.filter(|_| !goes_on) {
-        place.close();
-    }
+    // A stream can be joined from its beginning for as long as it goes on and that is kept; else
+    // whoever asks from now on finds the answer in memory, or is to ask anew.
+    let at_end = match &answer {
+        Ok(answer) if matches!(answer.body, Body::Events(_)) => {
+            let stream = keep_as.map(|key| Keeping::new(key, era, &question, answer, lead));
+            Some(at_end(gateway, place, stream))
+        }
+        _ => {
+            if let Some(place) = place {
+                place.close();
+            }
+            None
+        }
+    };
     Landed {
-        answer: answer.map(|answer| Came::Given(Given::new(answer, keep))),
+        answer: answer.map(|answer| Came::Given(Given::new(answer, keep, at_end))),
         attempts: trail.asked(),
         kept,
-        lead: lead.filter(|_| goes_on),
     }
+}
+
+/// Keeps what a stream has said, if it is to be kept, and then lets nobody join it any more.
+fn at_end(
+    gateway: &Arc<Gateway>,
+    place: Option<Place<Arc<Landed>>>,
+    keeping: Option<Keeping>,
+) -> AtEnd {
+    // Not the gateway itself, whose flights would hold it.
+    let gateway = Arc::downgrade(gateway);
+    Box::new(move |said| {
+        if let (Some(said), Some(keeping), Some(gateway)) = (said, keeping, gateway.upgrade()) {
+            gateway.keep_stream(&keeping, &said);
+        }
+        if let Some(place) = place {
+            place.close();
+        }
+    })
 }
 
 impl Landed {
@@ -174,18 +192,17 @@ impl Landed {
             answer: Ok(Came::Kept(found)),
             attempts: 0,
             kept: Kept::Stored,
-            lead: None,
         }
     }
 }
 
 impl Given {
-    fn new(answer: Answer, keep: Option<Keep>) -> Self {
+    fn new(answer: Answer, keep: Option<Keep>, at_end: Option<AtEnd>) -> Self {
         let Answer {
             plan,
             leg,
             body,
-            word,
+            word: _,
             place,
         } = answer;
         let body = match body {
@@ -194,15 +211,10 @@ impl Given {
                 usage: glance.usage,
             },
             Body::Said(events) => Shape::Said(events),
-            Body::Events(stream) => Shape::Events(Tape::new(stream, place, keep)),
+            Body::Events(stream) => Shape::Events(Tape::new(stream, place, keep, at_end)),
             Body::Through(through) => Shape::Through(Mutex::new(Some((through, place)))),
         };
-        Self {
-            plan,
-            leg,
-            body,
-            lifetime: lifetime(&word).unwrap_or(Some(Duration::ZERO)),
-        }
+        Self { plan, leg, body }
     }
 }
 

@@ -21,11 +21,15 @@ const SHARDS: usize = 16;
 
 /// The flights that can be joined.
 pub struct Flights<T: Clone> {
-    shards: [Mutex<HashMap<Key, Known<T>>>; SHARDS],
+    shards: [Mutex<HashMap<Name, Known<T>>>; SHARDS],
     begun: AtomicU64,
     /// `open = Σ shard.len()`
     open: AtomicUsize,
 }
+
+/// What a flight is known by: a key, and whether it is the one for those whom the first did not
+/// suit.
+type Name = (Key, bool);
 
 /// One flight, as it is known by its key.
 struct Known<T: Clone> {
@@ -56,7 +60,7 @@ pub struct Form {
 /// By what a flight is known.
 pub struct Place<T: Clone> {
     flights: Arc<Flights<T>>,
-    key: Key,
+    name: Name,
     number: u64,
 }
 
@@ -77,27 +81,36 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     pub fn board<F>(
         self: &Arc<Self>,
         key: Key,
-        suits: impl FnOnce(Form) -> bool,
+        suits: impl Fn(Form) -> bool,
         landed: impl FnOnce() -> Option<F>,
         begin: impl FnOnce(Option<Place<T>>) -> (Form, Work<T>),
     ) -> Boarded<T, F> {
+        let mut unsuited = Vec::new();
         let mut shard = self.shard(&key);
-        if let Some(flight) = shard.get(&key).and_then(|known| known.flight.upgrade()) {
-            if suits(flight.form) {
-                return Boarded::Joins(flight);
+        let mut name = (key, false);
+        for second in [false, true] {
+            name = (key, second);
+            let known = shard.get(&name);
+            match known.and_then(|known| known.flight.upgrade()) {
+                Some(flight) if suits(flight.form) => return Boarded::Joins(flight),
+                // Let go of behind the lock, which the end of a flight asks for.
+                Some(flight) => unsuited.push(flight),
+                None => break,
             }
-            // Before the flight, which if nobody else holds it any more asks for it.
+        }
+        if unsuited.len() > 1 {
             drop(shard);
             let (form, work) = begin(None);
             return Boarded::Leads(Flight::alone(form, work));
         }
         if let Some(found) = landed() {
+            drop(shard);
             return Boarded::Landed(found);
         }
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let place = || Place {
             flights: Arc::clone(self),
-            key,
+            name,
             number,
         };
         let (form, work) = begin(Some(place()));
@@ -110,9 +123,10 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             number,
             flight: Arc::downgrade(&flight),
         };
-        if shard.insert(key, known).is_none() {
+        if shard.insert(name, known).is_none() {
             self.open.fetch_add(1, Ordering::Relaxed);
         }
+        drop(shard);
         Boarded::Leads(flight)
     }
 
@@ -124,7 +138,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
 }
 
 impl<T: Clone> Flights<T> {
-    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Known<T>>> {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Name, Known<T>>> {
         let [first, ..] = key.bytes();
         let [shard, ..] = &self.shards;
         let shard = self
@@ -183,12 +197,12 @@ impl<T: Clone> Place<T> {
     pub fn close(&self) {
         let Self {
             flights,
-            key,
+            name,
             number,
         } = self;
-        let mut shard = flights.shard(key);
-        if shard.get(key).is_some_and(|known| known.number == *number) {
-            shard.remove(key);
+        let mut shard = flights.shard(&name.0);
+        if shard.get(name).is_some_and(|known| known.number == *number) {
+            shard.remove(name);
             flights.open.fetch_sub(1, Ordering::Relaxed);
         }
     }

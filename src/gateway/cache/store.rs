@@ -13,7 +13,7 @@ mod entry;
 mod shelf;
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub struct Store {
     evictions: Arc<Evictions>,
     /// Held while a shelf is replaced.
     turn: Mutex<()>,
+    /// How often what is kept was forgotten.
+    forgotten: AtomicU64,
 }
 
 /// An answer that is kept, as it is now.
@@ -50,15 +52,25 @@ pub struct Found {
     pub state: State,
 }
 
-/// An answer is larger than one may be.
+/// Why an answer is not kept.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
-#[error("an answer of {bytes} bytes is larger than one may be, {bytes_max}")]
-pub struct TooLarge {
-    /// Its bytes.
-    pub bytes: usize,
-    /// What they may be.
-    pub bytes_max: usize,
+pub enum Unkept {
+    /// It is larger than one may be.
+    #[error("an answer of {bytes} bytes is larger than one may be, {bytes_max}")]
+    TooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// What they may be.
+        bytes_max: usize,
+    },
+    /// It was begun before what is kept was forgotten.
+    #[error("it was begun before what is kept was forgotten")]
+    Forgotten,
 }
+
+/// A time between two occasions on which what is kept was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Era(u64);
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +118,7 @@ impl Store {
             entry_bytes_max: AtomicUsize::new(config.entry_bytes_max),
             evictions,
             turn: Mutex::new(()),
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -116,15 +129,38 @@ impl Store {
         Found::in_state(entry, now)
     }
 
+    /// The present era.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        Era(self.forgotten.load(Ordering::Acquire))
+    }
+
+    /// As [`Self::put`], for an answer that was begun in this era: one of an earlier is not kept.
+    ///
+    /// # Errors
+    /// Where it is too large, or of an earlier era.
+    pub fn put_in(&self, era: Era, key: Key, entry: Entry) -> Result<(), Unkept> {
+        if era != self.era() {
+            return Err(Unkept::Forgotten);
+        }
+        self.put(key, entry)?;
+        if era == self.era() {
+            return Ok(());
+        }
+        // It was forgotten meanwhile, perhaps before it was there.
+        self.remove(&key);
+        Err(Unkept::Forgotten)
+    }
+
     /// Keeps an answer, in place of what was kept under its key.
     ///
     /// # Errors
     /// Where it is too large.
-    pub fn put(&self, key: Key, entry: Entry) -> Result<(), TooLarge> {
+    pub fn put(&self, key: Key, entry: Entry) -> Result<(), Unkept> {
         let bytes_max = self.entry_bytes_max.load(Ordering::Relaxed);
         let bytes = entry.body.len();
         if bytes > bytes_max {
-            return Err(TooLarge { bytes, bytes_max });
+            return Err(Unkept::TooLarge { bytes, bytes_max });
         }
         self.shelf.load().put(key, Arc::new(entry.fitted()));
         Ok(())
@@ -137,11 +173,13 @@ impl Store {
 
     /// Forgets all of them, and tells how many.
     pub fn remove_all(&self) -> u64 {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.shelf.load().remove_where(|_| true)
     }
 
     /// Forgets what this model has answered, and tells how many.
     pub fn remove_model(&self, model: &ModelId) -> u64 {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.shelf
             .load()
             .remove_where(|entry| entry.model == *model)

@@ -95,7 +95,12 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
 /// Whether a body of so few bytes comes without a further word, and has one end only, whoever
 /// reads it.
 pub(super) fn is_soon_over(headers: &HeaderMap, bytes_max: u64) -> bool {
-    !headers.contains_key(header::TRANSFER_ENCODING)
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_plain = |value: &http::HeaderValue| value.as_bytes().iter().all(u8::is_ascii_digit);
+    // What is written in another way, or twice, is refused later, and ends the connection.
+    lengths.next().is_some_and(is_plain)
+        && lengths.next().is_none()
+        && !headers.contains_key(header::TRANSFER_ENCODING)
         && !headers.contains_key(header::EXPECT)
         && length(headers).is_some_and(|length| length <= bytes_max)
 }

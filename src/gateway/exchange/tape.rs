@@ -28,7 +28,13 @@ pub struct Tape {
     reel: StdMutex<Reel>,
     /// Something was read, by somebody else.
     turned: Notify,
+    /// What is to be done when it has ended.
+    at_end: StdMutex<Option<AtEnd>>,
 }
+
+/// What is to be done when a stream has ended, once and before its end is told: with all that
+/// it has said, where it has ended well and all of it was kept.
+pub type AtEnd = Box<dyn FnOnce(Option<Vec<Bytes>>) + Send>;
 
 /// A stream that has not ended, and its place at the pool.
 struct Running {
@@ -51,8 +57,14 @@ impl Tape {
     /// A tape of which nothing was read, and its first reader; `keep` is what is kept for
     /// others, none where nobody else may join.
     #[must_use]
-    pub fn new(stream: Box<EventStream>, place: Option<Slot>, keep: Option<Keep>) -> Arc<Self> {
+    pub fn new(
+        stream: Box<EventStream>,
+        place: Option<Slot>,
+        keep: Option<Keep>,
+        at_end: Option<AtEnd>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            at_end: StdMutex::new(at_end),
             reel: StdMutex::new(Reel::new(keep, stream.mark())),
             stream: Mutex::new(Some(Running {
                 stream,
@@ -167,15 +179,25 @@ impl Reader {
         };
         let mut slices = Vec::new();
         let next = stream.next(&mut slices).await;
-        if tape.reel().append(slices, next, stream.mark()) {
+        let others_wait = tape.reel().append(slices, next, stream.mark());
+        self.look_for_end(next, running);
+        if others_wait {
             tape.turned.notify_waiters();
         }
-        self.look_for_end(next, running);
     }
 
     fn look_for_end(&mut self, next: Result<Next, StreamBreak>, running: &mut Option<Running>) {
-        if !matches!(next, Ok(Next::Slices | Next::Quiet)) {
-            self.ended = running.take();
+        if matches!(next, Ok(Next::Slices | Next::Quiet)) {
+            return;
+        }
+        self.ended = running.take();
+        let mut at_end = self
+            .tape
+            .at_end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(at_end) = at_end.take() {
+            at_end(self.tape.reel().whole());
         }
     }
 
@@ -185,6 +207,8 @@ impl Reader {
         let (next, mark) = match heard {
             Heard::Slices(mark) => (Ok(Next::Slices), mark),
             Heard::Quiet => (Ok(Next::Quiet), self.mark),
+            // Where the stream stands by now is nothing to one that is behind.
+            Heard::End(Err(StreamBreak::Lagged), _) => (Err(StreamBreak::Lagged), self.mark),
             Heard::End(next, mark) => (next, mark),
         };
         self.mark = mark;
@@ -213,14 +237,6 @@ impl Reader {
                 return Ok(slices);
             }
         }
-    }
-
-    /// All that the stream has said, where it was this reader that came to its end, the end
-    /// was a good one, and all was kept.
-    #[must_use]
-    pub fn said(&self) -> Option<Vec<Bytes>> {
-        self.ended.as_ref()?;
-        self.tape.reel().whole()
     }
 
     /// Gives the upstream's connection back, if it was this reader that came to the end.

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use pingora_http::ResponseHeader;
 
 use super::{Unanswered, Visit};
@@ -19,17 +18,18 @@ use crate::openai::Usage;
 use crate::sys;
 
 impl Visit<'_> {
-    /// Sends an answer and gives its upstream's connection back; tells what a stream has said,
-    /// where this caller came to its end and all of it was kept.
+    /// Sends an answer and gives its upstream's connection back.
     pub(in crate::gateway) async fn deliver(
         &mut self,
         given: &Given,
         taken: Taken,
         seat: &Seat,
         metrics: &Metrics,
-    ) -> Option<Vec<Bytes>> {
+    ) {
         let plan = &given.plan;
-        let leg = plan.legs.get(given.leg)?;
+        let Some(leg) = plan.legs.get(given.leg) else {
+            return;
+        };
         if let Some(asked) = self
             .record
             .plan
@@ -63,28 +63,31 @@ impl Visit<'_> {
         };
         let unsent = (!self.head_sent).then_some(head);
         self.no_further_request_if_leaving();
-        let Some((delivered, said)) = self.send(taken, unsent).await else {
+        let Some(delivered) = self.send(taken, unsent).await else {
             // A head left early is a stream's, and its answer events.
             self.unanswered(Unanswered::Refused(Refusal::Internal))
                 .await;
-            return None;
+            return;
         };
+        if delivered.how == Delivery::Gone {
+            self.leave(seat);
+        }
         if delivered.done_added {
             metrics.terminators_added.inc();
         }
         self.delivered(&delivered);
-        said
+    }
+
+    /// Leaves work that others go on waiting for. What it will have used nobody knows yet, and
+    /// those others pay nothing for it: so the estimate stays, or two connections would get for a
+    /// few tokens what one has to pay for.
+    pub(super) fn leave(&mut self, seat: &Seat) {
+        self.owes |= !seat.joins() && Arc::strong_count(&seat.flight) > 1;
     }
 
     /// Sends what an answer is made of, and gives this request's places back before its last
-    /// byte; `None` where it cannot follow the head that has left. With it goes what a stream
-    /// has said.
-    async fn send(
-        &mut self,
-        taken: Taken,
-        unsent: Option<ResponseHeader>,
-    ) -> Option<(Delivered, Option<Vec<Bytes>>)> {
-        let mut said = None;
+    /// byte; `None` where it cannot follow the head that has left.
+    async fn send(&mut self, taken: Taken, unsent: Option<ResponseHeader>) -> Option<Delivered> {
         let (departure, stay) = (&mut *self.departure, &mut self.stay);
         let delivered = match (taken, unsent) {
             (Taken::Whole { bytes, .. }, Some(head)) => {
@@ -108,7 +111,6 @@ impl Visit<'_> {
                 self.record.events = reader.mark().events;
                 self.tokens(reader.mark().usage);
                 if delivered.how == Delivery::Complete {
-                    said = reader.said();
                     // Apart, so that an open stream does not carry the room for its end.
                     Box::pin(reader.finish()).await;
                 }
@@ -116,7 +118,7 @@ impl Visit<'_> {
             }
             (Taken::Whole { .. } | Taken::Through(_), None) => return None,
         };
-        Some((delivered, said))
+        Some(delivered)
     }
 
     /// Gives back what another has used in this one's place.

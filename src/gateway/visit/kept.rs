@@ -18,10 +18,11 @@ use crate::gateway::cache::store::{Found, State};
 use crate::gateway::cache::{Cache, Verdict, assembly, replay};
 use crate::gateway::exchange::Question;
 use crate::gateway::images::ImageStore;
+use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::Provenance;
 use crate::gateway::relay::ready;
 use crate::gateway::work::boarding::Seat;
-use crate::gateway::work::{Landed, Taken};
+use crate::gateway::work::{Given, Landed, Taken};
 use crate::openai::Usage;
 use crate::sys;
 
@@ -155,6 +156,19 @@ impl Visit<'_> {
         self.note_cache(CacheStatus::forwarded(why).and(kept));
     }
 
+    /// Whether it may be given what another asked for: a model that answers in another's place
+    /// may be one that the other's key may ask for, and this one's not.
+    pub(in crate::gateway) fn may_have(
+        &self,
+        given: &Given,
+        seat: &Seat,
+        question: &Question,
+    ) -> bool {
+        let is_other = given.plan.model != question.plan.model;
+        let client = &self.record.client;
+        !(seat.joins() && is_other) || client.may_ask_for(&given.plan.model).is_ok()
+    }
+
     /// An answer in the form that is wanted, of one that another wanted in another; `None`
     /// where it cannot be brought into that.
     pub(in crate::gateway) async fn in_form(
@@ -162,6 +176,7 @@ impl Visit<'_> {
         taken: Taken,
         wanted: Form,
         seat: &Seat,
+        question: &Question,
     ) -> Result<Option<Taken>, Unanswered> {
         if !seat.joins() {
             return Ok(Some(taken));
@@ -172,9 +187,13 @@ impl Visit<'_> {
                 events.map(Taken::Said)
             }
             Taken::Events(reader) if !wanted.stream => {
+                let until = self.patience(&question.plan).unwrap_or(question.deadline);
                 let said = tokio::select! {
                     biased;
                     said = reader.read_out(SAID_BYTES_MAX) => said,
+                    () = tokio::time::sleep_until(until.into()) => {
+                        return Err(Refusal::UpstreamTimeout.into());
+                    }
                     parting = self.departure.watch(self.session) => return Err(parting.into()),
                 };
                 said.ok().as_deref().and_then(assembled)

@@ -17,6 +17,9 @@ impl Visit<'_> {
     /// Replaces what was reserved for this request by what it used. The first time counts: for
     /// a whole answer that is before it leaves.
     pub(in crate::gateway) fn settle(&mut self, now: Instant) {
+        if self.owes {
+            return;
+        }
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
         if let Some(tokens) = used(&self.record, self.question_tokens, bytes_per_token) {
             self.settle_as(tokens, now);

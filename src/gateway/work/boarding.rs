@@ -96,9 +96,13 @@ impl Gateway {
             return leads(Flight::alone(form, work), trail);
         };
         let suits = |leads: Form| !(form.stream && leads.stream) || leads.usage || !form.usage;
-        let landed = || match self.cache.consult(&key, allowed, sys::instant()) {
-            Verdict::Hit(found) => Some(found),
-            _ => None,
+        let landed = || {
+            let now = sys::now();
+            let Verdict::Hit(found) = self.cache.consult(&key, allowed, now.instant) else {
+                return None;
+            };
+            let is_whole = question.has_images(&found.entry.body, &self.images, now.wall);
+            is_whole.then_some(found)
         };
         match self.flights.board(key, suits, landed, begin) {
             Boarded::Leads(flight) => leads(flight, trail),
@@ -119,16 +123,13 @@ impl Gateway {
             return;
         }
         question.plan.metrics.cache.revalidations.inc();
-        let gateway = Arc::clone(self);
-        let (plan, key) = (Arc::clone(&question.plan), sought.key);
         tokio::spawn(async move {
             let landed = seat.flight.landing().await;
             if let Ok(Came::Given(given)) = &landed.answer
                 && let Some(Taken::Events(reader)) = given.take(&seat)
-                && let Ok(said) = reader.read_out(usize::MAX).await
-                && let Some(key) = key
             {
-                gateway.keep_stream(key, &plan, &landed, &said);
+                // It is kept as its end is come to; a break is nobody's here.
+                let _ = reader.read_out(usize::MAX).await;
             }
         });
     }

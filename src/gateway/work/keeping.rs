@@ -10,12 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::{Came, Landed};
 use crate::gateway::Gateway;
 use crate::gateway::cache::admission::{self, Unfit};
 use crate::gateway::cache::key::Key;
 use crate::gateway::cache::status::Kept;
-use crate::gateway::cache::store::{Entry, Found, TooLarge};
+use crate::gateway::cache::store::{Entry, Era, Found, Unkept};
 use crate::gateway::cache::{assembly, second};
 use crate::gateway::exchange::word::Word;
 use crate::gateway::exchange::{Answer, Body, Question};
@@ -61,7 +60,8 @@ impl Gateway {
         if let Some(entry) = second::entry(deposit, now).filter(|_| is_whole) {
             let found = Found::of(entry.clone(), now.instant);
             // What is too large for this memory is given all the same.
-            let _ = self.cache.store.put(key, entry);
+            let store = &self.cache.store;
+            let _ = store.put_in(store.era(), key, entry);
             if let Some(found) = found {
                 return Around::Found(found);
             }
@@ -72,7 +72,7 @@ impl Gateway {
     /// Keeps an answer, if it is one that may be kept.
     pub(super) fn keep(
         &self,
-        key: Key,
+        key: (Key, Era),
         question: &Question,
         answer: &Answer,
         lead: Option<&Lead>,
@@ -101,35 +101,53 @@ impl Gateway {
         Kept::Refused(reason)
     }
 
-    /// Keeps what a stream has said, as a whole answer.
-    pub(in crate::gateway) fn keep_stream(
-        &self,
-        key: Key,
-        asked: &Plan,
-        landed: &Landed,
-        slices: &[Bytes],
-    ) {
-        let Ok(Came::Given(given)) = &landed.answer else {
+    /// Keeps what a stream has said, as a whole answer: one that does not tell its tokens is none
+    /// that others could be given, who may have asked for them.
+    pub(super) fn keep_stream(&self, keeping: &Keeping, said: &[Bytes]) {
+        let Keeping {
+            key,
+            era,
+            asked,
+            plan,
+            leg,
+            lifetime,
+            lead,
+        } = keeping;
+        // What is wrong with it was told to its callers already.
+        let Ok(assembled) = assembly::completion(said, true) else {
             return;
         };
-        // What is wrong with it was told to its caller already.
-        let Ok(assembled) = assembly::completion(slices, true) else {
-            return;
+        let fit = match lifetime {
+            Ok(_) if assembled.usage.is_none() => Err("no_usage"),
+            Ok(lifetime) => admission::admit(&assembled.bytes)
+                .map(|()| *lifetime)
+                .map_err(Unfit::as_str),
+            Err(unfit) => Err(unfit.as_str()),
         };
-        let is_refused = given.lifetime == Some(Duration::ZERO);
-        if !is_refused && admission::admit(&assembled.bytes).is_ok() {
-            let made = Made {
-                body: &assembled.bytes,
-                usage: assembled.usage,
-                plan: &given.plan,
-                leg: given.leg,
-                lifetime: given.lifetime,
-            };
-            self.put(key, asked, &made, landed.lead.as_ref());
+        match fit {
+            Ok(lifetime) => {
+                let made = Made {
+                    body: &assembled.bytes,
+                    usage: assembled.usage,
+                    plan,
+                    leg: *leg,
+                    lifetime,
+                };
+                self.put((*key, *era), asked, &made, lead.as_ref());
+            }
+            Err(reason) => {
+                self.refused(reason);
+            }
         }
     }
 
-    fn put(&self, key: Key, asked: &Plan, made: &Made<'_>, lead: Option<&Lead>) -> Kept {
+    fn put(
+        &self,
+        (key, era): (Key, Era),
+        asked: &Plan,
+        made: &Made<'_>,
+        lead: Option<&Lead>,
+    ) -> Kept {
         let Made {
             body,
             usage,
@@ -159,12 +177,13 @@ impl Gateway {
         if let Some(lead) = lead {
             lead.share(second::deposit(entry.clone(), sys::now()));
         }
-        match self.cache.store.put(key, entry) {
+        match self.cache.store.put_in(era, key, entry) {
             Ok(()) => {
                 asked.metrics.cache.stored.inc();
                 Kept::Stored
             }
-            Err(TooLarge { .. }) => self.refused("too_large"),
+            Err(Unkept::TooLarge { .. }) => self.refused("too_large"),
+            Err(Unkept::Forgotten) => self.refused("forgotten"),
         }
     }
 }
@@ -179,8 +198,40 @@ struct Made<'a> {
     lifetime: Option<Duration>,
 }
 
+/// With what a stream is kept that has just begun.
+pub(super) struct Keeping {
+    key: Key,
+    era: Era,
+    asked: Arc<Plan>,
+    plan: Arc<Plan>,
+    leg: usize,
+    lifetime: Result<Option<Duration>, Unfit>,
+    /// With what it is shared among replicas.
+    lead: Option<Lead>,
+}
+
+impl Keeping {
+    pub(super) fn new(
+        key: Key,
+        era: Era,
+        question: &Question,
+        answer: &Answer,
+        lead: Option<Lead>,
+    ) -> Self {
+        Self {
+            key,
+            era,
+            asked: Arc::clone(&question.plan),
+            plan: Arc::clone(&answer.plan),
+            leg: answer.leg,
+            lifetime: lifetime(&answer.word),
+            lead,
+        }
+    }
+}
+
 /// How long an upstream lets its answer be kept, if it says so.
-pub(super) fn lifetime(word: &Word) -> Result<Option<Duration>, Unfit> {
+fn lifetime(word: &Word) -> Result<Option<Duration>, Unfit> {
     if word.status != StatusCode::OK {
         return Err(Unfit::Status);
     }

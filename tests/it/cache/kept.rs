@@ -250,16 +250,21 @@ async fn one_answer_is_given_in_both_shapes() {
 #[tokio::test]
 async fn a_stream_is_kept_where_the_operator_says_so() {
     let kept = Kept::start("store_streams = true").await;
-    let live = kept.ask(&streamed(1), &[]).await;
+    // One that does not tell its tokens is not kept: who has it whole would miss them.
+    kept.ask(&streamed(1), &[]).await;
+    let mut counted = streamed(1);
+    counted["stream_options"] = json!({"include_usage": true});
+    let live = kept.ask(&counted, &[]).await;
     assert_eq!(status(&live), "spafe; fwd=miss");
     let whole = kept.ask(&question(1), &[]).await;
     assert!(status(&whole).starts_with("spafe; hit"), "{whole:?}");
+    assert!(whole.json()["usage"]["total_tokens"].is_u64());
     let (said, done) = content(&live);
     assert!(done);
     assert_eq!(whole.json()["choices"][0]["message"]["content"], said);
     let again = kept.ask(&streamed(1), &[]).await;
     assert_eq!(content(&again), (said, true));
-    assert_eq!(kept.asked(), 1);
+    assert_eq!(kept.asked(), 2);
 
     let not = Kept::start("").await;
     not.ask(&streamed(1), &[]).await;
@@ -348,7 +353,8 @@ async fn an_answer_that_names_an_image_which_is_gone_is_not_given() {
     let ask = async |number| super::ask(gateway.address, &question(number), &[]).await;
     ask(1).await;
     assert!(status(&ask(1).await).starts_with("spafe; hit"));
-    ask(2).await;
+    let second = ask(2).await;
+    assert_eq!(second.status, 200, "{second:?}");
     assert_eq!(status(&ask(1).await), "spafe; fwd=miss; stored");
     assert_eq!(up.requests().len(), 3);
 }

@@ -190,3 +190,58 @@ async fn streams_are_not_shared_where_the_operator_says_so() {
     first.rest().await;
     assert_eq!(kept.asked(), 2);
 }
+
+#[tokio::test]
+async fn a_broken_stream_costs_those_who_wait_for_it_whole_one_more_question() {
+    let kept = Kept::start("").await;
+    let gate = Gate::new();
+    let first_bytes = "data: \n\n".len() + chunk("one").len();
+    kept.up.push(held(&gate).cut_after(first_bytes + 10));
+    let mut first = Reader::open(&kept, false).await;
+    first.until("one").await;
+    let address = kept.gateway.address;
+    let body = super::question(1);
+    let waiting: Vec<_> = (0..10)
+        .map(|_| {
+            let body = body.clone();
+            tokio::spawn(async move { super::ask(address, &body, &[]).await })
+        })
+        .collect();
+    kept.gateway.counts("spafe_requests_in_flight", 11).await;
+    gate.open();
+    for caller in waiting {
+        assert_eq!(caller.await.unwrap().status, 200);
+    }
+    assert!(first.rest().await.text().contains("\"error\""));
+    assert_eq!(kept.asked(), 2);
+}
+
+#[tokio::test]
+async fn who_leaves_a_stream_to_others_pays_what_it_was_taken_for() {
+    let limit =
+        "[[limits]]\nname = \"t\"\nby = \"client\"\ntokens = { count = 100000, per = \"1d\" }\n";
+    let kept =
+        Kept::with(crate::kit::gateway::Setup::new().tables(&format!("[cache]\n{limit}"))).await;
+    let gate = Gate::new();
+    kept.up.push(held(&gate));
+    let mut first = Reader::open(&kept, false).await;
+    first.until("one").await;
+    let before = left(&first.head);
+    let mut second = Reader::open(&kept, false).await;
+    second.until("one").await;
+    first.client.reset();
+    kept.gateway.counts("spafe_requests_in_flight", 1).await;
+    gate.open();
+    second.rest().await;
+    kept.gateway.idle().await;
+    let mut refused = super::question(2);
+    refused["max_tokens"] = json!(1);
+    let after = super::ask(kept.gateway.address, &refused, &[]).await;
+    // Its estimate of a thousand stays; whoever read on paid nothing.
+    assert!(before - left(&after) < 100, "{before} {}", left(&after));
+}
+
+fn left(answer: &Answer) -> u64 {
+    let left = answer.field("x-ratelimit-remaining-tokens");
+    left.unwrap().parse().unwrap()
+}

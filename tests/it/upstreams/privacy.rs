@@ -169,7 +169,7 @@ async fn what_an_upstream_says_of_itself_does_not_reach_a_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answers_head_is_ours_and_not_the_upstreams() {
-    const ALLOWED: [&str; 15] = [
+    const ALLOWED: [&str; 16] = [
         "access-control-allow-origin",
         "access-control-expose-headers",
         "cache-control",

@@ -131,9 +131,31 @@ async fn work_closes_its_own_place_when_it_lands() {
 }
 
 #[tokio::test]
-async fn whom_a_form_does_not_suit_flies_alone() {
+async fn those_whom_a_form_does_not_suit_have_a_flight_of_their_own() {
     let flights = flights();
+    let counted = Form {
+        stream: true,
+        usage: true,
+    };
     let _first = leads(board(&flights, 1, told().1));
+    let mut others = Vec::new();
+    for number in 0..3 {
+        let boarded = flights.board(
+            key(1),
+            |form| form == counted,
+            || None::<u32>,
+            |place| {
+                assert!(place.is_some());
+                (counted, told().1)
+            },
+        );
+        others.push(if number == 0 {
+            leads(boarded)
+        } else {
+            joins(boarded)
+        });
+    }
+    assert_eq!(flights.open(), 2);
     let alone = flights.board(
         key(1),
         |_| false,
@@ -143,9 +165,10 @@ async fn whom_a_form_does_not_suit_flies_alone() {
             (WHOLE, told().1)
         },
     );
-    let alone = leads(alone);
-    drop(alone);
+    drop(leads(alone));
     joins(board(&flights, 1, told().1));
+    drop(others);
+    assert_eq!(flights.open(), 1);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn a_time_to_live_is_shortened_by_up_to_a_tenth() {
 fn one_that_is_too_large_is_not_kept() {
     let (store, now) = (Store::new(&config(1 << 20)), crate::sys::instant());
     store.put(key(1), entry(1_000, now)).unwrap();
-    let too_large = TooLarge {
+    let too_large = Unkept::TooLarge {
         bytes: 1_001,
         bytes_max: 1_000,
     };

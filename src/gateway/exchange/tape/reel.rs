@@ -91,11 +91,21 @@ impl Reel {
         if !self.is_open && (self.first > 0 || !self.readers.is_empty()) {
             return None;
         }
-        self.readers.push(Some(Position {
+        // Who comes to a break has nothing yet, and can still have a stream that does not break.
+        if !self.readers.is_empty() && matches!(self.end, Some(Err(_))) {
+            return None;
+        }
+        let position = Some(Position {
             part: self.first,
             quiets: self.quiets,
-        }));
-        Some((self.readers.len() - 1, self.start))
+        });
+        let free = self.readers.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.readers.len());
+        match self.readers.get_mut(number) {
+            Some(reader) => *reader = position,
+            None => self.readers.push(position),
+        }
+        Some((number, self.start))
     }
 
     /// Whether one reads it, and nobody else ever will.
@@ -154,7 +164,10 @@ impl Reel {
             reader.part += 1;
             out.extend(part.slices.iter().cloned());
             let mark = part.mark;
-            self.forget();
+            // Only who reads the first of them can have been waited for.
+            if ahead == 0 {
+                self.forget();
+            }
             return Some(Heard::Slices(mark));
         }
         if let Some(next) = self.end {

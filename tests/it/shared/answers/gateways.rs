@@ -88,10 +88,12 @@ async fn what_one_was_answered_all_give() {
 async fn a_stream_waits_for_no_redis_and_is_shared_all_the_same() {
     let (redis, up) = (Redis::start().await, upstream().await);
     let [first, second] = two(&up, &redis, "store_streams = true").await;
-    let streamed = ask(first.address, &question(1, true)).await;
+    let mut counted = question(1, true);
+    counted["stream_options"] = serde_json::json!({"include_usage": true});
+    let streamed = ask(first.address, &counted).await;
     assert_eq!(streamed.status, 200);
     first.counts(WRITTEN, 1).await;
-    let again = ask(second.address, &question(1, true)).await;
+    let again = ask(second.address, &counted).await;
     assert!(status(&again).starts_with("spafe; fwd=miss"), "{again:?}");
     assert_eq!(up.requests().len(), 2);
     let looks = second

@@ -195,9 +195,15 @@ proptest! {
                     reel.append(vec![part.into()], Ok(Next::Slices), START);
                 }
                 Step::Join => {
-                    if reel.join().is_some() {
-                        heard.push(Some(Vec::new()));
+                    let Some((number, _)) = reel.join() else {
+                        continue;
+                    };
+                    // The place of one that has left may be another's.
+                    if number == heard.len() {
+                        heard.push(None);
                     }
+                    prop_assert!(heard[number].is_none());
+                    heard[number] = Some(Vec::new());
                 }
                 Step::Hear(at) if !heard.is_empty() => {
                     let at = at.index(heard.len());
