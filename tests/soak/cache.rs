@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use spafe::config::{self, Config, Source};
 use spafe::gateway::cache::key::Key;
-use spafe::gateway::cache::store::{Entry, Store, TooLarge};
+use spafe::gateway::cache::store::{Entry, Store, Unkept};
 use spafe::names::{ModelId, PoolName};
 use spafe::sys;
 
@@ -91,7 +91,7 @@ fn answers_take_no_more_memory_than_they_may() {
     );
     assert!(matches!(
         too_large,
-        Err(TooLarge {
+        Err(Unkept::TooLarge {
             bytes_max: 262_144,
             ..
         })
