@@ -53,8 +53,9 @@ pub(crate) fn request(body_bytes: usize, streamed: bool) -> Vec<u8> {
         body.push('.');
     }
     body.push_str(BODY_END);
+    // What is compared is asking an upstream: nobody is to answer from memory.
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncache-control: no-store\r\n\
          content-type: application/json\r\naccept: */*\r\nuser-agent: compare\r\n\
          content-length: {}\r\n\r\n",
         body.len()
