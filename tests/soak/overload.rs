@@ -33,8 +33,17 @@ const MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// What memory may grow by in a minute.
 const GROWTH_BYTES_A_MINUTE: f64 = 1024.0 * 1024.0;
 
-/// What must not be in the way of a pool's own bounds.
-const LIMITS: &str = "[bounds]\nconnections_per_address_max = 4096\nin_flight_max = 4096\nin_flight_per_client_max = 4096";
+/// What callers' connections may do: as many as they like from one address, and for as long as
+/// they like, or all that were opened together would end together, and take their memory along.
+const CONNECTIONS: &str =
+    "[bounds]\nconnections_per_address_max = 4096\nrequests_per_connection = 1_000_000_000";
+
+/// So many requests in flight, whoever asks.
+fn bounds(in_flight_max: u32) -> String {
+    format!(
+        "{CONNECTIONS}\nin_flight_max = {in_flight_max}\nin_flight_per_client_max = {in_flight_max}"
+    )
+}
 
 /// An upstream that records nothing, or it would be the one that grows.
 async fn upstream(script: Option<Script>) -> Simulator {
@@ -140,7 +149,7 @@ async fn a_pool_that_is_full_answers_and_refuses_in_time() {
     let gateway = Setup::new()
         .argument("--threads=1")
         .tables("[log]\nrequests = \"off\"")
-        .tables(LIMITS)
+        .tables(&bounds(4096))
         .pool_with(
             "p",
             &[&base(&upstream)],
@@ -161,7 +170,7 @@ async fn a_program_that_takes_no_more_answers_and_refuses_in_time() {
     let gateway = Setup::new()
         .argument("--threads=1")
         .tables("[log]\nrequests = \"off\"")
-        .tables("[bounds]\nconnections_per_address_max = 4096\nin_flight_max = 20\nin_flight_per_client_max = 20")
+        .tables(&bounds(20))
         .pool("p", &[&base(&upstream)])
         .model("m", &["p"])
         .start();
@@ -171,8 +180,9 @@ async fn a_program_that_takes_no_more_answers_and_refuses_in_time() {
 
 /// What an answer weighs here. To read it for its validity takes the program about a
 /// millisecond, since it is all numbers; its upstream and its caller look at none of it. So
-/// these two, on one core, can ask twice as much as the program does on the other.
-const HEAVY_BYTES: usize = 256 * 1024;
+/// these two, on one core, can ask twice as much as the program does on the other, and it is
+/// the program that is measured.
+const HEAVY_BYTES: usize = 384 * 1024;
 
 /// An answer with a long list of numbers, as the bytes of tokens are.
 fn heavy() -> Script {
@@ -212,11 +222,11 @@ fn a_program_without_a_core_left_answers_and_refuses_in_time() {
             .started_by(&["taskset", "-c", "0"])
             .argument("--threads=1")
             .tables("[log]\nrequests = \"off\"")
-            .tables("[bounds]\nconnections_per_address_max = 4096\nin_flight_max = 10\nin_flight_per_client_max = 10")
+            .tables(&bounds(8))
             .pool("p", &[&base(&upstream)])
             .model("m", &["p"])
             .start();
-        let capacity = capacity(&gateway, 10).await;
+        let capacity = capacity(&gateway, 8).await;
         overload("a program on one core", &gateway, capacity, CORE_SHARE_MIN).await;
     });
 }
