@@ -9,6 +9,8 @@
 mod texts;
 /// And what is one told that is over a limit?
 mod limited;
+/// Which refusals are there, and where?
+pub mod listed;
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -31,7 +31,9 @@ const UNDER_STEPS: [&str; 12] = [
 ];
 
 /// What one step may import beside that.
-const UNDER_ONE_STEP: [(&str, &[&str]); 3] = [
+const UNDER_ONE_STEP: [(&str, &[&str]); 4] = [
+    // Which pages there are, as what can be called.
+    ("door", &["pages"]),
     ("limit", &["shared"]),
     ("cache", &["shared"]),
     ("exchange", &["dialect", "splice", "images"]),
@@ -78,13 +80,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "cache", "inspect", "route", "refusal",
         ],
     ),
-    ("pages", &["config", "names", "refusal"]),
+    // `route` for who could answer for a model.
+    ("pages", &["config", "names", "refusal", "openai", "route"]),
     // The configuration compiled for each step: their types and no more than that.
     (
         "snapshot",
         &[
-            "config", "names", "door", "client", "limit", "inspect", "route", "models", "pools",
-            "record", "shared",
+            "config", "names", "door", "client", "limit", "inspect", "route", "models", "pages",
+            "pools", "record", "shared",
         ],
     ),
     (
@@ -92,7 +95,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             // `config` for how it writes a length of time, `openai` for what an error looks like.
             "door", "client", "limit", "body", "inspect", "route", "exchange", "images", "config",
-            "openai",
+            "openai", // `names` for an example of what a limit is called.
+            "names",
         ],
     ),
     (
