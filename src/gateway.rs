@@ -43,6 +43,8 @@ pub mod dialect;
 pub mod images;
 /// Which models are there?
 pub mod models;
+/// What is here for people, and for the programs that read for them?
+pub mod pages;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -178,6 +180,7 @@ impl Gateway {
             Ok(Endpoint::Models) => visit.models().await,
             Ok(Endpoint::Model(id)) => visit.model(&id).await,
             Ok(Endpoint::Image(id)) => visit.image(&self.images, &id).await,
+            Ok(Endpoint::Page(page)) => visit.page(page).await,
             Ok(Endpoint::Preflight(wished)) => visit.preflight(wished.as_ref()).await,
             Err(refusal) => Err(refusal.into()),
         };

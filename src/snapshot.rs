@@ -16,6 +16,7 @@ use crate::gateway::door::Rules;
 use crate::gateway::inspect::Bounds;
 use crate::gateway::limit::Limits;
 use crate::gateway::models::ModelList;
+use crate::gateway::pages::Pages;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::{Pool, PoolError};
 use crate::gateway::record::metrics::Metrics;
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub router: Router,
     /// The list of models.
     pub models: ModelList,
+    /// What is here for people.
+    pub pages: Pages,
     /// The configuration's version, where answers shall tell it.
     pub version_header: Option<HeaderValue>,
 }
@@ -91,6 +94,7 @@ impl Snapshot {
             attempts: Arc::new(config.attempts.clone()),
             router: Router::new(&config, &pools, metrics),
             models: ModelList::new(&config),
+            pages: Pages::new(&config),
             version_header: config
                 .server
                 .config_header

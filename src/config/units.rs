@@ -84,7 +84,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// Writes an amount of bytes in the largest unit that divides it.
-pub(super) fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     with_largest_unit(&SIZE_UNITS_BYTES, bytes)
 }
 

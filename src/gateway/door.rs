@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Version};
 use pingora_http::RequestHeader;
 
 use crate::config::Config;
+use crate::gateway::pages::Page;
 use crate::gateway::refusal::Refusal;
 use fields::{connection_is_harmless, expectation, is_plain_json, unambiguous, wished_headers};
 
@@ -45,6 +46,8 @@ pub enum Endpoint {
     Model(String),
     /// `GET /images/{id}`
     Image(String),
+    /// `GET /` and what else is here for people.
+    Page(Page),
     /// A browser asks whether it may ask; holds the headers it wants to send.
     Preflight(Option<HeaderValue>),
 }
@@ -58,6 +61,7 @@ impl Endpoint {
             Self::Models => "models",
             Self::Model(_) => "model",
             Self::Image(_) => "image",
+            Self::Page(page) => page.name(),
             Self::Preflight(_) => "preflight",
         }
     }
@@ -68,6 +72,7 @@ impl Endpoint {
     pub fn asks_for_keys(&self) -> bool {
         match self {
             Self::ChatCompletions | Self::Models | Self::Model(_) => true,
+            Self::Page(page) => page.asks_for_keys(),
             Self::Image(_) | Self::Preflight(_) => false,
         }
     }
@@ -286,6 +291,9 @@ fn endpoint(uri: &http::Uri) -> Result<Endpoint, Refusal> {
     if let Some(id) = decoded.strip_prefix("/images/") {
         return Ok(Endpoint::Image(id.to_owned()));
     }
+    if let Some(page) = Page::at(&decoded) {
+        return Ok(Endpoint::Page(page));
+    }
     let below = decoded.strip_prefix("/api").unwrap_or(&decoded);
     match below.strip_prefix("/v1/").ok_or(Refusal::UnknownPath)? {
         "chat/completions" => Ok(Endpoint::ChatCompletions),
@@ -316,7 +324,11 @@ fn percent_decoded(path: &str) -> Option<String> {
 fn method_fits(endpoint: &Endpoint, method: &Method) -> Result<(), Refusal> {
     let (fits, allow) = match endpoint {
         Endpoint::ChatCompletions => (method == Method::POST, "POST, OPTIONS"),
-        Endpoint::Models | Endpoint::Model(_) | Endpoint::Image(_) | Endpoint::Preflight(_) => (
+        Endpoint::Models
+        | Endpoint::Model(_)
+        | Endpoint::Image(_)
+        | Endpoint::Page(_)
+        | Endpoint::Preflight(_) => (
             method == Method::GET || method == Method::HEAD,
             "GET, HEAD, OPTIONS",
         ),

@@ -281,6 +281,9 @@ impl<'a> Visit<'a> {
             let delivered = relay::failed_stream(self.session, &refusal).await;
             return self.delivered(&delivered);
         }
+        if refusal == Refusal::UnknownPath && self.page_is_not_here().await {
+            return;
+        }
         self.look_what_is_left();
         let body = Bytes::from(envelope.json());
         let head = self

@@ -4,6 +4,9 @@
 //! to see of an upstream. Refusals carry the same fields as answers, so that a
 //! browser can read an error as well as a success.
 
+/// What is told of a page of ours?
+pub mod page;
+
 use std::time::Duration;
 
 use http::header::{

@@ -1,15 +1,21 @@
 //! What is answered without asking anybody?
 //!
-//! The list of models, images that are kept, and what browsers ask before they ask.
+//! The list of models, images that are kept, pages for people, and what browsers ask before
+//! they ask.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::IF_NONE_MATCH;
+use http::StatusCode;
+use http::header::{ACCEPT, ACCEPT_ENCODING, IF_NONE_MATCH};
 
 use super::{Unanswered, Visit};
 use crate::gateway::images::ImageStore;
+use crate::gateway::pages::asset::Asset;
+use crate::gateway::pages::{self, Page};
 use crate::gateway::refusal::Refusal;
+use crate::gateway::relay::head::page::Paper;
+use crate::sys;
 
 /// How long the image store may take.
 const IMAGE_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,6 +64,61 @@ impl Visit<'_> {
         self.whole(head, if known { Bytes::new() } else { image.bytes })
             .await;
         Ok(())
+    }
+
+    pub(in crate::gateway) async fn page(&mut self, page: Page) -> Result<(), Unanswered> {
+        let snapshot = self.snapshot.clone();
+        match snapshot.pages.asset(page) {
+            Some(asset) => self.asset(asset, StatusCode::OK).await,
+            None => {
+                let models =
+                    pages::state::models(&snapshot.config, &snapshot.router, sys::instant());
+                self.own_json(models).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a person that a page is not here; false where it is no person who asks.
+    pub(super) async fn page_is_not_here(&mut self) -> bool {
+        let head = self.session.req_header();
+        let accept = head.headers.get(ACCEPT);
+        let accept = accept.and_then(|accept| accept.to_str().ok());
+        let is_person =
+            !pages::is_of_the_api(head.uri.path()) && accept.is_some_and(pages::prefers_html);
+        let Some(asset) = pages::not_found().filter(|_| is_person) else {
+            return false;
+        };
+        self.asset(asset, StatusCode::NOT_FOUND).await;
+        true
+    }
+
+    async fn asset(&mut self, asset: &Asset, status: StatusCode) {
+        let asked = |name| self.session.get_header(name);
+        let accept_encoding = asked(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+        let form = asset.form(accept_encoding);
+        let is_known = status == StatusCode::OK
+            && asked(IF_NONE_MATCH).is_some_and(|tags| lists_tag(tags.as_bytes(), &form.etag));
+        let paper = Paper {
+            status: if is_known {
+                StatusCode::NOT_MODIFIED
+            } else {
+                status
+            },
+            kind: asset.kind,
+            etag: &form.etag,
+            is_gzip: form.is_gzip,
+            varies: asset.varies(),
+            length: form.bytes.len(),
+            policy: asset.is_page().then_some(pages::CONTENT_POLICY),
+        };
+        let head = self.common.paper(&paper);
+        let body = if is_known {
+            Bytes::new()
+        } else {
+            form.bytes.clone()
+        };
+        self.whole(head, body).await;
     }
 
     pub(in crate::gateway) async fn preflight(
