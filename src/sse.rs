@@ -18,6 +18,8 @@ mod held;
 mod ends;
 /// What did a stream say that is over?
 pub mod finished;
+/// What does each event say, one after the other?
+pub mod split;
 /// How does a stream read that does not tell its tokens?
 pub mod without_usage;
 
