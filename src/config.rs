@@ -26,6 +26,9 @@ pub mod limits;
 /// What is answered from memory.
 pub mod cache;
 
+/// How a pool's targets are spoken to.
+pub mod dialect;
+
 /// How targets are chosen, spared and looked after.
 pub mod policy;
 
@@ -60,6 +63,7 @@ use std::time::Duration;
 use self::bounds::{Attempts, Bounds};
 use self::cache::{Cache, CacheOverride};
 use self::clients::{Anonymous, Auth, Clients, Key};
+use self::dialect::{Dialect, Unsupported};
 use self::limits::{Limit, Limiter, Shared};
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
@@ -220,6 +224,8 @@ pub struct Pool {
     pub name: PoolName,
     /// The protocol its targets speak.
     pub dialect: Dialect,
+    /// What becomes of what the dialect has no words for.
+    pub unsupported: Unsupported,
     /// At least one.
     pub targets: Vec<Target>,
     /// The credential for all of its targets.
@@ -242,15 +248,6 @@ pub struct Pool {
     pub check: Option<Check>,
     /// Deadlines, the defaults of `[timeouts]` already filled in.
     pub timeouts: Timeouts,
-}
-
-/// The protocol a pool's targets speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// OpenAI chat completions.
-    OpenAi,
-    /// OpenAI image generations.
-    Images,
 }
 
 /// Where a pool's credential stands.
@@ -334,6 +331,9 @@ pub struct Model {
     pub modality: Modality,
     /// How many requests one request to it counts as, ≥ 1.
     pub weight: u32,
+    /// How many tokens an answer may have where the caller does not say and the dialect must,
+    /// ≥ 1.
+    pub max_tokens_default: u32,
     /// Who made it, for `/models`; the pool's name where the file is silent.
     pub owned_by: String,
     /// Unix seconds, for `/models`.

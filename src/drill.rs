@@ -33,7 +33,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, Dialect};
+use crate::config::Config;
+use crate::config::dialect::Dialect;
 use crate::sys;
 use card::{Card, Row};
 use cast::Cast;

@@ -8,6 +8,7 @@
 pub mod glance;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +45,8 @@ pub struct UpstreamError {
     pub code: Option<String>,
     /// The field of the request that is at fault.
     pub param: Option<String>,
+    /// When to come back, where it says that here and not in its head.
+    pub retry_after: Option<Duration>,
 }
 
 /// A whole chat answer; written for image models.
@@ -274,6 +277,8 @@ impl UpstreamError {
             kind: text("type"),
             code: text("code"),
             param: text("param"),
+            // OpenAI's protocol says that in the head.
+            retry_after: None,
         }
     }
 }

@@ -126,6 +126,7 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
             file::model::Modality::Image => Modality::Image,
         },
         weight: file.weight,
+        max_tokens_default: file.max_tokens_default,
         owned_by: file
             .owned_by
             .map(|owner| owner.0)

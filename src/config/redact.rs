@@ -252,6 +252,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         policy_fallbacks,
         modality,
         weight,
+        max_tokens_default,
         owned_by,
         created,
         timeouts,
@@ -283,6 +284,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
             Modality::Image => "image",
         },
         "weight": weight,
+        "max_tokens_default": max_tokens_default,
         "owned_by": owned_by,
         "created": created,
         "timeouts": {

@@ -21,9 +21,8 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::config::cache::CacheOverride;
-use crate::config::{
-    ApiKey, Dialect, HttpVersion, Modality, Model, ModelPool, Target, TimeoutsOverride,
-};
+use crate::config::dialect::Dialect;
+use crate::config::{ApiKey, HttpVersion, Modality, Model, ModelPool, Target, TimeoutsOverride};
 use crate::drill::DrillError;
 use crate::drill::fault::Wire;
 use crate::drill::policy::Policy;
@@ -169,6 +168,7 @@ impl Stage {
             policy_fallbacks: Vec::new(),
             modality: Modality::Text,
             weight: 1,
+            max_tokens_default: 8192,
             owned_by: "drill".to_owned(),
             created: 0,
             timeouts: TimeoutsOverride::default(),

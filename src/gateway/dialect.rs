@@ -3,8 +3,247 @@
 //! A dialect lies under the exchange: what a caller asked goes in and an upstream's
 //! body comes out, and the other way round what the exchange hands on is always
 //! OpenAI's chat completions. Cache and relay never see a dialect. Everything here is
-//! pure: bytes in, bytes out. A vendor that speaks OpenAI's protocol is no dialect; it
-//! is a base address in the configuration.
+//! pure: bytes in, bytes out; moments and ids are handed in. A vendor that speaks OpenAI's
+//! protocol is no dialect; it is a base address in the configuration.
+//!
+//! The set is closed, and this file delegates: one verb, one `match`, one file a dialect.
+//! * [`request`]: the caller's body in the upstream's words;
+//! * the head of the request: `pools/wire/manner.rs`, because it is rendered with the pools;
+//! * [`answer`] and [`Translation`]: a whole answer, and a stream event by event;
+//! * [`error`]: what an error answer says.
+//!
+//! OpenAI's own protocol goes through all of them untouched: its requests are the caller's
+//! bytes, its answers and events the upstream's.
 
 /// OpenAI's `images/generations`, asked for and answered as a chat completion.
 pub mod images;
+
+use bytes::Bytes;
+
+use crate::config::dialect::{Dialect, Unsupported};
+use crate::gateway::inspect::Ask;
+use crate::gateway::inspect::image::ImageAsk;
+use crate::gateway::splice::{self, Spliced};
+use crate::openai::UpstreamError;
+use crate::sse::split::{Said, Splitter, TooLong};
+
+/// What an upstream is to be asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The caller's body, as it came.
+    pub body: &'a Bytes,
+    /// What was read in it.
+    pub ask: &'a Ask,
+    /// For an image model: what is to be drawn.
+    pub image: Option<&'a ImageAsk>,
+    /// What the upstream calls the model.
+    pub model: &'a str,
+    /// What the configuration says for this model at this pool.
+    pub terms: Terms,
+}
+
+/// What is configured of how a request is put into other words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// What becomes of what cannot be put.
+    pub unsupported: Unsupported,
+    /// How many tokens an answer may have, where a protocol wants to be told and the caller
+    /// did not say, ≥ 1.
+    pub max_tokens_default: u32,
+}
+
+/// What a dialect has no words for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{param} cannot be put into the upstream's words: {why:?}")]
+pub struct Inexpressible {
+    /// Where it stands in the body, such as `logit_bias` or `messages[2].content[0]`. Names
+    /// in it are the caller's, of any length and character.
+    pub param: String,
+    /// What is in the way.
+    pub why: Why,
+}
+
+/// What is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The upstream knows nothing like it.
+    Unknown,
+    /// It knows that, but not this value; a clause that follows the field's name, such as
+    /// "must be at most 1".
+    Value(&'static str),
+    /// It is not what the caller's own protocol says that it is; such a clause, too.
+    Malformed(&'static str),
+}
+
+/// What an answer that is made here says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// `chatcmpl-…`
+    pub id: String,
+    /// Unix seconds.
+    pub created: i64,
+    /// The model, where the upstream does not tell.
+    pub model: String,
+}
+
+/// What came is no answer; the words say why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub &'static str);
+
+impl From<TooLong> for Unreadable {
+    fn from(_: TooLong) -> Self {
+        Self("an event that is too long")
+    }
+}
+
+impl Inexpressible {
+    /// The upstream has nothing like this.
+    #[must_use]
+    pub fn unknown(param: impl Into<String>) -> Self {
+        Self {
+            param: param.into(),
+            why: Why::Unknown,
+        }
+    }
+
+    /// The upstream does not take this value; `must` follows the field's name.
+    #[must_use]
+    pub fn value(param: impl Into<String>, must: &'static str) -> Self {
+        Self {
+            param: param.into(),
+            why: Why::Value(must),
+        }
+    }
+
+    /// This is not what it should be in the first place.
+    #[must_use]
+    pub fn malformed(param: impl Into<String>, must: &'static str) -> Self {
+        Self {
+            param: param.into(),
+            why: Why::Malformed(must),
+        }
+    }
+}
+
+/// Whether a dialect answers with events where a stream is asked for.
+#[must_use]
+pub fn has_events(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::OpenAi => true,
+        Dialect::Images => false,
+    }
+}
+
+/// Whether a dialect's whole answers must be put into other words by [`answer`].
+#[must_use]
+pub fn is_translated(dialect: Dialect) -> bool {
+    match dialect {
+        // An answer of images is made where they are kept, `exchange/image.rs`.
+        Dialect::OpenAi | Dialect::Images => false,
+    }
+}
+
+/// The body of a request in the upstream's words.
+///
+/// # Errors
+/// The first thing that it has no words for, unless that is to be left out.
+pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpressible> {
+    match (dialect, asked.image) {
+        (_, Some(image)) => Ok(splice::whole(&images::request(image, asked.model))),
+        (Dialect::OpenAi | Dialect::Images, None) if asked.model == &*asked.ask.model => {
+            Ok(splice::whole(asked.body))
+        }
+        (Dialect::OpenAi | Dialect::Images, None) => Ok(splice::model_name(
+            asked.body,
+            &asked.ask.model_span,
+            asked.model,
+        )),
+    }
+}
+
+/// A whole answer as a `chat.completion`, or as OpenAI's error object where it tells of one.
+///
+/// # Errors
+/// Where it is neither.
+pub fn answer(dialect: Dialect, body: Bytes, _names: &Names) -> Result<Bytes, Unreadable> {
+    match dialect {
+        Dialect::OpenAi | Dialect::Images => Ok(body),
+    }
+}
+
+/// What an error answer says, if it is understood.
+#[must_use]
+pub fn error(dialect: Dialect, body: &[u8]) -> Option<UpstreamError> {
+    match dialect {
+        Dialect::OpenAi | Dialect::Images => UpstreamError::read(body),
+    }
+}
+
+/// A stream on its way into OpenAI's events.
+///
+/// Each event of the upstream's leaves before the next is read: what [`Translation::feed`]
+/// appends are whole events, all that the slice tells.
+#[derive(Debug)]
+pub struct Translation {
+    splitter: Splitter,
+    translator: Translator,
+}
+
+/// What a stream said so far, by dialect.
+#[derive(Debug)]
+enum Translator {}
+
+impl Translation {
+    /// A translation at the start of a stream; `None` where the stream is OpenAI's already.
+    ///
+    /// Units: `event_bytes_max` in bytes.
+    #[must_use]
+    pub fn new(dialect: Dialect, names: Names, event_bytes_max: usize) -> Option<Self> {
+        let translator = Translator::of(dialect, names)?;
+        Some(Self {
+            splitter: Splitter::new(event_bytes_max),
+            translator,
+        })
+    }
+
+    /// Takes the next slice and appends to `out` what it means: whole events of OpenAI's,
+    /// their last `[DONE]`. They always count tokens, in an event of its own at the end where
+    /// these are known; it is withheld from who did not ask for it.
+    ///
+    /// # Errors
+    /// Where the stream is not understood; what was appended before is good.
+    pub fn feed(&mut self, slice: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        let translator = &mut self.translator;
+        self.splitter.feed(slice, |said| match said {
+            Said::Comment => {
+                out.extend_from_slice(b":\n\n");
+                Ok(())
+            }
+            Said::Data(data) => translator.event(&data, out),
+        })
+    }
+
+    /// The upstream has ended in order: appends what is still to be said.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        self.translator.end(out);
+    }
+}
+
+impl Translator {
+    fn of(dialect: Dialect, _names: Names) -> Option<Self> {
+        match dialect {
+            Dialect::OpenAi | Dialect::Images => None,
+        }
+    }
+
+    /// One event's data.
+    fn event(&mut self, _data: &[u8], _out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        match *self {}
+    }
+
+    /// The end of the connection.
+    fn end(&mut self, _out: &mut Vec<u8>) {
+        match *self {}
+    }
+}

@@ -8,6 +8,8 @@
 
 /// Who is asked next?
 mod course;
+/// In which words is a pool asked?
+mod phrasing;
 /// What becomes of one attempt at one target?
 mod attempt;
 /// When is a second target asked beside a slow one?
@@ -16,6 +18,8 @@ mod hedge;
 pub mod trail;
 /// What failed attempts mean.
 pub mod failure;
+/// Where an answer comes from.
+mod source;
 /// A stream, event by event.
 pub mod events;
 /// A stream that several read.
@@ -33,7 +37,6 @@ mod upstream;
 /// An answer that is no stream.
 mod whole;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -47,12 +50,12 @@ use crate::gateway::body::{Held, Share};
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
+use crate::gateway::pools::Lesson;
 use crate::gateway::pools::slots::Slot;
-use crate::gateway::pools::target::Endpoint;
-use crate::gateway::pools::{Change, Lesson, Pool};
 use crate::gateway::record::id::RequestId;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
+use crate::gateway::splice::Spliced;
 use crate::openai::glance::Glance;
 use crate::sys;
 use attempt::Attempt;
@@ -60,6 +63,8 @@ use connections::Connections;
 use course::{Course, Next};
 use events::EventStream;
 use failure::AttemptError;
+use phrasing::{Phrasing, Unphrased};
+use source::Source;
 use trail::Trail;
 use upstream::Upstream;
 use word::Word;
@@ -146,13 +151,6 @@ pub struct Through {
     deadline: Instant,
 }
 
-/// Where an answer comes from, which is to blame if it breaks after its commit.
-#[derive(Debug, Clone)]
-pub(super) struct Source {
-    pool: Arc<Pool>,
-    endpoint: Arc<Endpoint>,
-}
-
 impl Question {
     /// Whether the images are here that an earlier answer to it names.
     #[must_use]
@@ -190,6 +188,7 @@ impl Exchange {
             trail,
         };
         let mut course = Course::new(question);
+        let mut phrasing = Phrasing::new(question);
         let mut place = None;
         loop {
             let now = sys::instant();
@@ -199,6 +198,14 @@ impl Exchange {
             let Some(next) = course.next(now, sys::chance()) else {
                 break;
             };
+            let body = match phrasing.body(&next) {
+                Ok(body) => body,
+                Err(Unphrased::Inexpressible(what)) => {
+                    course.unfit(&next, what);
+                    continue;
+                }
+                Err(Unphrased::NoRoom) => return Err(Refusal::Overloaded),
+            };
             let Some(next) = asking.enter(&mut course, next, &mut place, now).await else {
                 continue;
             };
@@ -207,9 +214,12 @@ impl Exchange {
                 tokio::time::sleep_until(until.into()).await;
             }
             let answered = match asking.hedged_after(&next) {
-                None => asking.ask(&next).await.map_err(|error| (next, error)),
+                None => {
+                    let asked = asking.ask(&next, &body).await;
+                    asked.map_err(|error| (next, error))
+                }
                 Some(after) => {
-                    let hedged = asking.ask_hedged(&mut course, next, after);
+                    let hedged = asking.ask_hedged(&mut course, next, &body, after);
                     Box::pin(hedged).await
                 }
             };
@@ -283,7 +293,7 @@ impl<'q> Asking<'q> {
     }
 
     /// One attempt, with what it teaches about its endpoint.
-    async fn ask(&self, next: &Next<'_>) -> Result<Answer, AttemptError> {
+    async fn ask(&self, next: &Next<'_>, body: &Spliced) -> Result<Answer, AttemptError> {
         let attempt = Attempt {
             connections: self.connections,
             question: self.question,
@@ -291,6 +301,7 @@ impl<'q> Asking<'q> {
             leg: next.leg,
             name: next.name,
             endpoint: &next.endpoint,
+            body,
             began: sys::instant(),
         };
         let noted = self.trail.begin(&attempt);
@@ -322,59 +333,6 @@ impl<'q> Asking<'q> {
             place: None,
         })
     }
-}
-
-impl Source {
-    /// The answer broke after its commit.
-    fn broke(&self, cause: &dyn fmt::Display) {
-        self.learn(Lesson::Failed, Some(cause));
-    }
-
-    /// The stream came to its end.
-    fn completed(&self) {
-        self.learn(Lesson::Completed, None);
-    }
-
-    fn learn(&self, lesson: Lesson, cause: Option<&dyn fmt::Display>) {
-        learn(&self.pool, &self.endpoint, lesson, sys::instant(), cause);
-    }
-}
-
-/// Tells a pool what an attempt taught, and the operator what that changed.
-fn learn(
-    pool: &Pool,
-    endpoint: &Endpoint,
-    lesson: Lesson,
-    now: Instant,
-    cause: Option<&dyn fmt::Display>,
-) -> Option<Change> {
-    let cause = cause.map(tracing::field::display);
-    let change = pool.learn(endpoint, lesson, now, sys::chance());
-    match change {
-        Some(Change::Refused) => tracing::error!(
-            pool = pool.name.as_str(),
-            target_name = &*endpoint.label,
-            address = %endpoint.address,
-            cause,
-            "our credential was refused; check the pool's api_key"
-        ),
-        Some(Change::Ejected(rest)) => tracing::warn!(
-            pool = pool.name.as_str(),
-            target_name = &*endpoint.label,
-            address = %endpoint.address,
-            cause,
-            rest_s = rest.as_secs_f64(),
-            "target ejected"
-        ),
-        Some(Change::Returned) => tracing::info!(
-            pool = pool.name.as_str(),
-            target_name = &*endpoint.label,
-            address = %endpoint.address,
-            "target is back"
-        ),
-        None => {}
-    }
-    change
 }
 
 impl Through {

@@ -112,6 +112,7 @@ mod tests {
             policy_fallbacks: Vec::new(),
             modality,
             weight: 1,
+            max_tokens_default: 1,
             owned_by: "a \"lab\"".to_owned(),
             created: 1_700_000_000,
             timeouts: TimeoutsOverride::default(),

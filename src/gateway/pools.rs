@@ -44,11 +44,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_core::upstreams::peer::HttpPeer;
 use thiserror::Error;
 
+use crate::config::dialect::{Dialect, Unsupported};
 use crate::config::policy::{Balance, Check, Concurrency, Ejection, Hedging};
-use crate::config::{self, ApiKey, Dialect};
+use crate::config::{self, ApiKey};
 use crate::names::{PoolName, Secret};
 use balance::Place;
 use balance::turns::Turns;
@@ -65,6 +66,8 @@ pub struct Pool {
     pub name: PoolName,
     /// What its targets speak.
     pub dialect: Dialect,
+    /// What becomes of what they have no words for.
+    pub unsupported: Unsupported,
     /// Its targets, at least one.
     pub targets: Vec<Target>,
     /// The credential; `None` where none is needed.
@@ -173,6 +176,7 @@ impl Pool {
         let built = Self {
             name: pool.name.clone(),
             dialect: pool.dialect,
+            unsupported: pool.unsupported,
             turns: Turns::new(pool.targets.iter().map(|target| target.weight)),
             targets,
             api_key,
@@ -388,12 +392,6 @@ impl Pool {
         let rest = endpoint.state.health.eject(now, &self.ejection, chance);
         Some(Change::Ejected(rest))
     }
-}
-
-/// Whether connections to one can be used for the other.
-#[must_use]
-pub fn share_connections(a: &HttpPeer, b: &HttpPeer) -> bool {
-    a.reuse_hash() == b.reuse_hash()
 }
 
 #[cfg(test)]

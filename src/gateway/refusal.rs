@@ -9,6 +9,8 @@
 mod texts;
 /// And what is one told that is over a limit?
 mod limited;
+/// And one whose request nobody has words for?
+mod inexpressible;
 /// Which refusals are there, and where?
 pub mod listed;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::gateway::client::ClientError;
+use crate::gateway::dialect::Inexpressible;
 use crate::gateway::inspect::InspectError;
 use crate::gateway::limit::Limited;
 use crate::openai::{ErrorEnvelope, ErrorObject};
@@ -79,6 +82,8 @@ pub enum Refusal {
     Stopping,
     /// No target of the model's pools can be used.
     NoHealthyUpstream,
+    /// No upstream of the model has words for what is asked.
+    Inexpressible(Inexpressible),
     /// The upstream refused this very request; its words are passed on.
     UpstreamRefused(UpstreamRefusal),
     /// Upstreams are rate limited.
@@ -164,6 +169,13 @@ impl Refusal {
                 code: Some(limited.code().into()),
                 message: limited.message().into(),
                 param: None,
+            },
+            Self::Inexpressible(what) => Envelope {
+                status: StatusCode::BAD_REQUEST,
+                kind: INVALID_REQUEST,
+                code: Some(inexpressible::code(what).into()),
+                message: inexpressible::message(what).into(),
+                param: Some(inexpressible::param(what).into()),
             },
             Self::UpstreamRefused(refused) => Envelope {
                 status: refused.status,

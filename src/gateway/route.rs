@@ -64,6 +64,8 @@ pub struct Leg {
     pub pool: Arc<Pool>,
     /// What the pool calls the model; `None`: as the caller wrote it.
     pub name: Option<String>,
+    /// How many tokens an answer may have where the caller does not say and the dialect must.
+    pub max_tokens_default: u32,
     /// Deadlines for this model at this pool.
     pub timeouts: Timeouts,
     /// Where what happens to its attempts is counted.
@@ -159,6 +161,14 @@ impl Fallbacks {
     }
 }
 
+impl Leg {
+    /// What the pool calls a model that is called `name` here.
+    #[must_use]
+    pub fn model<'a>(&'a self, name: &'a str) -> &'a str {
+        self.name.as_deref().unwrap_or(name)
+    }
+}
+
 impl Plan {
     /// How long all attempts together may take: the longest of what its pools allow.
     #[must_use]
@@ -181,6 +191,7 @@ fn legs(
         let timeouts = config.pools.get(wanted.pool)?.timeouts;
         Some(Leg {
             name: wanted.name.clone().or_else(|| renamed.clone()),
+            max_tokens_default: model.max_tokens_default,
             timeouts: overridden(timeouts, &model.timeouts),
             metrics: metrics.leg(&model.id, &pool.name),
             pool: Arc::clone(pool),

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
 
-use crate::gateway::pools::{Pool, share_connections};
+use crate::gateway::pools::Pool;
+use crate::gateway::pools::target::share_connections;
 use crate::server::reload::Reloader;
 use crate::snapshot::Snapshot;
 

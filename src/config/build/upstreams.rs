@@ -2,10 +2,11 @@
 
 use super::count;
 use crate::config::bounds::Attempts;
+use crate::config::dialect::{Dialect, Unsupported};
 use crate::config::file::{pool as file, upstreams};
 use crate::config::notation::{Length, Written};
 use crate::config::policy::{Balance, Check, Concurrency, Dns, Ejection, HashBy, Hedging};
-use crate::config::{ApiKey, Dialect, HttpVersion, Pool, Target, Timeouts};
+use crate::config::{ApiKey, HttpVersion, Pool, Target, Timeouts};
 use crate::names::PoolName;
 
 pub(super) fn timeouts(file: &upstreams::Timeouts) -> Timeouts {
@@ -49,6 +50,10 @@ pub(super) fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Poo
         dialect: match file.dialect {
             file::Dialect::OpenAi => Dialect::OpenAi,
             file::Dialect::Images => Dialect::Images,
+        },
+        unsupported: match file.unsupported {
+            file::Unsupported::Refuse => Unsupported::Refuse,
+            file::Unsupported::Drop => Unsupported::Drop,
         },
         targets: file
             .targets

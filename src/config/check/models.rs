@@ -172,7 +172,7 @@ fn unknown_pool(name: &str, pools: &[Pool<'_>]) -> String {
 fn misfit(modality: &str, pool: &Pool<'_>) -> Option<String> {
     let name = pool.name;
     match (modality, pool.dialect) {
-        ("image", "openai") => Some(format!(
+        ("image", dialect) if dialect != "images" => Some(format!(
             "makes text, and this model images; name a pool with dialect = \"images\" instead of {name}"
         )),
         ("text", "images") => Some(format!(

@@ -35,6 +35,10 @@ pub(in crate::config) struct Model {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub(in crate::config) weight: u32,
+    /// How many tokens an answer may have where the caller does not say and the dialect must.
+    #[serde(default = "max_tokens_default")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(in crate::config) max_tokens_default: u32,
     /// Who made it, for the list of models; unset: the name of its first pool.
     pub(in crate::config) owned_by: Option<Written<Words>>,
     /// The day it appeared, for the list of models; unset: 1970-01-01.
@@ -100,4 +104,9 @@ pub(in crate::config) struct ModelTimeouts {
 
 fn one() -> u32 {
     1
+}
+
+/// What every model takes that is served over Anthropic's protocol; many would take more.
+fn max_tokens_default() -> u32 {
+    8192
 }

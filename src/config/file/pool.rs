@@ -18,6 +18,9 @@ pub(in crate::config) struct Pool {
     /// The protocol its targets speak.
     #[serde(default)]
     pub(in crate::config) dialect: Dialect,
+    /// What becomes of a request that asks for something the dialect has no words for.
+    #[serde(default)]
+    pub(in crate::config) unsupported: Unsupported,
     /// Addresses that share the pool's requests.
     #[schemars(length(min = 1))]
     pub(in crate::config) targets: Vec<Target>,
@@ -70,6 +73,17 @@ pub(in crate::config) enum Dialect {
     OpenAi,
     /// OpenAI image generations.
     Images,
+}
+
+/// What becomes of a request that asks for something the dialect has no words for.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Unsupported {
+    /// Another pool is asked, or the caller is told which field it is.
+    #[default]
+    Refuse,
+    /// The field is left out.
+    Drop,
 }
 
 /// Which versions of HTTP a pool is spoken to with.

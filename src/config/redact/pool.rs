@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 
 use crate::config::policy::{Balance, Check, Concurrency, Ejection, HashBy, Hedging};
 use crate::config::units::duration_text;
-use crate::config::{ApiKey, Dialect, HttpVersion, Pool, Target, Timeouts};
+use crate::config::{ApiKey, HttpVersion, Pool, Target, Timeouts};
 
 /// A pool as JSON.
 pub(super) fn pool(pool: &Pool) -> Value {
     let Pool {
         name,
         dialect,
+        unsupported,
         targets,
         api_key,
         ca,
@@ -26,10 +27,8 @@ pub(super) fn pool(pool: &Pool) -> Value {
     let target = |Target { url, weight }: &Target| json!({ "url": url.as_str(), "weight": weight });
     json!({
         "name": name.as_str(),
-        "dialect": match dialect {
-            Dialect::OpenAi => "openai",
-            Dialect::Images => "images",
-        },
+        "dialect": dialect.as_str(),
+        "unsupported": unsupported.as_str(),
         "targets": targets.iter().map(target).collect::<Vec<_>>(),
         "api_key": self::api_key(api_key),
         "ca": ca.as_ref().map(|path| json!({ "file": path })),

@@ -6,24 +6,25 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::config::Dialect;
 use crate::deadline::until;
-use crate::gateway::dialect;
+use crate::gateway::dialect::{self, Names, Translation};
 use crate::gateway::exchange::connections::Connections;
-use crate::gateway::exchange::events::{EventStream, Times};
+use crate::gateway::exchange::events::{EVENT_BYTES_MAX, EventStream, Times};
 use crate::gateway::exchange::failure::wait::spent;
 use crate::gateway::exchange::failure::{AttemptError, CONNECTING, from_answer};
+use crate::gateway::exchange::source::{Source, learn};
 use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream};
+use crate::gateway::exchange::whole::Wanted;
 use crate::gateway::exchange::word::Word;
-use crate::gateway::exchange::{Body, Question, Source, image, learn, whole};
+use crate::gateway::exchange::{Body, Question, image, whole};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::wire::Varying;
 use crate::gateway::pools::{Change, Lesson};
 use crate::gateway::route::Leg;
-use crate::gateway::splice::{self, Spliced};
+use crate::gateway::splice::Spliced;
 use crate::sys;
 
 /// What of an error answer is read.
@@ -40,6 +41,8 @@ pub(super) struct Attempt<'a> {
     /// What the model is called by.
     pub name: &'a str,
     pub endpoint: &'a Arc<Endpoint>,
+    /// What is asked, in the pool's words.
+    pub body: &'a Spliced,
     pub began: Instant,
 }
 
@@ -62,7 +65,7 @@ impl Attempt<'_> {
     }
 
     fn wants_events(&self) -> bool {
-        self.question.ask.stream && self.leg.pool.dialect == Dialect::OpenAi
+        self.question.ask.stream && dialect::has_events(self.leg.pool.dialect)
     }
 
     /// How long it may take to its commit, and what is missing where it takes longer.
@@ -82,8 +85,7 @@ impl Attempt<'_> {
         let timeouts = &self.leg.timeouts;
         let wants_events = self.wants_events();
         let deadline = (self.began + allowed).min(self.question.deadline);
-        let body = self.body();
-        let sent = until(deadline, pin!(self.send(&body, wants_events))).await;
+        let sent = until(deadline, pin!(self.send(wants_events))).await;
         let upstream = sent.unwrap_or(Err(AttemptError::Timeout(what)))?;
         if !upstream.status().is_success() {
             return Err(self.error_answer(upstream).await);
@@ -105,19 +107,31 @@ impl Attempt<'_> {
                 quiet: self.question.attempts.comment_after,
                 ends,
             };
+            let dialect = self.leg.pool.dialect;
+            let translation = if dialect::is_translated(dialect) {
+                Translation::new(dialect, self.names(), EVENT_BYTES_MAX).map(Box::new)
+            } else {
+                None
+            };
             let stream = EventStream::open(upstream, self.source(), times, n);
+            let stream = stream.translated(translation);
             let stream = stream.with_first_event(deadline).await?;
             return Ok((Body::Events(Box::new(stream)), word));
         }
         if !upstream.has_type("application/json") {
             return Err(AttemptError::Invalid("no JSON"));
         }
-        let room = match self.question.image {
-            Some(_) => self.question.body.share_beside(),
-            None => self.question.body.share_of_answer(),
-        };
         let pool = &self.leg.pool;
-        let answer = whole::read(upstream, deadline, pool, room, || self.source()).await?;
+        let wanted = Wanted {
+            deadline,
+            pool,
+            share: match self.question.image {
+                Some(_) => self.question.body.share_beside(),
+                None => self.question.body.share_of_answer(),
+            },
+            names: dialect::is_translated(pool.dialect).then(|| self.names()),
+        };
+        let answer = whole::read(upstream, wanted, || self.source()).await?;
         let body = match (&self.question.image, answer) {
             (Some(asked), Body::Whole { bytes, .. }) => {
                 let now = sys::now().wall;
@@ -136,19 +150,13 @@ impl Attempt<'_> {
         body.map(|body| (body, word))
     }
 
-    /// The body for this pool: the caller's own bytes but for the model's name, or
-    /// for an image model what its dialect makes of them.
-    fn body(&self) -> Spliced {
-        let question = self.question;
-        if let Some(asked) = &question.image {
-            let name = self.leg.name.as_deref().unwrap_or(self.name);
-            return splice::whole(&dialect::images::request(&asked.ask, name));
-        }
-        let name = self.leg.name.as_deref().unwrap_or(self.name);
-        if name == &*question.ask.model {
-            splice::whole(&question.body)
-        } else {
-            splice::model_name(&question.body, &question.ask.model_span, name)
+    /// What an answer says of itself that is made here.
+    fn names(&self) -> Names {
+        let now = sys::now().wall.duration_since(UNIX_EPOCH);
+        Names {
+            id: format!("chatcmpl-{}", self.question.id.as_str()),
+            created: i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX),
+            model: self.leg.model(self.name).to_owned(),
         }
     }
 
@@ -177,16 +185,17 @@ impl Attempt<'_> {
     }
 
     /// Sends the request; a stale connection is replaced once by a fresh one, free of charge.
-    async fn send(&self, body: &Spliced, stream: bool) -> Result<Upstream, AttemptError> {
+    async fn send(&self, stream: bool) -> Result<Upstream, AttemptError> {
         let id = self.question.id.header();
         let request = Request {
             wire: &self.endpoint.wire,
             varying: Varying {
                 request_id: &id,
+                model: self.leg.model(self.name),
                 stream,
-                body_bytes: body.len,
+                body_bytes: self.body.len,
             },
-            body,
+            body: self.body,
         };
         let sent = match self.send_over(request, false).await {
             Err(error) if error.stale => self.send_over(request, true).await,

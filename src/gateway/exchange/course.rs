@@ -11,11 +11,13 @@
 //! of which is kept for the models in its place where there are any; and a pool that was
 //! asked already is asked again only as far as its budget goes.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+/// What names the target of a request where the balancer hashes?
+mod key;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::policy::{Balance, HashBy};
+use crate::gateway::dialect::Inexpressible;
 use crate::gateway::exchange::Question;
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::failure::words::About;
@@ -24,10 +26,7 @@ use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::{Choice, Pool};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::{Fallback, Leg, Plan};
-
-/// How much of a conversation names it: enough to hold a system prompt's beginning, and
-/// little enough to be the same when the conversation has gone on.
-const CONVERSATION_BYTES: usize = 512;
+use key::key;
 
 /// A request's way through its pools.
 pub(super) struct Course<'a> {
@@ -45,6 +44,10 @@ pub(super) struct Course<'a> {
     own_failed: bool,
     /// Pools that had no place.
     full: Vec<&'a Arc<Pool>>,
+    /// Legs whose dialect has no words for the request.
+    unfit: Vec<&'a Leg>,
+    /// What the first of them has none for.
+    inexpressible: Option<Inexpressible>,
 }
 
 /// How soon it is worth asking again where there was no place.
@@ -92,6 +95,8 @@ impl<'a> Course<'a> {
             failure: None,
             own_failed: false,
             full: Vec::new(),
+            unfit: Vec::new(),
+            inexpressible: None,
         }
     }
 
@@ -171,6 +176,14 @@ impl<'a> Course<'a> {
         self.full.push(&next.leg.pool);
     }
 
+    /// The leg's dialect has no words for the request: nobody there is asked, and the attempt
+    /// does not count.
+    pub(super) fn unfit(&mut self, next: &Next<'a>, what: Inexpressible) {
+        self.tried.pop();
+        self.unfit.push(next.leg);
+        self.inexpressible.get_or_insert(what);
+    }
+
     /// The same pool's next, chosen again: while a place was waited for, others came and went.
     pub(super) fn anew(&mut self, next: &Next<'a>, now: Instant, chance: u64) -> Option<Next<'a>> {
         self.tried.pop();
@@ -182,9 +195,14 @@ impl<'a> Course<'a> {
         Some(next)
     }
 
-    /// What the caller is told when nobody is left: how it failed, that there was no place,
-    /// or when somebody who is left alone may be asked again.
-    pub(super) fn refusal(self, now: Instant) -> Refusal {
+    /// What the caller is told when nobody is left: that nobody has words for what it asks, how
+    /// it failed, that there was no place, or when somebody who is left alone may be asked again.
+    pub(super) fn refusal(mut self, now: Instant) -> Refusal {
+        if let Some(what) = self.inexpressible.take()
+            && self.question.plan.legs.iter().all(|leg| self.is_out(leg))
+        {
+            return Refusal::Inexpressible(what);
+        }
         if let Some(failure) = self.failure {
             return failure.refusal();
         }
@@ -253,7 +271,8 @@ impl<'a> Course<'a> {
     ) -> Option<Next<'a>> {
         plan.legs.iter().enumerate().find_map(|(number, leg)| {
             let asked = self.asked(&leg.pool);
-            if asked >= self.question.attempts.per_pool_max || self.is_full(&leg.pool) {
+            let is_spent = asked >= self.question.attempts.per_pool_max;
+            if is_spent || self.is_full(&leg.pool) || self.is_unfit(leg) {
                 return None;
             }
             let endpoint = self.untried((plan, leg), wanted, now, chance)?;
@@ -316,6 +335,16 @@ impl<'a> Course<'a> {
         leg.pool.pick(&tried, wanted, Choice { key, chance }, now)
     }
 
+    /// Whether its dialect has no words for the request.
+    fn is_unfit(&self, leg: &Leg) -> bool {
+        self.unfit.iter().any(|unfit| std::ptr::eq(*unfit, leg))
+    }
+
+    /// Whether it could not be asked at a better time either.
+    fn is_out(&self, leg: &Leg) -> bool {
+        self.is_unfit(leg) || leg.pool.unusable.is_some()
+    }
+
     fn is_full(&self, pool: &Arc<Pool>) -> bool {
         self.full.iter().any(|full| Arc::ptr_eq(full, pool))
     }
@@ -360,29 +389,6 @@ impl<'a> Course<'a> {
         #[expect(clippy::cast_precision_loss, reason = "chance needs no last digit")]
         let part = (chance >> 11) as f64 / (1_u64 << 53) as f64;
         most.mul_f64(part)
-    }
-}
-
-/// What names the target of a request where the balancer hashes.
-fn key(question: &Question, method: Balance) -> u64 {
-    let Balance::Hash(by) = method else {
-        return 0;
-    };
-    let ask = &question.ask;
-    let mut hasher = DefaultHasher::new();
-    let mut named = |what: &[u8]| {
-        what.hash(&mut hasher);
-        hasher.finish()
-    };
-    match (by, &ask.user, &ask.prompt_cache_key) {
-        (HashBy::User, Some(user), _) => named(user.as_bytes()),
-        (HashBy::PromptCacheKey, _, Some(cache_key)) => named(cache_key.as_bytes()),
-        (HashBy::Client | HashBy::User, ..) => question.client,
-        (HashBy::PromptCacheKey | HashBy::Conversation, ..) => {
-            let messages = question.body.get(ask.messages_span.clone());
-            let messages = messages.unwrap_or_default();
-            named(messages.get(..CONVERSATION_BYTES).unwrap_or(messages))
-        }
     }
 }
 

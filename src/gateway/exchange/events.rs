@@ -11,21 +11,28 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::Sleep;
 
-use crate::gateway::exchange::Source;
+use crate::gateway::dialect::{Translation, Unreadable};
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
+use crate::gateway::exchange::source::Source;
 use crate::gateway::exchange::upstream::Upstream;
 use crate::openai::Usage;
 use crate::sse::{First, Scanner};
 use crate::sys;
 
 /// What waits for the end of its event; past it the bytes go out as they come.
-const EVENT_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// How long the end of the connection is waited for behind `[DONE]`, to reuse it.
 const TAIL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A stream whose first event has come.
 pub struct EventStream {
     upstream: Upstream,
+    /// Puts what comes into OpenAI's words, before the scanner sees it; `None`: it is.
+    translation: Option<Box<Translation>>,
+    /// What came cannot be put into OpenAI's words from here on.
+    unreadable: Option<Unreadable>,
+    /// The upstream has ended.
+    is_over: bool,
     scanner: Scanner,
     source: Source,
     /// Read with the first event, not yet handed out.
@@ -129,6 +136,9 @@ impl EventStream {
         let now = sys::instant();
         Self {
             upstream,
+            translation: None,
+            unreadable: None,
+            is_over: false,
             source,
             scanner: Scanner::new(EVENT_BYTES_MAX),
             ready: Vec::new(),
@@ -138,6 +148,12 @@ impl EventStream {
             told: now,
             choices,
         }
+    }
+
+    /// The same stream, put into OpenAI's words on its way.
+    pub(super) fn translated(mut self, translation: Option<Box<Translation>>) -> Self {
+        self.translation = translation;
+        self
     }
 
     /// The same stream with its first event read and found good.
@@ -155,10 +171,18 @@ impl EventStream {
                 Some(First::NotJson) => {
                     return Err(AttemptError::Invalid("a first event that is no chunk"));
                 }
-                None => {}
+                None => {
+                    if let Some(Unreadable(why)) = self.unreadable {
+                        return Err(AttemptError::Invalid(why));
+                    }
+                }
             }
             match self.upstream.body(deadline, "no first event").await? {
-                Some(slice) => self.scanner.feed(slice, &mut self.ready),
+                Some(slice) => {
+                    let mut ready = std::mem::take(&mut self.ready);
+                    self.take(slice, &mut ready);
+                    self.ready = ready;
+                }
                 None => {
                     return Err(AttemptError::Broken(
                         "ended before its first event".to_owned(),
@@ -194,18 +218,54 @@ impl EventStream {
             if self.scanner.facts().done {
                 return Ok(Next::End { add_done: false });
             }
+            if self.unreadable.is_some() {
+                return Err(StreamBreak::Malformed);
+            }
+            if self.is_over {
+                return self.ended();
+            }
             match self.read().await? {
                 Read::Part(Ok(Some(slice))) => {
-                    self.scanner.feed(slice, out);
+                    self.take(slice, out);
                     if !out.is_empty() {
                         return Ok(Next::Slices);
                     }
                 }
-                Read::Part(Ok(None)) => return self.ended(),
+                Read::Part(Ok(None)) => {
+                    self.is_over = true;
+                    self.take_end(out);
+                    if !out.is_empty() {
+                        return Ok(Next::Slices);
+                    }
+                }
                 Read::Part(Err(AttemptError::Invalid(_))) => return Err(StreamBreak::Malformed),
                 Read::Part(Err(_)) => return Err(StreamBreak::Cut),
                 Read::Quiet => return Ok(Next::Quiet),
             }
+        }
+    }
+
+    /// Takes a slice of the upstream's; whole events are appended to `out`.
+    fn take(&mut self, slice: Bytes, out: &mut Vec<Bytes>) {
+        let Some(translation) = &mut self.translation else {
+            return self.scanner.feed(slice, out);
+        };
+        let mut said = Vec::new();
+        self.unreadable = translation.feed(&slice, &mut said).err();
+        if !said.is_empty() {
+            self.scanner.feed(said.into(), out);
+        }
+    }
+
+    /// Takes the end of the connection, of which a translation may make something.
+    fn take_end(&mut self, out: &mut Vec<Bytes>) {
+        let Some(translation) = &mut self.translation else {
+            return;
+        };
+        let mut said = Vec::new();
+        translation.end(&mut said);
+        if !said.is_empty() {
+            self.scanner.feed(said.into(), out);
         }
     }
 
@@ -262,6 +322,12 @@ impl EventStream {
         } else {
             Err(StreamBreak::Unterminated)
         }
+    }
+
+    /// Whether it counts tokens though its callers may not have asked for that.
+    #[must_use]
+    pub fn tells_usage(&self) -> bool {
+        self.translation.is_some()
     }
 
     /// How it stands behind what was handed out.

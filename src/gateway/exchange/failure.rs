@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode};
 use pingora_core::{Error, ErrorType};
 
+use crate::gateway::dialect;
 use crate::gateway::pools::{Lesson, Pool};
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::refusal::{Refusal, UpstreamRefusal};
@@ -274,10 +275,11 @@ pub fn from_answer(
     pool: &Pool,
     now: SystemTime,
 ) -> AttemptError {
-    let error = UpstreamError::read(body);
+    let error = dialect::error(pool.dialect, body);
+    let told = error.as_ref().and_then(|error| error.retry_after);
     AttemptError::Status {
         status,
-        retry_after: wait::retry_after(headers, now),
+        retry_after: wait::retry_after(headers, now).or_else(|| told.map(wait::bounded)),
         about: words::about(status, error.as_ref()),
         refusal: Some(refusal(status, error.as_ref(), pool)),
     }

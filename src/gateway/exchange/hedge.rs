@@ -11,6 +11,7 @@ use crate::gateway::exchange::course::{Course, Next};
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::{Answer, Asking};
 use crate::gateway::pools::pace::Pace;
+use crate::gateway::splice::Spliced;
 use crate::sys;
 
 impl<'q> Asking<'q> {
@@ -46,9 +47,10 @@ impl<'q> Asking<'q> {
         &self,
         course: &mut Course<'q>,
         first: Next<'q>,
+        body: &Spliced,
         after: Duration,
     ) -> Result<Answer, (Next<'q>, AttemptError)> {
-        let mut asked = std::pin::pin!(self.ask(&first));
+        let mut asked = std::pin::pin!(self.ask(&first, body));
         tokio::select! {
             biased;
             answer = &mut asked => return answer.map_err(|error| (first.clone(), error)),
@@ -58,7 +60,7 @@ impl<'q> Asking<'q> {
             return asked.await.map_err(|error| (first.clone(), error));
         };
         first.leg.metrics.hedges.inc();
-        let mut beside = std::pin::pin!(self.ask(&second));
+        let mut beside = std::pin::pin!(self.ask(&second, body));
         let (answer, failed, sooner) = tokio::select! {
             biased;
             answer = &mut asked => (answer, &first, false),

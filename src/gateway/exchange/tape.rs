@@ -30,6 +30,8 @@ pub struct Tape {
     turned: Notify,
     /// What is to be done when it has ended.
     at_end: StdMutex<Option<AtEnd>>,
+    /// Whether it counts tokens though nobody may have asked for that.
+    tells_usage: bool,
 }
 
 /// What is to be done when a stream has ended, once and before its end is told: with all that
@@ -65,6 +67,7 @@ impl Tape {
     ) -> Arc<Self> {
         Arc::new(Self {
             at_end: StdMutex::new(at_end),
+            tells_usage: stream.tells_usage(),
             reel: StdMutex::new(Reel::new(keep, stream.mark())),
             stream: Mutex::new(Some(Running {
                 stream,
@@ -93,6 +96,12 @@ impl Tape {
 }
 
 impl Reader {
+    /// Whether it counts tokens though its reader may not have asked for that.
+    #[must_use]
+    pub fn tells_usage(&self) -> bool {
+        self.tape.tells_usage
+    }
+
     /// The same without the event that only counts tokens.
     #[must_use]
     pub fn without_usage(mut self) -> Self {

@@ -10,9 +10,11 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::gateway::body::{Held, Share};
+use crate::gateway::dialect::{self, Names, Unreadable};
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
+use crate::gateway::exchange::source::Source;
 use crate::gateway::exchange::upstream::Upstream;
-use crate::gateway::exchange::{Body, Source, Through};
+use crate::gateway::exchange::{Body, Through};
 use crate::gateway::pools::Pool;
 use crate::openai::glance::Glance;
 
@@ -23,14 +25,31 @@ const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// and more than most answers are, which so can be replaced however little room there is.
 const UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
 
+/// How an answer is wanted.
+pub(super) struct Wanted<'a> {
+    /// Until when.
+    pub deadline: Instant,
+    /// Whose it is.
+    pub pool: &'a Pool,
+    /// What it may hold.
+    pub share: Share,
+    /// What it is to say of itself, where it must be put into OpenAI's words. Then it must be
+    /// held.
+    pub names: Option<Names>,
+}
+
 /// Reads an answer to its end, or as far as it may be held.
 pub(super) async fn read(
     mut upstream: Upstream,
-    deadline: Instant,
-    pool: &Pool,
-    mut share: Share,
+    wanted: Wanted<'_>,
     source: impl FnOnce() -> Source,
 ) -> Result<Body, AttemptError> {
+    let Wanted {
+        deadline,
+        pool,
+        mut share,
+        names,
+    } = wanted;
     let mut parts: Vec<Bytes> = Vec::new();
     let mut held_bytes = 0;
     while let Some(part) = upstream.body(deadline, "the rest of the answer").await? {
@@ -38,6 +57,12 @@ pub(super) async fn read(
         let has_room = held_bytes <= UNCOUNTED_BYTES_MAX || share.grow(part.len()).is_ok();
         let is_too_large = held_bytes > HELD_BYTES_MAX;
         parts.push(part);
+        if is_too_large && names.is_some() {
+            return Err(AttemptError::Invalid("an answer too large to be held"));
+        }
+        if !has_room && names.is_some() {
+            return Err(AttemptError::NoRoom);
+        }
         if is_too_large || !has_room {
             return Ok(Body::Through(Box::new(Through {
                 begin: parts,
@@ -60,7 +85,11 @@ pub(super) async fn read(
         ));
     }
     upstream.release().await;
-    let bytes = joined(parts, held_bytes);
+    let mut bytes = joined(parts, held_bytes);
+    if let Some(names) = names {
+        bytes = dialect::answer(pool.dialect, bytes, &names)
+            .map_err(|Unreadable(why)| AttemptError::Invalid(why))?;
+    }
     match Glance::read(&bytes) {
         Some(Glance { error: true, .. }) => Err(from_error_object(&bytes, pool)),
         Some(glance) => Ok(Body::Whole {

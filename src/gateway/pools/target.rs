@@ -21,6 +21,7 @@ use crate::gateway::pools::registry::{Located, Registry};
 use crate::gateway::pools::resolve;
 use crate::gateway::pools::room::Room;
 use crate::gateway::pools::wire::Wire;
+use crate::gateway::pools::wire::manner::Manner;
 use crate::names::PoolName;
 
 /// One address of a pool, as the configuration names it.
@@ -132,7 +133,7 @@ impl Target {
         });
         let built = Self {
             name,
-            wire: Arc::new(Wire::new(base_path, &authority, pool.dialect, key)),
+            wire: Arc::new(Wire::new(base_path, &authority, Manner::of(pool), key)),
             key: format!("{label}{base_path}"),
             label: label.into(),
             weight: target.weight,
@@ -234,6 +235,12 @@ impl EndpointState {
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
+}
+
+/// Whether connections to one can be used for the other.
+#[must_use]
+pub fn share_connections(a: &HttpPeer, b: &HttpPeer) -> bool {
+    a.reuse_hash() == b.reuse_hash()
 }
 
 /// Which connections a pool may use again: those that were made for a pool of its name,

@@ -5,28 +5,35 @@
 //! an attempt copies bytes instead of building a map. It holds our credential and
 //! is therefore neither shown nor compared.
 
-use std::fmt;
+/// How does a request's head differ from one dialect to the next?
+pub mod manner;
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderValue;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT,
-};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use pingora_http::RequestHeader;
 
-use crate::config::Dialect;
 use crate::names::Secret;
+use manner::{Manner, Path};
 
 /// What we call ourselves.
 const AGENT: &str = concat!("spafe/", env!("CARGO_PKG_VERSION"));
 
 /// The head of requests to one target.
 pub struct Wire {
-    /// Request line and fixed fields, for HTTP/1.1.
+    /// What is the same in every head, for HTTP/1.1: the fixed fields, and before them the
+    /// request line where `path` is known.
     fixed: Bytes,
-    path: String,
+    /// The path of every request; `None`: it differs from one to the next.
+    path: Option<String>,
+    base_path: String,
+    paths: Path,
     authority: String,
-    authorization: Option<HeaderValue>,
+    fields: &'static [(&'static str, &'static str)],
+    credential: Option<(&'static str, HeaderValue)>,
 }
 
 /// What differs from one request to the next.
@@ -34,6 +41,8 @@ pub struct Wire {
 pub struct Varying<'a> {
     /// The request's id.
     pub request_id: &'a HeaderValue,
+    /// What the model is called there; some paths name it.
+    pub model: &'a str,
     /// Whether events are asked for.
     pub stream: bool,
     /// Bytes of the body.
@@ -43,29 +52,35 @@ pub struct Varying<'a> {
 impl Wire {
     /// Renders the fixed part.
     #[must_use]
-    pub fn new(base_path: &str, authority: &str, dialect: Dialect, key: Option<&Secret>) -> Self {
-        let endpoint = match dialect {
-            Dialect::OpenAi => "/chat/completions",
-            Dialect::Images => "/images/generations",
-        };
-        let path = format!("{base_path}{endpoint}");
-        let bearer = key.map(|key| format!("Bearer {}", key.expose()));
-        let mut fixed = format!(
-            "POST {path} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: {AGENT}\r\ncontent-type: application/json\r\naccept-encoding: identity\r\n"
+    pub fn new(base_path: &str, authority: &str, manner: Manner, key: Option<&Secret>) -> Self {
+        let Manner {
+            path: paths,
+            credential,
+            fields,
+        } = manner;
+        let path = paths.fixed().map(|path| format!("{base_path}{path}"));
+        let shown = key.map(|key| credential.field(key.expose()));
+        let mut fixed = path.as_deref().map(line).unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = write!(
+            fixed,
+            "host: {authority}\r\nuser-agent: {AGENT}\r\ncontent-type: application/json\r\naccept-encoding: identity\r\n"
         );
-        if let Some(bearer) = &bearer {
-            fixed.push_str("authorization: ");
-            fixed.push_str(bearer);
-            fixed.push_str("\r\n");
+        let shown_fields = shown.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in fields.iter().copied().chain(shown_fields) {
+            let _ = write!(fixed, "{name}: {value}\r\n");
         }
         Self {
             fixed: fixed.into(),
             path,
+            base_path: base_path.to_owned(),
+            paths,
             authority: authority.to_owned(),
-            authorization: bearer.and_then(|bearer| {
-                let mut value = HeaderValue::from_str(&bearer).ok()?;
+            fields,
+            credential: shown.and_then(|(name, value)| {
+                let mut value = HeaderValue::from_str(&value).ok()?;
                 value.set_sensitive(true);
-                Some(value)
+                Some((name, value))
             }),
         }
     }
@@ -74,6 +89,9 @@ impl Wire {
     #[must_use]
     pub fn http1(&self, varying: Varying<'_>, spare_bytes: usize) -> BytesMut {
         let mut head = BytesMut::with_capacity(self.fixed.len() + 256 + spare_bytes);
+        if self.path.is_none() {
+            head.put_slice(line(&self.path(varying)).as_bytes());
+        }
         head.put_slice(&self.fixed);
         head.put_slice(b"accept: ");
         head.put_slice(varying.accept().as_bytes());
@@ -93,14 +111,10 @@ impl Wire {
         &self,
         varying: Varying<'_>,
     ) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
-        let mut head = RequestHeader::build("POST", self.path.as_bytes(), Some(8))?;
-        head.insert_header(HOST, self.authority.as_str())?;
-        head.insert_header(USER_AGENT, AGENT)?;
+        let path = self.path(varying);
+        let mut head = RequestHeader::build("POST", path.as_bytes(), Some(10))?;
+        self.insert_fixed(&mut head)?;
         head.insert_header(CONTENT_TYPE, "application/json")?;
-        head.insert_header(ACCEPT_ENCODING, "identity")?;
-        if let Some(authorization) = &self.authorization {
-            head.insert_header(AUTHORIZATION, authorization.clone())?;
-        }
         head.insert_header(ACCEPT, varying.accept())?;
         head.insert_header("x-request-id", varying.request_id.clone())?;
         head.insert_header(CONTENT_LENGTH, varying.body_bytes)?;
@@ -112,15 +126,39 @@ impl Wire {
     /// # Errors
     /// Where a field is no valid header; the configuration's check has excluded it.
     pub fn get(&self, path: &str) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
-        let mut head = RequestHeader::build("GET", path.as_bytes(), Some(4))?;
+        let mut head = RequestHeader::build("GET", path.as_bytes(), Some(6))?;
+        self.insert_fixed(&mut head)?;
+        Ok(Box::new(head))
+    }
+
+    /// What checks and requests have in common.
+    fn insert_fixed(&self, head: &mut RequestHeader) -> Result<(), Box<pingora_core::Error>> {
         head.insert_header(HOST, self.authority.as_str())?;
         head.insert_header(USER_AGENT, AGENT)?;
         head.insert_header(ACCEPT_ENCODING, "identity")?;
-        if let Some(authorization) = &self.authorization {
-            head.insert_header(AUTHORIZATION, authorization.clone())?;
+        for (name, value) in self.fields {
+            head.insert_header(*name, *value)?;
         }
-        Ok(Box::new(head))
+        if let Some((name, value)) = &self.credential {
+            head.insert_header(*name, value.clone())?;
+        }
+        Ok(())
     }
+
+    fn path(&self, varying: Varying<'_>) -> Cow<'_, str> {
+        match &self.path {
+            Some(path) => Cow::Borrowed(path),
+            None => Cow::Owned(
+                self.paths
+                    .of(&self.base_path, varying.model, varying.stream),
+            ),
+        }
+    }
+}
+
+/// A request line of HTTP/1.1.
+fn line(path: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\n")
 }
 
 impl Varying<'_> {
@@ -158,41 +196,79 @@ fn put_decimal(to: &mut BytesMut, number: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::manner::Credential;
     use super::*;
+
+    const OPENAI: Manner = Manner {
+        path: Path::Fixed("/chat/completions"),
+        credential: Credential::Bearer,
+        fields: &[],
+    };
 
     fn varying(id: &HeaderValue) -> Varying<'_> {
         Varying {
             request_id: id,
+            model: "m/1",
             stream: true,
             body_bytes: 10_240,
         }
     }
 
-    #[test]
-    fn both_versions_say_the_same() {
+    /// What both versions of HTTP say; in HTTP/1.1 this.
+    #[track_caller]
+    fn check(manner: Manner, path: &str, own: &str) {
         let key = Secret::new("sk-1");
-        let wire = Wire::new("/v1", "up.test:8443", Dialect::OpenAi, Some(&key));
+        let wire = Wire::new("/v1", "up.test:8443", manner, Some(&key));
         let id = HeaderValue::from_static("req_1");
         let head = wire.http1(varying(&id), 0);
         let text = std::str::from_utf8(&head).unwrap();
         let expected = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: up.test:8443\r\nuser-agent: {AGENT}\r\n\
-             content-type: application/json\r\naccept-encoding: identity\r\nauthorization: Bearer sk-1\r\n\
+            "POST {path} HTTP/1.1\r\nhost: up.test:8443\r\nuser-agent: {AGENT}\r\n\
+             content-type: application/json\r\naccept-encoding: identity\r\n{own}\
              accept: text/event-stream\r\nx-request-id: req_1\r\ncontent-length: 10240\r\n\r\n"
         );
         assert_eq!(text, expected);
         let second = wire.http2(varying(&id)).unwrap();
-        for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
+        assert_eq!(second.uri, path);
+        let fields = text.lines().skip(1).filter(|line| !line.is_empty());
+        for line in fields.clone() {
             let (name, value) = line.split_once(": ").unwrap();
             assert_eq!(second.headers.get(name).unwrap(), value, "{name}");
         }
-        assert_eq!(second.headers.len(), 8);
+        assert_eq!(second.headers.len(), fields.count());
+        // A check carries the credential, too.
+        let checked = wire.get("/v1/models").unwrap();
+        for line in own.lines() {
+            let (name, value) = line.split_once(": ").unwrap();
+            assert_eq!(checked.headers.get(name).unwrap(), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn both_versions_say_the_same() {
+        let bearer = "authorization: Bearer sk-1\r\n";
+        check(OPENAI, "/v1/chat/completions", bearer);
+    }
+
+    #[test]
+    fn a_dialect_has_its_own_path_credential_and_fields() {
+        let manner = Manner {
+            path: Path::Named {
+                before: "/of/",
+                whole: ":whole".into(),
+                events: ":events?alt=sse".into(),
+            },
+            credential: Credential::Field("x-api-key"),
+            fields: &[("a-version", "1")],
+        };
+        let own = "a-version: 1\r\nx-api-key: sk-1\r\n";
+        check(manner, "/v1/of/m%2F1:events?alt=sse", own);
     }
 
     #[test]
     fn the_credential_is_not_shown() {
         let key = Secret::new("sk-very-secret");
-        let wire = Wire::new("/v1", "up.test", Dialect::Images, Some(&key));
+        let wire = Wire::new("/v1", "up.test", OPENAI, Some(&key));
         assert!(!format!("{wire:?}").contains("secret"));
     }
 }

@@ -42,6 +42,7 @@ impl Refusal {
             | Self::Limited(_)
             | Self::Stopping
             | Self::NoHealthyUpstream
+            | Self::Inexpressible(_)
             | Self::UpstreamRefused(_)
             | Self::UpstreamRateLimited { .. }
             | Self::UpstreamOverloaded { .. }

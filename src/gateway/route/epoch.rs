@@ -8,10 +8,10 @@
 //! field does not compile until somebody has decided what it is.
 
 use super::{Fallback, Fallbacks};
-use crate::config::{Config, Dialect, Modality, Model, ModelPool, Pool, Target};
+use crate::config::{Config, Modality, Model, ModelPool, Pool, Target};
 
 /// What the hash is for, and the form of what is hashed: one that changes has another name.
-const CONTEXT: &str = "spafe 2026-11-29 who answers for a model, form 1";
+const CONTEXT: &str = "spafe 2026-11-29 who answers for a model, form 2";
 
 /// A hash of all that an answer of this model depends on, beside what is asked.
 ///
@@ -31,6 +31,7 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
         policy_fallbacks: _,
         modality,
         weight: _,
+        max_tokens_default,
         owned_by: _,
         created: _,
         timeouts: _,
@@ -44,6 +45,8 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
         Modality::Text => "text",
         Modality::Image => "image",
     });
+    // Where a dialect must say it, another number is another answer.
+    parts.0.update(&max_tokens_default.to_le_bytes());
     parts.number(pools.len());
     for ModelPool { pool, name } in pools {
         parts.pool(config.pools.get(*pool));
@@ -86,6 +89,7 @@ impl Parts {
         let Pool {
             name,
             dialect,
+            unsupported,
             targets,
             // A key may be replaced at any time, for the same account.
             api_key: _,
@@ -100,10 +104,8 @@ impl Parts {
             timeouts: _,
         } = pool;
         self.text(name.as_str());
-        self.text(match dialect {
-            Dialect::OpenAi => "openai",
-            Dialect::Images => "images",
-        });
+        self.text(dialect.as_str());
+        self.text(unsupported.as_str());
         // In which order they stand decides nothing.
         let address = |Target { url, weight: _ }: &'_ Target| url.as_str().to_owned();
         let mut addresses: Vec<String> = targets.iter().map(address).collect();
@@ -178,6 +180,9 @@ pools = ["q"]
                 "[\"p\", { pool = \"q\", name = \"vendor/m\" }]",
                 "[{ pool = \"q\", name = \"vendor/m\" }, \"p\"]",
             ),
+            // In which words.
+            ("name = \"p\"", "name = \"p\"\nunsupported = \"drop\""),
+            ("id = \"m\"", "id = \"m\"\nmax_tokens_default = 7"),
             ("fallbacks = [\"f\"]", ""),
             ("fallbacks = [\"f\"]", "context_fallbacks = [\"f\"]"),
             ("fallbacks = [\"f\"]", "policy_fallbacks = [\"f\"]"),

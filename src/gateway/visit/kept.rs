@@ -17,6 +17,7 @@ use crate::gateway::cache::status::{CacheStatus, Forward, Kept};
 use crate::gateway::cache::store::{Found, State};
 use crate::gateway::cache::{Cache, Verdict, assembly, replay};
 use crate::gateway::exchange::Question;
+use crate::gateway::exchange::tape::Reader;
 use crate::gateway::images::ImageStore;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::Provenance;
@@ -178,10 +179,13 @@ impl Visit<'_> {
         seat: &Seat,
         question: &Question,
     ) -> Result<Option<Taken>, Unanswered> {
-        if !seat.joins() {
-            return Ok(Some(taken));
-        }
+        let tells_usage =
+            |reader: &Reader| reader.tells_usage() || (seat.joins() && seat.flight.form.usage);
         Ok(match taken {
+            Taken::Events(reader) if wanted.stream && !wanted.usage && tells_usage(&reader) => {
+                Some(Taken::Events(reader.without_usage()))
+            }
+            taken if !seat.joins() => Some(taken),
             Taken::Whole { bytes, .. } if wanted.stream => {
                 let events = replay::events(&bytes, wanted.usage).ok();
                 events.map(Taken::Said)
@@ -197,9 +201,6 @@ impl Visit<'_> {
                     parting = self.departure.watch(self.session) => return Err(parting.into()),
                 };
                 said.ok().as_deref().and_then(assembled)
-            }
-            Taken::Events(reader) if seat.flight.form.usage && !wanted.usage => {
-                Some(Taken::Events(reader.without_usage()))
             }
             Taken::Said(events) if !wanted.stream => assembled(&events),
             taken => Some(taken),

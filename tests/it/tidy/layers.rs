@@ -94,8 +94,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "refusal",
         &[
             // `config` for how it writes a length of time, `openai` for what an error looks like.
-            "door", "client", "limit", "body", "inspect", "route", "exchange", "images", "config",
-            "openai", // `names` for an example of what a limit is called.
+            "door", "client", "limit", "body", "inspect", "route", "dialect", "exchange", "images",
+            "config", "openai", // `names` for an example of what a limit is called.
             "names",
         ],
     ),
@@ -116,7 +116,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "dialect",
-        &["config", "names", "openai", "inspect", "splice", "images"],
+        // `sse` for where an upstream's events end.
+        &[
+            "config", "names", "openai", "inspect", "splice", "images", "sse",
+        ],
     ),
     ("splice", &["inspect"]),
     // `shared` for the registry of what outlives a configuration.

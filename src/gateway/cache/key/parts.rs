@@ -49,6 +49,8 @@ impl<'a> Ingredients<'a> {
             let Leg {
                 pool,
                 name,
+                // In the epoch.
+                max_tokens_default: _,
                 timeouts: _,
                 metrics: _,
             } = leg;

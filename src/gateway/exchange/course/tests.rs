@@ -5,6 +5,7 @@ use http::StatusCode;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::policy::{Balance, HashBy};
 use crate::config::{self, Source};
 use crate::gateway::inspect::inspect;
 use crate::gateway::pools::registry::Registry;
@@ -318,4 +319,39 @@ fn hashes_tell_clients_users_and_conversations_apart() {
         of(&named, HashBy::PromptCacheKey),
         of(&named, HashBy::Conversation)
     );
+}
+
+#[test]
+fn a_pool_without_words_for_the_request_is_passed_over_at_no_cost() {
+    let now = sys::instant();
+    let question = question("[attempts]\nmax = 1", "fallbacks = [\"n\"]");
+    let mut course = Course::new(&question);
+    let mut passed = Vec::new();
+    for field in ["seed", "logit_bias"] {
+        let next = course.next(now, 1).unwrap();
+        passed.push(next.endpoint.address.port());
+        course.unfit(&next, Inexpressible::unknown(field));
+    }
+    // All of the pool's targets at once, and the only attempt is still to be made.
+    assert_eq!(passed, [1, 3]);
+    let next = course.next(now, 1).unwrap();
+    assert_eq!(next.name, "n");
+    assert!(course.failed(&next, broken()));
+    assert!(course.next(now, 1).is_none());
+    // Of the model that was asked for, and of its first pool.
+    let told = Refusal::Inexpressible(Inexpressible::unknown("seed"));
+    assert_eq!(course.refusal(now), told);
+}
+
+#[test]
+fn a_pool_that_failed_is_told_of_rather_than_one_without_words() {
+    let now = sys::instant();
+    let question = question("[attempts]\nmax = 1", "");
+    let mut course = Course::new(&question);
+    let next = course.next(now, 1).unwrap();
+    course.unfit(&next, Inexpressible::unknown("seed"));
+    let next = course.next(now, 1).unwrap();
+    assert_eq!(next.endpoint.address.port(), 3);
+    course.failed(&next, status(503));
+    assert_eq!(course.refusal(now).envelope().status.as_u16(), 503);
 }

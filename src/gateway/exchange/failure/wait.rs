@@ -32,7 +32,12 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
                 .unwrap_or_default(),
         }
     };
-    Some(wait.clamp(*WAIT.start(), *WAIT.end()))
+    Some(bounded(wait))
+}
+
+/// What an upstream says, as far as it is believed.
+pub(super) fn bounded(wait: Duration) -> Duration {
+    wait.clamp(*WAIT.start(), *WAIT.end())
 }
 
 /// How long nothing is left of what a target gives us, where it says so with an answer.

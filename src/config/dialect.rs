@@ -1,0 +1,44 @@
+//! How is a pool spoken to?
+//!
+//! Which protocol its targets speak, and what becomes of what cannot be said in it. How it
+//! is spoken stands in `gateway/dialect.rs`.
+
+/// The protocol a pool's targets speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI chat completions.
+    OpenAi,
+    /// OpenAI image generations.
+    Images,
+}
+
+impl Dialect {
+    /// What the file calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Images => "images",
+        }
+    }
+}
+
+/// What becomes of a request that asks for something its pool's dialect has no words for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsupported {
+    /// Another pool is asked, or the caller is told which field it is.
+    Refuse,
+    /// The field is left out.
+    Drop,
+}
+
+impl Unsupported {
+    /// What the file calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Drop => "drop",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! In which words is a pool asked?
+//!
+//! In the caller's own where it speaks OpenAI's protocol, which costs nothing. In another
+//! dialect's they are made once for all attempts at the same leg, and count as held until
+//! the request is over.
+
+use crate::gateway::body::Share;
+use crate::gateway::dialect::{self, Asked, Inexpressible, Terms};
+use crate::gateway::exchange::Question;
+use crate::gateway::exchange::course::Next;
+use crate::gateway::route::Leg;
+use crate::gateway::splice::Spliced;
+
+/// The bodies that were made for a request.
+pub(super) struct Phrasing<'q> {
+    question: &'q Question,
+    made: Vec<Made<'q>>,
+}
+
+/// A body that is made of the caller's.
+struct Made<'q> {
+    leg: &'q Leg,
+    model: &'q str,
+    body: Spliced,
+    _held: Share,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(super) enum Unphrased {
+    /// This leg's dialect has no words for what is asked.
+    Inexpressible(Inexpressible),
+    /// There is no room for it now.
+    NoRoom,
+}
+
+impl<'q> Phrasing<'q> {
+    /// Nothing is made yet.
+    pub(super) fn new(question: &'q Question) -> Self {
+        Self {
+            question,
+            made: Vec::new(),
+        }
+    }
+
+    /// The body for who is asked next.
+    pub(super) fn body(&mut self, next: &Next<'q>) -> Result<Spliced, Unphrased> {
+        let Next { leg, name, .. } = *next;
+        let model = leg.model(name);
+        let dialect = leg.pool.dialect;
+        let question = self.question;
+        let asked = Asked {
+            body: &question.body,
+            ask: &question.ask,
+            image: question.image.as_ref().map(|image| &image.ask),
+            model,
+            terms: Terms {
+                unsupported: leg.pool.unsupported,
+                max_tokens_default: leg.max_tokens_default,
+            },
+        };
+        let phrased = || dialect::request(dialect, &asked).map_err(Unphrased::Inexpressible);
+        if !dialect::is_translated(dialect) {
+            return phrased();
+        }
+        let known = |made: &&Made<'_>| std::ptr::eq(made.leg, leg) && made.model == model;
+        if let Some(made) = self.made.iter().find(known) {
+            return Ok(made.body.clone());
+        }
+        let body = phrased()?;
+        let mut held = question.body.share_beside();
+        held.grow(body.len).map_err(|_| Unphrased::NoRoom)?;
+        self.made.push(Made {
+            leg,
+            model,
+            body: body.clone(),
+            _held: held,
+        });
+        Ok(body)
+    }
+}
