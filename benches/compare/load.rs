@@ -18,6 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::client::Client;
 use crate::options::Effort;
 use crate::subject::Running;
+use crate::wire::{self, Asking};
 
 /// A load ends after so many answers, even where its window is not over.
 const ANSWERS_MAX: u64 = 2_000_000;
@@ -65,9 +66,13 @@ pub(crate) async fn requests(
     let mut workers = JoinSet::new();
     for _ in 0..connections {
         let mut client = Client::connect(running.address).await?;
-        let (tally, request) = (Rc::clone(&tally), Rc::clone(request));
+        let (tally, mut request) = (Rc::clone(&tally), request.to_vec());
+        let anew = running.subject.asking() == Asking::Anew;
         workers.spawn_local(async move {
             while tally.goes_on() {
+                if anew {
+                    wire::number(&mut request, next_number())?;
+                }
                 client.ask(&request).await?;
                 tally.add(1);
             }
@@ -75,6 +80,14 @@ pub(crate) async fn requests(
         });
     }
     watch(running, &tally, workers, effort).await
+}
+
+/// A number that no request of this run has had.
+fn next_number() -> u64 {
+    thread_local! {
+        static NEXT: Cell<u64> = const { Cell::new(0) };
+    }
+    NEXT.with(|next| next.replace(next.get() + 1))
 }
 
 /// Read `count` streams at once, for as long as they are needed.
@@ -131,12 +144,16 @@ pub(crate) async fn open_streams(
 ) -> io::Result<Vec<Client>> {
     let mut openers = JoinSet::new();
     for opener in 0..OPENERS {
-        let (address, request) = (running.address, Rc::clone(request));
+        let (address, mut request) = (running.address, request.to_vec());
+        let anew = running.subject.asking() == Asking::Anew;
         let share = (count + opener) / OPENERS;
         openers.spawn_local(async move {
             let mut streams = Vec::with_capacity(share);
             for _ in 0..share {
                 let mut client = Client::connect(address).await?;
+                if anew {
+                    wire::number(&mut request, next_number())?;
+                }
                 client.open_stream(&request).await?;
                 streams.push(client);
             }
@@ -160,17 +177,22 @@ pub(crate) struct Latency {
 pub(crate) async fn paced(
     address: SocketAddr,
     request: &[u8],
+    asking: Asking,
     samples: usize,
 ) -> io::Result<Latency> {
     let mut client = Client::connect(address).await?;
-    client.ask(request).await?;
+    let mut request = request.to_vec();
+    client.ask(&request).await?;
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut times = Vec::with_capacity(samples);
     for _ in 0..samples {
         ticks.tick().await;
+        if asking == Asking::Anew {
+            wire::number(&mut request, next_number())?;
+        }
         let asked = Instant::now();
-        client.ask(request).await?;
+        client.ask(&request).await?;
         times.push(asked.elapsed());
     }
     times.sort_unstable();

@@ -19,6 +19,8 @@
 
 /// What a caller sees.
 mod client;
+/// What each subject is told.
+mod configuration;
 /// What a load costs.
 mod load;
 /// Which core does what.

@@ -76,7 +76,7 @@ impl Bench<'_> {
         let mut running = Running::start(subject, &self.stage)?;
         running.first_answer().await?;
         self.upstream.set_stream(3, Duration::from_millis(1));
-        let request = wire::request(264, true);
+        let request = wire::request(264, true, subject.asking());
         let stream = async {
             let mut client = Client::connect(running.address).await?;
             client.open_stream(&request).await?;
@@ -103,7 +103,7 @@ impl Bench<'_> {
     }
 
     async fn small(&self, running: &Running) -> io::Result<Vec<(Row, f64)>> {
-        let request: Rc<[u8]> = wire::request(264, false).into();
+        let request: Rc<[u8]> = wire::request(264, false, running.subject.asking()).into();
         let cost = load::requests(running, &request, CONNECTIONS, &self.effort).await?;
         Ok(vec![
             (Row::SmallRequest, cost.cpu_micros),
@@ -117,7 +117,8 @@ impl Bench<'_> {
             (Row::MediumRequest, 32 * 1024),
             (Row::LargeRequest, 1024 * 1024),
         ] {
-            let request: Rc<[u8]> = wire::request(body_bytes, false).into();
+            let request: Rc<[u8]> =
+                wire::request(body_bytes, false, running.subject.asking()).into();
             let cost = load::requests(running, &request, CONNECTIONS_LARGE, &self.effort).await?;
             found.push((row, cost.cpu_micros));
         }
@@ -126,17 +127,18 @@ impl Bench<'_> {
 
     async fn events(&self, running: &Running) -> io::Result<Vec<(Row, f64)>> {
         self.upstream.set_stream(EVENTS_MAX, EVENT_INTERVAL);
-        let request: Rc<[u8]> = wire::request(264, true).into();
+        let request: Rc<[u8]> = wire::request(264, true, running.subject.asking()).into();
         let cost = load::events(running, &request, EVENT_STREAMS, &self.effort).await?;
         Ok(vec![(Row::Event, cost.cpu_micros)])
     }
 
     /// What the proxy adds to the upstream's own time, which is measured just before.
     async fn latency(&self, running: &Running) -> io::Result<Vec<(Row, f64)>> {
-        let request = wire::request(264, false);
+        let asking = running.subject.asking();
+        let request = wire::request(264, false, asking);
         let samples = self.effort.latency_samples;
-        let direct = load::paced(self.stage.upstream, &request, samples).await?;
-        let proxied = load::paced(running.address, &request, samples).await?;
+        let direct = load::paced(self.stage.upstream, &request, asking, samples).await?;
+        let proxied = load::paced(running.address, &request, asking, samples).await?;
         let added =
             |with: Duration, without: Duration| (with.as_secs_f64() - without.as_secs_f64()) * 1e6;
         Ok(vec![
@@ -152,7 +154,7 @@ impl Bench<'_> {
         sleep(self.effort.settle).await;
         let before = running.resident_bytes()?;
         self.upstream.set_stream(EVENTS_MAX, IDLE_STREAM_INTERVAL);
-        let request: Rc<[u8]> = wire::request(264, true).into();
+        let request: Rc<[u8]> = wire::request(264, true, running.subject.asking()).into();
         let streams = load::open_streams(&running, &request, self.effort.streams).await?;
         sleep(self.effort.settle).await;
         let grown = running.resident_bytes()?.saturating_sub(before);

@@ -17,10 +17,11 @@ use clap::ValueEnum;
 use tokio::time::{sleep, timeout};
 
 use crate::client::Client;
+use crate::configuration::{self, Ways};
 use crate::machine::{self, Cores};
 use crate::process::{self, CpuTime};
 use crate::reference;
-use crate::wire;
+use crate::wire::{self, Asking};
 
 /// A process that has not answered by then never will.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -40,6 +41,10 @@ pub(crate) enum Subject {
     SpafeLogging,
     /// This gateway, with limits of five windows and of what is in flight, none of which is met.
     SpafeLimiting,
+    /// This gateway, which has the answer: every request is the same.
+    SpafeHit,
+    /// This gateway, which keeps the answer: no request is like another.
+    SpafeMiss,
     /// Another build of this gateway, named by `SPAFE_BASELINE`: what has a change cost?
     Baseline,
     /// A bare pass-through on pingora's `HttpProxy`: what all others are divided by.
@@ -59,8 +64,23 @@ impl Subject {
     pub(crate) fn is_spafe(self) -> bool {
         matches!(
             self,
-            Self::Spafe | Self::SpafeLogging | Self::SpafeLimiting | Self::Baseline
+            Self::Spafe
+                | Self::SpafeLogging
+                | Self::SpafeLimiting
+                | Self::SpafeHit
+                | Self::SpafeMiss
+                | Self::Baseline
         )
+    }
+
+    /// What its requests say to a cache. What is compared is asking an upstream, unless it
+    /// is the cache itself.
+    pub(crate) fn asking(self) -> Asking {
+        match self {
+            Self::SpafeHit => Asking::TheSame,
+            Self::SpafeMiss => Asking::Anew,
+            _ => Asking::Past,
+        }
     }
 
     fn name(self) -> &'static str {
@@ -68,6 +88,8 @@ impl Subject {
             Self::Spafe => "spafe",
             Self::SpafeLogging => "spafe-logging",
             Self::SpafeLimiting => "spafe-limiting",
+            Self::SpafeHit => "spafe-hit",
+            Self::SpafeMiss => "spafe-miss",
             Self::Baseline => "baseline",
             Self::Reference => "reference",
             Self::Nginx => "nginx",
@@ -78,9 +100,11 @@ impl Subject {
     /// Where the program is; an error says how to get it.
     pub(crate) fn program(self) -> io::Result<PathBuf> {
         match self {
-            Self::Spafe | Self::SpafeLogging | Self::SpafeLimiting => {
-                Ok(env!("CARGO_BIN_EXE_spafe").into())
-            }
+            Self::Spafe
+            | Self::SpafeLogging
+            | Self::SpafeLimiting
+            | Self::SpafeHit
+            | Self::SpafeMiss => Ok(env!("CARGO_BIN_EXE_spafe").into()),
             Self::Baseline => std::env::var_os("SPAFE_BASELINE")
                 .map(PathBuf::from)
                 .ok_or_else(|| io::Error::other("set SPAFE_BASELINE to the path of another spafe")),
@@ -106,26 +130,31 @@ impl Subject {
     fn command(self, ways: &Ways, file: &Path) -> io::Result<Command> {
         let mut command = Command::new(self.program()?);
         let configuration = match self {
-            Self::Spafe | Self::Baseline => spafe_configuration(ways, "\"off\""),
+            Self::Spafe | Self::SpafeHit | Self::SpafeMiss | Self::Baseline => {
+                configuration::spafe(ways, "\"off\"")
+            }
             Self::SpafeLogging => {
                 let log = file.with_extension("requests");
-                spafe_configuration(ways, &format!("{{ file = \"{}\" }}", log.display()))
+                configuration::spafe(ways, &format!("{{ file = \"{}\" }}", log.display()))
             }
-            Self::SpafeLimiting => spafe_configuration(ways, "\"off\"") + LIMITS,
-            Self::Nginx => nginx_configuration(ways, file),
-            Self::Haproxy => haproxy_configuration(ways),
+            Self::SpafeLimiting => configuration::spafe(ways, "\"off\"") + configuration::LIMITS,
+            Self::Nginx => configuration::nginx(ways, file),
+            Self::Haproxy => configuration::haproxy(ways),
             Self::Reference => String::new(),
         };
         fs::write(file, &configuration)?;
         if self == Self::Baseline && !understands(&self.program()?, file)? {
             // An older build has no such bounds, and calls those it has otherwise.
-            let older = configuration.replace(MANY, "");
+            let older = configuration.replace(configuration::MANY, "");
             fs::write(file, older.replace("[bounds]", "[limits]"))?;
         }
         match self {
-            Self::Spafe | Self::SpafeLogging | Self::SpafeLimiting | Self::Baseline => {
-                command.arg("serve").arg("--config").arg(file)
-            }
+            Self::Spafe
+            | Self::SpafeLogging
+            | Self::SpafeLimiting
+            | Self::SpafeHit
+            | Self::SpafeMiss
+            | Self::Baseline => command.arg("serve").arg("--config").arg(file),
             Self::Reference => command
                 .arg(reference::ARGUMENT)
                 .arg(ways.listen.to_string())
@@ -149,145 +178,6 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// Where a subject listens, what it forwards to and where it may write.
-struct Ways {
-    listen: SocketAddr,
-    admin: SocketAddr,
-    upstream: SocketAddr,
-    folder: PathBuf,
-}
-
-/// All clients of the comparison have one address, and none of the others has a bound.
-const MANY: &str = "\
-connections_max = 20000
-connections_per_address_max = 20000
-in_flight_max = 20000
-in_flight_per_client_max = 20000
-[concurrency]
-target_max = 20000
-pool_max = 20000
-";
-
-/// As many windows as are shipped, each so large that it is never met.
-const LIMITS: &str = r#"
-[[limits]]
-name = "per-client"
-by = "client"
-requests = { count = 4_000_000_000, per = "1m" }
-tokens = { count = 4_000_000_000, per = "1m" }
-concurrent = 20000
-[[limits]]
-name = "per-client-and-day"
-by = "client"
-requests = { count = 4_000_000_000, per = "1d" }
-tokens = { count = 4_000_000_000, per = "1d" }
-[[limits]]
-name = "everybody"
-by = "global"
-requests = { count = 4_000_000_000, per = "1m" }
-"#;
-
-fn spafe_configuration(ways: &Ways, requests: &str) -> String {
-    let Ways {
-        listen,
-        admin,
-        upstream,
-        ..
-    } = ways;
-    format!(
-        r#"[server]
-listen = ["{listen}"]
-admin = "{admin}"
-threads = 1
-
-# Subjects are compared on connections that go on, as the others are set up to.
-[bounds]
-requests_per_connection = 1_000_000_000
-{MANY}
-
-[log]
-requests = {requests}
-
-[[pools]]
-name = "upstream"
-dialect = "openai"
-targets = [{{ url = "http://{upstream}/v1" }}]
-
-[[models]]
-id = "gpt-4o"
-pools = ["upstream"]
-"#
-    )
-}
-
-fn nginx_configuration(ways: &Ways, file: &Path) -> String {
-    let Ways {
-        listen,
-        upstream,
-        folder,
-        ..
-    } = ways;
-    let (folder, pid) = (folder.display(), file.with_extension("pid"));
-    let pid = pid.display();
-    format!(
-        "daemon off;
-master_process off;
-worker_processes 1;
-pid {pid};
-error_log stderr crit;
-events {{ worker_connections 16384; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/nginx-body;
-    proxy_temp_path {folder}/nginx-proxy;
-    fastcgi_temp_path {folder}/nginx-fastcgi;
-    uwsgi_temp_path {folder}/nginx-uwsgi;
-    scgi_temp_path {folder}/nginx-scgi;
-    client_max_body_size 0;
-    keepalive_requests 10000000;
-    upstream completions {{
-        server {upstream};
-        keepalive 128;
-        keepalive_requests 10000000;
-    }}
-    server {{
-        listen {listen} backlog=4096;
-        location / {{
-            proxy_pass http://completions;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_buffering off;
-            proxy_request_buffering off;
-        }}
-    }}
-}}
-"
-    )
-}
-
-fn haproxy_configuration(ways: &Ways) -> String {
-    let Ways {
-        listen, upstream, ..
-    } = ways;
-    format!(
-        "global
-    nbthread 1
-    maxconn 8000
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend clients
-    bind {listen} backlog 4096
-    default_backend completions
-backend completions
-    http-reuse always
-    server upstream {upstream}
-"
-    )
 }
 
 /// What all subjects share: a folder, the cores and the upstream.
@@ -342,7 +232,7 @@ impl Running {
 
     /// Ask until the first proper answer comes; the time from the process's start to it.
     pub(crate) async fn first_answer(&mut self) -> io::Result<Duration> {
-        let request = wire::request(264, false);
+        let request = wire::request(264, false, self.subject.asking());
         loop {
             let asked = async { Client::connect(self.address).await?.ask(&request).await };
             let failure = match timeout(START_DEADLINE, asked).await {

@@ -43,8 +43,19 @@ const BODY_MIDDLE: &str = r#","messages":[{"role":"user","content":""#;
 const BODY_END: &str =
     r#""}],"temperature":0.5,"presence_penalty":0,"frequency_penalty":0,"top_p":1}"#;
 
+/// What a request says to a cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// An upstream is to be asked, and nothing kept.
+    Past,
+    /// It is the same as those before.
+    TheSame,
+    /// Each has a number of its own.
+    Anew,
+}
+
 /// A chat completion request whose body has exactly `body_bytes`.
-pub(crate) fn request(body_bytes: usize, streamed: bool) -> Vec<u8> {
+pub(crate) fn request(body_bytes: usize, streamed: bool, asking: Asking) -> Vec<u8> {
     let mut body = format!("{BODY_START}{streamed}{BODY_MIDDLE}");
     while body.len() + PROSE.len() + BODY_END.len() <= body_bytes {
         body.push_str(PROSE);
@@ -53,14 +64,28 @@ pub(crate) fn request(body_bytes: usize, streamed: bool) -> Vec<u8> {
         body.push('.');
     }
     body.push_str(BODY_END);
-    // What is compared is asking an upstream: nobody is to answer from memory.
+    let control = if asking == Asking::Past {
+        "cache-control: no-store\r\n"
+    } else {
+        ""
+    };
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncache-control: no-store\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n{control}\
          content-type: application/json\r\naccept: */*\r\nuser-agent: compare\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
     [head.into_bytes(), body.into_bytes()].concat()
+}
+
+/// Writes a number over the first letters of a request's prompt, where no escape stands.
+pub(crate) fn number(request: &mut [u8], number: u64) -> io::Result<()> {
+    let place = memmem::find(request, BODY_MIDDLE.as_bytes()).map(|at| at + BODY_MIDDLE.len());
+    let digits = format!("{number:08}");
+    let place = place.and_then(|at| request.get_mut(at..at + digits.len()));
+    let place = place.ok_or_else(|| io::Error::other("a request without room for its number"))?;
+    place.copy_from_slice(digits.as_bytes());
+    Ok(())
 }
 
 /// Where the head ends, the blank line included, if it is there as a whole.
