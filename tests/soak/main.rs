@@ -55,6 +55,15 @@ mod together;
 /// One caller that asks for a hundred times its share.
 #[cfg(test)]
 mod fairness;
+/// One question, asked by thousands.
+#[cfg(test)]
+mod hot;
+/// A million answers, each for one caller.
+#[cfg(test)]
+mod mixed;
+/// Callers, open loop and closed.
+#[cfg(test)]
+mod load;
 /// A million questions that are nearly another.
 #[cfg(test)]
 mod cache_key;

@@ -9,9 +9,6 @@
 //! places; once it is the program's own number of requests; and once it is the core that the
 //! program has.
 
-/// Callers, open loop and closed.
-mod load;
-
 use std::time::Duration;
 
 use spafe::simulator::script::Script;
@@ -22,7 +19,7 @@ use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::pair::completion;
 use crate::kit::upstream::base;
 use crate::lasting;
-use load::{Course, closed, open};
+use crate::load::{Course, closed, open};
 
 /// How long one refusal may take.
 const REFUSED_P99_MAX: Duration = Duration::from_millis(50);
