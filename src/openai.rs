@@ -10,18 +10,19 @@ pub mod glance;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// An error as clients see it, in a body or as an event of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ErrorEnvelope<'a> {
     /// The only member.
     pub error: ErrorObject<'a>,
 }
 
 /// What an error says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ErrorObject<'a> {
     /// For people.
     pub message: Cow<'a, str>,
@@ -50,7 +51,7 @@ pub struct UpstreamError {
 }
 
 /// A whole chat answer; written for image models.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatCompletion {
     /// `chatcmpl-…`
     pub id: String,
@@ -67,7 +68,7 @@ pub struct ChatCompletion {
 }
 
 /// One answer of a [`ChatCompletion`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
     /// Its place, from 0.
     pub index: u32,
@@ -78,16 +79,17 @@ pub struct Choice {
 }
 
 /// What an assistant said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// `assistant`
     pub role: Cow<'static, str>,
-    /// Text, or Markdown of images.
+    /// Text, or Markdown of images; none where tools are called.
+    #[schemars(with = "Option<String>")]
     pub content: String,
 }
 
 /// One event of a streamed chat answer; written for image models.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatChunk {
     /// `chatcmpl-…`, the same in all events of a stream.
     pub id: String,
@@ -104,7 +106,7 @@ pub struct ChatChunk {
 }
 
 /// What is new in one answer of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChunkChoice {
     /// Its place, from 0.
     pub index: u32,
@@ -115,7 +117,7 @@ pub struct ChunkChoice {
 }
 
 /// What is added to an answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delta {
     /// `assistant`, in the first event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,7 +128,7 @@ pub struct Delta {
 }
 
 /// Tokens, as the upstream counts them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Of the question.
     #[serde(default)]

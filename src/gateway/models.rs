@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::{Config, Modality, Model};
@@ -55,20 +56,33 @@ impl ModelList {
     }
 }
 
+/// The models.
+///
 /// Source: OpenAI's API reference, `GET /models`.
-#[derive(Serialize)]
-struct List<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ModelList")]
+pub struct List<'a> {
+    /// `list`
     object: &'static str,
+    /// In the operator's order.
     data: Vec<Entry<'a>>,
 }
 
+/// A model.
+///
 /// Source: OpenAI's API reference, "The model object"; `modality` is our own.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ModelEntry")]
 struct Entry<'a> {
+    /// What it is asked for by.
     id: &'a str,
+    /// `model`
     object: &'static str,
+    /// Unix seconds.
     created: i64,
+    /// Who made it.
     owned_by: &'a str,
+    /// What it makes: `text` or `image`.
     modality: &'static str,
 }
 

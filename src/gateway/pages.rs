@@ -14,6 +14,8 @@ mod files;
 mod template;
 /// What does the documentation say of this configuration?
 mod home;
+/// What is the API, for programs?
+mod openapi;
 /// Which models are there, and can they be asked now?
 pub mod state;
 
@@ -33,6 +35,8 @@ pub enum Page {
     Home,
     /// `/pages/models.json`: the models, and whether they can be asked now.
     Models,
+    /// `/openapi.json`: the API, for programs.
+    OpenApi,
     /// A file of ours, by its path.
     File(&'static str),
 }
@@ -49,6 +53,7 @@ impl Page {
     pub fn at(path: &str) -> Option<Self> {
         match path {
             "/" => Some(Self::Home),
+            "/openapi.json" => Some(Self::OpenApi),
             "/pages/models.json" => Some(Self::Models),
             _ => files::path(path).map(Self::File),
         }
@@ -60,6 +65,7 @@ impl Page {
         match self {
             Self::Home => "page",
             Self::Models => "page.models",
+            Self::OpenApi => "openapi",
             Self::File("/robots.txt") => "robots",
             Self::File("/favicon.ico" | "/favicon.svg") => "favicon",
             Self::File(_) => "page.file",
@@ -71,7 +77,7 @@ impl Page {
     pub fn asks_for_keys(self) -> bool {
         match self {
             Self::Models => true,
-            Self::Home | Self::File(_) => false,
+            Self::Home | Self::OpenApi | Self::File(_) => false,
         }
     }
 }
@@ -90,6 +96,7 @@ impl Pages {
     pub fn asset(&self, page: Page) -> Option<&Asset> {
         match page {
             Page::Home => Some(&self.home),
+            Page::OpenApi => Some(openapi::asset()),
             Page::File(path) => files::asset(path),
             Page::Models => None,
         }

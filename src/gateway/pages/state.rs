@@ -6,23 +6,31 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::{Config, Modality};
 use crate::gateway::route::Router;
 
-/// What is told.
-#[derive(Serialize)]
-struct Told<'a> {
+/// The models, as they stand.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ModelStates")]
+pub(super) struct Told<'a> {
+    /// In the operator's order.
     models: Vec<Model<'a>>,
 }
 
-/// One model.
-#[derive(Serialize)]
+/// A model, as it stands.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ModelState")]
 struct Model<'a> {
+    /// What it is asked for by.
     id: &'a str,
+    /// What it makes: `text` or `image`.
     modality: &'static str,
+    /// Who made it.
     owned_by: &'a str,
+    /// What else it is asked for by.
     aliases: &'a [String],
     /// `ready`, or `unavailable` where none of its pools could be asked.
     state: &'static str,

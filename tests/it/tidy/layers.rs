@@ -80,8 +80,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "cache", "inspect", "route", "refusal",
         ],
     ),
-    // `route` for who could answer for a model.
-    ("pages", &["config", "names", "refusal", "openai", "route"]),
+    // `route` for who could answer for a model, `models` and `openai` for what answers look like.
+    (
+        "pages",
+        &["config", "names", "refusal", "openai", "route", "models"],
+    ),
     // The configuration compiled for each step: their types and no more than that.
     (
         "snapshot",
