@@ -56,6 +56,9 @@ mod drill;
 /// The real SDKs of Python, JavaScript and Rust.
 #[cfg(test)]
 mod sdk;
+/// The documentation and its playground, in a real browser.
+#[cfg(test)]
+mod pages;
 /// Streams, whole, broken and endless.
 #[cfg(test)]
 mod streams;

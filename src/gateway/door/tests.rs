@@ -66,7 +66,6 @@ fn a_path_is_compared_exactly_after_decoding_once() {
         Ok(Endpoint::Image("x.png".to_owned()))
     );
     for elsewhere in [
-        "/",
         "/v1",
         "/v1/",
         "//v1/models",
@@ -88,6 +87,9 @@ fn a_path_is_compared_exactly_after_decoding_once() {
         "*",
     ] {
         assert_eq!(path(elsewhere), Err(Refusal::UnknownPath), "{elsewhere}");
+    }
+    for page in ["/", "/?a=b", "/robots.txt", "/pages%2fpage.css"] {
+        assert!(matches!(path(page), Ok(Endpoint::Page(_))), "{page}");
     }
 }
 

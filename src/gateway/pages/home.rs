@@ -118,7 +118,7 @@ fn limits(config: &Config) -> String {
         let _ = writeln!(
             rows,
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
-            escaped(&allowance(limit)),
+            allowance(limit),
             escaped(&counted(limit)),
             escaped(&concerned(limit)),
         );
@@ -126,14 +126,15 @@ fn limits(config: &Config) -> String {
     rows
 }
 
+/// A line for each thing that is counted.
 fn allowance(limit: &Limit) -> String {
     let allowance = &limit.allowance;
     let mut parts = Vec::new();
     let window = |window: Window, what: &str| {
         let per = duration_text(window.per);
-        let mut told = format!("{} {what} in {per}", grouped(window.count.into()));
+        let mut told = format!("{} {what} each {per}", grouped(window.count.into()));
         if window.burst != window.count {
-            let _ = write!(told, ", at most {} at once", grouped(window.burst.into()));
+            let _ = write!(told, ", {} at once", grouped(window.burst.into()));
         }
         told
     };
@@ -142,7 +143,8 @@ fn allowance(limit: &Limit) -> String {
     let places = |count: u32, what: &str| format!("{} {what} in progress", grouped(count.into()));
     parts.extend(allowance.concurrent.map(|count| places(count, "requests")));
     parts.extend(allowance.streams.map(|count| places(count, "streams")));
-    parts.join("; ")
+    let parts: Vec<_> = parts.iter().map(|part| escaped(part)).collect();
+    parts.join("<br>")
 }
 
 fn counted(limit: &Limit) -> String {
@@ -259,10 +261,7 @@ mod tests {
              [[limits]]\nname = \"a\"\nby = \"client\"\nrequests = { count = 1234, per = \"1m\", burst = 7 }\n\
              [[limits]]\nname = \"b\"\nby = \"global\"\nshadow = true\nrequests = { count = 4321, per = \"1m\" }",
         );
-        assert!(
-            home.contains("1,234 requests in 1m, at most 7 at once"),
-            "{home}"
-        );
+        assert!(home.contains("1,234 requests each 1m, 7 at once"), "{home}");
         assert!(!home.contains("4,321"), "{home}");
         assert!(home.contains("3MiB"), "{home}");
     }
@@ -271,7 +270,9 @@ mod tests {
     fn where_keys_are_required_models_are_not_listed_and_examples_show_one() {
         let open = home("");
         assert!(open.contains("<code>m</code>") && !open.contains("API_KEY"));
-        let closed = home("[auth]\nkeys = \"required\"");
+        let closed = home(
+            "[auth]\nkeys = \"required\"\n[[keys]]\nname = \"k\"\nsha256 = \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+        );
         assert!(!closed.contains("<code>m</code>"), "{closed}");
         assert!(closed.contains("Bearer $API_KEY"), "{closed}");
     }

@@ -27,7 +27,7 @@ export function transcript(list) {
   /** Stays at the end, unless its reader has gone back. */
   function follow() {
     const below = list.scrollHeight - list.scrollTop - list.clientHeight;
-    if (below < 160) list.scrollTop = list.scrollHeight;
+    if (below < 400) list.scrollTop = list.scrollHeight;
   }
 
   function note(item, words) {
@@ -64,7 +64,7 @@ export function transcript(list) {
         end(words) {
           item.classList.remove('writing');
           list.removeAttribute('aria-busy');
-          said.replaceChildren(...drawn(page, text.data, drawsAny));
+          said.replaceChildren(...drawn(page, text.data, drawsAny, follow));
           if (words) note(item, words);
           follow();
         },
@@ -83,13 +83,13 @@ export function transcript(list) {
 }
 
 /** The parts of an answer: text, and a figure for each image that may be shown. */
-function drawn(page, text, drawsAny) {
+function drawn(page, text, drawsAny, follow) {
   const parts = [];
   let end = 0;
   for (const match of text.matchAll(IMAGE)) {
     const address = shown(match[2], drawsAny);
     if (!address) continue;
-    parts.push(page.createTextNode(text.slice(end, match.index)), figure(page, match[1], address));
+    parts.push(page.createTextNode(text.slice(end, match.index)), figure(page, match[1], address, follow));
     end = match.index + match[0].length;
   }
   parts.push(page.createTextNode(text.slice(end)));
@@ -108,7 +108,7 @@ function shown(address, drawsAny) {
   return isWeb && (isOurs || drawsAny) ? url.href : null;
 }
 
-function figure(page, words, address) {
+function figure(page, words, address, follow) {
   const made = page.createElement('figure');
   made.className = 'picture';
   const image = page.createElement('img');
@@ -122,6 +122,7 @@ function figure(page, words, address) {
   link.rel = 'noopener noreferrer';
   link.textContent = 'Open the image';
   caption.append(link);
+  image.addEventListener('load', follow);
   image.addEventListener('error', () => {
     image.remove();
     caption.prepend('The image could not be loaded. ');
