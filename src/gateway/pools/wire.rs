@@ -112,9 +112,7 @@ impl Wire {
         varying: Varying<'_>,
     ) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
         let path = self.path(varying);
-        let mut head = RequestHeader::build("POST", path.as_bytes(), Some(10))?;
-        self.insert_fixed(&mut head)?;
-        head.insert_header(CONTENT_TYPE, "application/json")?;
+        let mut head = self.fixed("POST", &path)?;
         head.insert_header(ACCEPT, varying.accept())?;
         head.insert_header("x-request-id", varying.request_id.clone())?;
         head.insert_header(CONTENT_LENGTH, varying.body_bytes)?;
@@ -126,15 +124,17 @@ impl Wire {
     /// # Errors
     /// Where a field is no valid header; the configuration's check has excluded it.
     pub fn get(&self, path: &str) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
-        let mut head = RequestHeader::build("GET", path.as_bytes(), Some(6))?;
-        self.insert_fixed(&mut head)?;
-        Ok(Box::new(head))
+        Ok(Box::new(self.fixed("GET", path)?))
     }
 
-    /// What checks and requests have in common.
-    fn insert_fixed(&self, head: &mut RequestHeader) -> Result<(), Box<pingora_core::Error>> {
+    /// What is the same in every head of this method.
+    fn fixed(&self, method: &str, path: &str) -> Result<RequestHeader, Box<pingora_core::Error>> {
+        let mut head = RequestHeader::build(method, path.as_bytes(), Some(10))?;
         head.insert_header(HOST, self.authority.as_str())?;
         head.insert_header(USER_AGENT, AGENT)?;
+        if method == "POST" {
+            head.insert_header(CONTENT_TYPE, "application/json")?;
+        }
         head.insert_header(ACCEPT_ENCODING, "identity")?;
         for (name, value) in self.fields {
             head.insert_header(*name, *value)?;
@@ -142,7 +142,7 @@ impl Wire {
         if let Some((name, value)) = &self.credential {
             head.insert_header(*name, value.clone())?;
         }
-        Ok(())
+        Ok(head)
     }
 
     fn path(&self, varying: Varying<'_>) -> Cow<'_, str> {
