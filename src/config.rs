@@ -224,6 +224,8 @@ pub struct Pool {
     pub name: PoolName,
     /// The protocol its targets speak.
     pub dialect: Dialect,
+    /// The version of the upstream's API; present exactly where the dialect is Azure's.
+    pub api_version: Option<String>,
     /// What becomes of what the dialect has no words for.
     pub unsupported: Unsupported,
     /// At least one.

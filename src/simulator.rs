@@ -18,6 +18,8 @@ pub mod record;
 mod application;
 /// What does a model say?
 mod chat;
+/// How does Azure say what OpenAI says?
+mod azure;
 /// What does an image model paint?
 mod image;
 /// How does the simulator speak TLS?

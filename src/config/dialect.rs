@@ -8,6 +8,8 @@
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenAi,
+    /// OpenAI chat completions as Azure has them: a deployment in the path, a version with it.
+    Azure,
     /// OpenAI image generations.
     Images,
 }
@@ -18,6 +20,7 @@ impl Dialect {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::Azure => "azure",
             Self::Images => "images",
         }
     }

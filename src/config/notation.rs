@@ -19,7 +19,9 @@ use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use self::name::{File, Label, Member, ModelAlias, ModelPattern, PoolLabel, Variable, Words};
+use self::name::{
+    ApiVersion, File, Label, Member, ModelAlias, ModelPattern, PoolLabel, Variable, Words,
+};
 use self::place::{Host, Origin, Path, PublicUrl, RedisUrl, Store, TargetUrl};
 use super::units;
 
@@ -51,7 +53,7 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
     fn of<K: Notation>(text: &str) -> Result<(), String> {
         K::read(text).map(|_| ())
     }
-    let readers: [(&str, Reader); 22] = [
+    let readers: [(&str, Reader); 23] = [
         (Length::FORMAT, of::<Length>),
         (LengthOrZero::FORMAT, of::<LengthOrZero>),
         (Size::FORMAT, of::<Size>),
@@ -65,6 +67,7 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
         (File::FORMAT, of::<File>),
         (Variable::FORMAT, of::<Variable>),
         (PoolLabel::FORMAT, of::<PoolLabel>),
+        (ApiVersion::FORMAT, of::<ApiVersion>),
         (ModelPattern::FORMAT, of::<ModelPattern>),
         (ModelAlias::FORMAT, of::<ModelAlias>),
         (Words::FORMAT, of::<Words>),

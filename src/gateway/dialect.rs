@@ -15,6 +15,8 @@
 //! OpenAI's own protocol goes through all of them untouched: its requests are the caller's
 //! bytes, its answers and events the upstream's.
 
+/// OpenAI's protocol as Azure speaks it.
+pub mod azure;
 /// OpenAI's `images/generations`, asked for and answered as a chat completion.
 pub mod images;
 
@@ -130,7 +132,7 @@ impl Inexpressible {
 #[must_use]
 pub fn has_events(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenAi => true,
+        Dialect::OpenAi | Dialect::Azure => true,
         Dialect::Images => false,
     }
 }
@@ -140,7 +142,7 @@ pub fn has_events(dialect: Dialect) -> bool {
 pub fn is_translated(dialect: Dialect) -> bool {
     match dialect {
         // An answer of images is made where they are kept, `exchange/image.rs`.
-        Dialect::OpenAi | Dialect::Images => false,
+        Dialect::OpenAi | Dialect::Azure | Dialect::Images => false,
     }
 }
 
@@ -151,10 +153,12 @@ pub fn is_translated(dialect: Dialect) -> bool {
 pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpressible> {
     match (dialect, asked.image) {
         (_, Some(image)) => Ok(splice::whole(&images::request(image, asked.model))),
-        (Dialect::OpenAi | Dialect::Images, None) if asked.model == &*asked.ask.model => {
+        (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None)
+            if asked.model == &*asked.ask.model =>
+        {
             Ok(splice::whole(asked.body))
         }
-        (Dialect::OpenAi | Dialect::Images, None) => Ok(splice::model_name(
+        (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None) => Ok(splice::model_name(
             asked.body,
             &asked.ask.model_span,
             asked.model,
@@ -168,7 +172,7 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
 /// Where it is neither.
 pub fn answer(dialect: Dialect, body: Bytes, _names: &Names) -> Result<Bytes, Unreadable> {
     match dialect {
-        Dialect::OpenAi | Dialect::Images => Ok(body),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Images => Ok(body),
     }
 }
 
@@ -177,6 +181,7 @@ pub fn answer(dialect: Dialect, body: Bytes, _names: &Names) -> Result<Bytes, Un
 pub fn error(dialect: Dialect, body: &[u8]) -> Option<UpstreamError> {
     match dialect {
         Dialect::OpenAi | Dialect::Images => UpstreamError::read(body),
+        Dialect::Azure => azure::error(body),
     }
 }
 
@@ -233,7 +238,7 @@ impl Translation {
 impl Translator {
     fn of(dialect: Dialect, _names: Names) -> Option<Self> {
         match dialect {
-            Dialect::OpenAi | Dialect::Images => None,
+            Dialect::OpenAi | Dialect::Azure | Dialect::Images => None,
         }
     }
 

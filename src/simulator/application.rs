@@ -1,6 +1,7 @@
 //! Which answer fits a request that no script is waiting for?
 //!
-//! OpenAI's upstream side, as far as a gateway uses it: chat completions, images, models.
+//! OpenAI's upstream side, as far as a gateway uses it: chat completions, images, models;
+//! and that of vendors with words of their own, each in its file.
 //! Any prefix before the endpoint is taken, because vendors differ in it and the gateway
 //! appends to whatever base address is configured. What is wrong is answered in OpenAI's
 //! envelope with OpenAI's codes, so that a client library raises the class it would.
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::record::Request;
 use super::script::Script;
-use super::{Options, chat, image};
+use super::{Options, azure, chat, image};
 
 /// A simulated vendor.
 #[derive(Debug)]
@@ -51,6 +52,9 @@ impl Application {
 
     fn route(&self, request: &Request, number: u64) -> Result<Script, Refusal> {
         let path = request.target.split(['?', '#']).next().unwrap_or_default();
+        if let Some(deployment) = azure::deployment(path) {
+            return azure::answer(request, &deployment, &self.options, number);
+        }
         if path.ends_with("/chat/completions") {
             let body = posted(request)?;
             return chat::answer(&body, &self.options, number);
@@ -144,7 +148,7 @@ impl Refusal {
 }
 
 /// The body of a POST as an object.
-fn posted(request: &Request) -> Result<Value, Refusal> {
+pub(super) fn posted(request: &Request) -> Result<Value, Refusal> {
     if request.method != "POST" {
         return Err(Refusal {
             status: 405,

@@ -289,6 +289,32 @@ impl Script {
         self
     }
 
+    /// Whether the body begins so.
+    pub(super) fn body_starts_with(&self, bytes: &[u8]) -> bool {
+        let first = self.pieces.first();
+        first.is_some_and(|piece| piece.bytes.starts_with(bytes))
+    }
+
+    /// Each piece as another text, where there is one; before any mark was made.
+    pub(super) fn map_pieces(mut self, other: impl Fn(&[u8]) -> Option<String>) -> Self {
+        for piece in &mut self.pieces {
+            if let Some(text) = other(&piece.bytes) {
+                piece.bytes = text.into();
+            }
+        }
+        self
+    }
+
+    /// One more piece before all others.
+    pub(super) fn first_piece(mut self, bytes: impl Into<Bytes>) -> Self {
+        let first = Piece {
+            delay: Duration::ZERO,
+            bytes: bytes.into(),
+        };
+        self.pieces.insert(0, first);
+        self
+    }
+
     fn new(status: u16, framing: Framing) -> Self {
         Self {
             status,

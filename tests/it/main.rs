@@ -71,6 +71,9 @@ mod shared;
 /// Who is asked, how, and what becomes of upstreams' faults.
 #[cfg(test)]
 mod upstreams;
+/// Upstreams that speak other protocols.
+#[cfg(test)]
+mod dialect;
 /// What the compiler cannot check about the house.
 #[cfg(test)]
 #[expect(

@@ -49,8 +49,10 @@ pub(super) fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Poo
         name: PoolName::new(&file.name.0),
         dialect: match file.dialect {
             file::Dialect::OpenAi => Dialect::OpenAi,
+            file::Dialect::Azure => Dialect::Azure,
             file::Dialect::Images => Dialect::Images,
         },
+        api_version: file.api_version.map(|version| version.0),
         unsupported: match file.unsupported {
             file::Unsupported::Refuse => Unsupported::Refuse,
             file::Unsupported::Drop => Unsupported::Drop,

@@ -10,7 +10,8 @@ use super::node::Node;
 use super::server::pem;
 use super::{Findings, Outside};
 use crate::config::ApiKey;
-use crate::config::notation::name::{File, Variable};
+use crate::config::notation::Notation;
+use crate::config::notation::name::{ApiVersion, File, Variable};
 use crate::config::notation::place::TargetUrl;
 use crate::names::Secret;
 
@@ -25,6 +26,7 @@ pub(super) fn check(
     for pool in &pools {
         pem(pool, "ca", "CERTIFICATE", outside, findings);
         targets_are_distinct(pool, findings);
+        version_fits(pool, findings);
         let Some(name) = pool.get("name") else {
             continue;
         };
@@ -60,6 +62,28 @@ fn targets_are_distinct(pool: &Node<'_, '_>, findings: &mut Findings<'_>) {
             );
         }
         seen.push(address);
+    }
+}
+
+/// Azure wants to be told a version with each request; nobody else knows what that is.
+fn version_fits(pool: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let dialect = pool.text_of("dialect").unwrap_or("openai");
+    match (dialect, pool.get("api_version")) {
+        ("azure", None) => findings.add_at(
+            &pool.span(),
+            &pool.path_of("api_version"),
+            format!(
+                "is missing; dialect = \"azure\" sends it with each request: add api_version = \"{}\"",
+                ApiVersion::EXAMPLE
+            ),
+        ),
+        ("azure", Some(_)) | (_, None) => {}
+        (dialect, Some(version)) => findings.add(
+            &version,
+            format!(
+                "is for dialect = \"azure\" only, and this pool speaks \"{dialect}\"; take it out"
+            ),
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::upstreams::{Concurrency, Ejection, Hedging};
 use super::{FileRef, seconds};
-use crate::config::notation::name::{File as FilePath, PoolLabel, Variable};
+use crate::config::notation::name::{ApiVersion, File as FilePath, PoolLabel, Variable};
 use crate::config::notation::place::{Path, TargetUrl};
 use crate::config::notation::{Length, Written};
 
@@ -18,6 +18,8 @@ pub(in crate::config) struct Pool {
     /// The protocol its targets speak.
     #[serde(default)]
     pub(in crate::config) dialect: Dialect,
+    /// The version of the upstream's API, where the dialect is `azure` and only there.
+    pub(in crate::config) api_version: Option<Written<ApiVersion>>,
     /// What becomes of a request that asks for something the dialect has no words for.
     #[serde(default)]
     pub(in crate::config) unsupported: Unsupported,
@@ -71,6 +73,8 @@ pub(in crate::config) enum Dialect {
     /// OpenAI chat completions.
     #[default]
     OpenAi,
+    /// OpenAI chat completions as Azure has them: a deployment in the path, a version with it.
+    Azure,
     /// OpenAI image generations.
     Images,
 }

@@ -168,6 +168,26 @@ impl Notation for PoolLabel {
     }
 }
 
+/// The version of an upstream's API. It stands in the query of each request as it is.
+pub(in crate::config) enum ApiVersion {}
+
+impl Notation for ApiVersion {
+    type Value = String;
+    const FORMAT: &'static str = "api-version";
+    const EXAMPLE: &'static str = "2024-10-21";
+
+    fn read(text: &str) -> Result<String, String> {
+        if !is_label(text) {
+            return Err("is no version; write it as the vendor does, such as \"2024-10-21\" or \"2025-04-01-preview\"".to_owned());
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// The id of a model, or a pattern of ids.
 pub(in crate::config) enum ModelPattern {}
 

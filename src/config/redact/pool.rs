@@ -11,6 +11,7 @@ pub(super) fn pool(pool: &Pool) -> Value {
     let Pool {
         name,
         dialect,
+        api_version,
         unsupported,
         targets,
         api_key,
@@ -28,6 +29,7 @@ pub(super) fn pool(pool: &Pool) -> Value {
     json!({
         "name": name.as_str(),
         "dialect": dialect.as_str(),
+        "api_version": api_version,
         "unsupported": unsupported.as_str(),
         "targets": targets.iter().map(target).collect::<Vec<_>>(),
         "api_key": self::api_key(api_key),

@@ -11,7 +11,7 @@ use super::{Fallback, Fallbacks};
 use crate::config::{Config, Modality, Model, ModelPool, Pool, Target};
 
 /// What the hash is for, and the form of what is hashed: one that changes has another name.
-const CONTEXT: &str = "spafe 2026-11-29 who answers for a model, form 2";
+const CONTEXT: &str = "spafe 2026-11-29 who answers for a model, form 3";
 
 /// A hash of all that an answer of this model depends on, beside what is asked.
 ///
@@ -89,6 +89,7 @@ impl Parts {
         let Pool {
             name,
             dialect,
+            api_version,
             unsupported,
             targets,
             // A key may be replaced at any time, for the same account.
@@ -105,6 +106,7 @@ impl Parts {
         } = pool;
         self.text(name.as_str());
         self.text(dialect.as_str());
+        self.text(api_version.as_deref().unwrap_or_default());
         self.text(unsupported.as_str());
         // In which order they stand decides nothing.
         let address = |Target { url, weight: _ }: &'_ Target| url.as_str().to_owned();
@@ -181,6 +183,10 @@ pools = ["q"]
                 "[{ pool = \"q\", name = \"vendor/m\" }, \"p\"]",
             ),
             // In which words.
+            (
+                "name = \"p\"",
+                "name = \"p\"\ndialect = \"azure\"\napi_version = \"1\"",
+            ),
             ("name = \"p\"", "name = \"p\"\nunsupported = \"drop\""),
             ("id = \"m\"", "id = \"m\"\nmax_tokens_default = 7"),
             ("fallbacks = [\"f\"]", ""),

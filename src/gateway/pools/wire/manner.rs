@@ -48,7 +48,8 @@ pub enum Credential {
 impl Manner {
     /// That of a pool's dialect.
     ///
-    /// Source: OpenAI's API reference, `chat/completions` and `images/generations`.
+    /// Source: OpenAI's API reference, `chat/completions` and `images/generations`; Azure
+    /// OpenAI's REST reference, where a deployment is what others call a model.
     #[must_use]
     pub fn of(pool: &Pool) -> Self {
         let bearer = |path| Self {
@@ -58,6 +59,19 @@ impl Manner {
         };
         match pool.dialect {
             Dialect::OpenAi => bearer("/chat/completions"),
+            Dialect::Azure => {
+                let version = pool.api_version.as_deref().unwrap_or_default();
+                let behind = format!("/chat/completions?api-version={version}");
+                Self {
+                    path: Path::Named {
+                        before: "/openai/deployments/",
+                        whole: behind.clone().into(),
+                        events: behind.into(),
+                    },
+                    credential: Credential::Field("api-key"),
+                    fields: &[],
+                }
+            }
             Dialect::Images => bearer("/images/generations"),
         }
     }
