@@ -63,7 +63,7 @@ use std::time::Duration;
 use self::bounds::{Attempts, Bounds};
 use self::cache::{Cache, CacheOverride};
 use self::clients::{Anonymous, Auth, Clients, Key};
-use self::dialect::{Dialect, Unsupported};
+use self::dialect::{Dialect, Thinking, Unsupported};
 use self::limits::{Limit, Limiter, Shared};
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
@@ -336,6 +336,8 @@ pub struct Model {
     /// How many tokens an answer may have where the caller does not say and the dialect must,
     /// ≥ 1.
     pub max_tokens_default: u32,
+    /// How it is told how hard to think, in Anthropic's dialect.
+    pub thinking: Thinking,
     /// Who made it, for `/models`; the pool's name where the file is silent.
     pub owned_by: String,
     /// Unix seconds, for `/models`.

@@ -15,6 +15,7 @@ mod server;
 mod upstreams;
 
 use super::check::Checked;
+use super::dialect::Thinking;
 use super::file;
 use super::notation::name::ModelAlias;
 use super::notation::{Length, Written};
@@ -127,6 +128,10 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
         },
         weight: file.weight,
         max_tokens_default: file.max_tokens_default,
+        thinking: match file.thinking {
+            file::model::Thinking::Budget => Thinking::Budget,
+            file::model::Thinking::Adaptive => Thinking::Adaptive,
+        },
         owned_by: file
             .owned_by
             .map(|owner| owner.0)

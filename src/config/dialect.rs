@@ -12,6 +12,8 @@ pub enum Dialect {
     Azure,
     /// OpenAI image generations.
     Images,
+    /// Anthropic messages.
+    Anthropic,
 }
 
 impl Dialect {
@@ -22,6 +24,7 @@ impl Dialect {
             Self::OpenAi => "openai",
             Self::Azure => "azure",
             Self::Images => "images",
+            Self::Anthropic => "anthropic",
         }
     }
 }
@@ -42,6 +45,26 @@ impl Unsupported {
         match self {
             Self::Refuse => "refuse",
             Self::Drop => "drop",
+        }
+    }
+}
+
+/// How a model is told how hard to think, in Anthropic's dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thinking {
+    /// By a number of tokens.
+    Budget,
+    /// By a word. Models that want this take neither `temperature` nor `top_p`.
+    Adaptive,
+}
+
+impl Thinking {
+    /// What the file calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Adaptive => "adaptive",
         }
     }
 }

@@ -253,6 +253,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         modality,
         weight,
         max_tokens_default,
+        thinking,
         owned_by,
         created,
         timeouts,
@@ -285,6 +286,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         },
         "weight": weight,
         "max_tokens_default": max_tokens_default,
+        "thinking": thinking.as_str(),
         "owned_by": owned_by,
         "created": created,
         "timeouts": {

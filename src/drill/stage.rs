@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::config::cache::CacheOverride;
-use crate::config::dialect::Dialect;
+use crate::config::dialect::{Dialect, Thinking};
 use crate::config::{ApiKey, HttpVersion, Modality, Model, ModelPool, Target, TimeoutsOverride};
 use crate::drill::DrillError;
 use crate::drill::fault::Wire;
@@ -169,6 +169,7 @@ impl Stage {
             modality: Modality::Text,
             weight: 1,
             max_tokens_default: 8192,
+            thinking: Thinking::Budget,
             owned_by: "drill".to_owned(),
             created: 0,
             timeouts: TimeoutsOverride::default(),

@@ -19,10 +19,16 @@
 pub mod azure;
 /// OpenAI's `images/generations`, asked for and answered as a chat completion.
 pub mod images;
+/// Anthropic's messages.
+mod anthropic;
+/// How is an answer written that is made here?
+mod written;
+/// What does an object say, member by member?
+mod members;
 
 use bytes::Bytes;
 
-use crate::config::dialect::{Dialect, Unsupported};
+use crate::config::dialect::{Dialect, Thinking, Unsupported};
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
 use crate::gateway::splice::{self, Spliced};
@@ -52,6 +58,8 @@ pub struct Terms {
     /// How many tokens an answer may have, where a protocol wants to be told and the caller
     /// did not say, ≥ 1.
     pub max_tokens_default: u32,
+    /// How a model is told how hard to think.
+    pub thinking: Thinking,
 }
 
 /// What a dialect has no words for.
@@ -132,7 +140,7 @@ impl Inexpressible {
 #[must_use]
 pub fn has_events(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenAi | Dialect::Azure => true,
+        Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => true,
         Dialect::Images => false,
     }
 }
@@ -143,6 +151,7 @@ pub fn is_translated(dialect: Dialect) -> bool {
     match dialect {
         // An answer of images is made where they are kept, `exchange/image.rs`.
         Dialect::OpenAi | Dialect::Azure | Dialect::Images => false,
+        Dialect::Anthropic => true,
     }
 }
 
@@ -163,6 +172,9 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
             &asked.ask.model_span,
             asked.model,
         )),
+        (Dialect::Anthropic, None) => {
+            anthropic::request::body(asked).map(|body| splice::whole(&body))
+        }
     }
 }
 
@@ -170,9 +182,10 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
 ///
 /// # Errors
 /// Where it is neither.
-pub fn answer(dialect: Dialect, body: Bytes, _names: &Names) -> Result<Bytes, Unreadable> {
+pub fn answer(dialect: Dialect, body: Bytes, names: &Names) -> Result<Bytes, Unreadable> {
     match dialect {
         Dialect::OpenAi | Dialect::Azure | Dialect::Images => Ok(body),
+        Dialect::Anthropic => anthropic::answer::completion(&body, names),
     }
 }
 
@@ -180,7 +193,8 @@ pub fn answer(dialect: Dialect, body: Bytes, _names: &Names) -> Result<Bytes, Un
 #[must_use]
 pub fn error(dialect: Dialect, body: &[u8]) -> Option<UpstreamError> {
     match dialect {
-        Dialect::OpenAi | Dialect::Images => UpstreamError::read(body),
+        // Anthropic's error object has the same members in the same place.
+        Dialect::OpenAi | Dialect::Images | Dialect::Anthropic => UpstreamError::read(body),
         Dialect::Azure => azure::error(body),
     }
 }
@@ -197,7 +211,9 @@ pub struct Translation {
 
 /// What a stream said so far, by dialect.
 #[derive(Debug)]
-enum Translator {}
+enum Translator {
+    Anthropic(anthropic::events::Events),
+}
 
 impl Translation {
     /// A translation at the start of a stream; `None` where the stream is OpenAI's already.
@@ -236,19 +252,25 @@ impl Translation {
 }
 
 impl Translator {
-    fn of(dialect: Dialect, _names: Names) -> Option<Self> {
+    fn of(dialect: Dialect, names: Names) -> Option<Self> {
         match dialect {
             Dialect::OpenAi | Dialect::Azure | Dialect::Images => None,
+            Dialect::Anthropic => Some(Self::Anthropic(anthropic::events::Events::new(names))),
         }
     }
 
     /// One event's data.
-    fn event(&mut self, _data: &[u8], _out: &mut Vec<u8>) -> Result<(), Unreadable> {
-        match *self {}
+    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        match self {
+            Self::Anthropic(events) => events.event(data, out),
+        }
     }
 
     /// The end of the connection.
     fn end(&mut self, _out: &mut Vec<u8>) {
-        match *self {}
+        match self {
+            // It says its end itself.
+            Self::Anthropic(_) => {}
+        }
     }
 }

@@ -127,6 +127,7 @@ mod tests {
             modality,
             weight: 1,
             max_tokens_default: 1,
+            thinking: crate::config::dialect::Thinking::Budget,
             owned_by: "a \"lab\"".to_owned(),
             created: 1_700_000_000,
             timeouts: TimeoutsOverride::default(),

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::cache::CachePolicy;
+use crate::config::dialect::Thinking;
 use crate::config::{Config, Modality, Timeouts, TimeoutsOverride};
 use crate::gateway::pools::Pool;
 use crate::gateway::record::metrics::{LegMetrics, Metrics, ModelMetrics};
@@ -66,6 +67,8 @@ pub struct Leg {
     pub name: Option<String>,
     /// How many tokens an answer may have where the caller does not say and the dialect must.
     pub max_tokens_default: u32,
+    /// How the model is told how hard to think, where the dialect has words for that.
+    pub thinking: Thinking,
     /// Deadlines for this model at this pool.
     pub timeouts: Timeouts,
     /// Where what happens to its attempts is counted.
@@ -192,6 +195,7 @@ fn legs(
         Some(Leg {
             name: wanted.name.clone().or_else(|| renamed.clone()),
             max_tokens_default: model.max_tokens_default,
+            thinking: model.thinking,
             timeouts: overridden(timeouts, &model.timeouts),
             metrics: metrics.leg(&model.id, &pool.name),
             pool: Arc::clone(pool),

@@ -51,6 +51,7 @@ pub(super) fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Poo
             file::Dialect::OpenAi => Dialect::OpenAi,
             file::Dialect::Azure => Dialect::Azure,
             file::Dialect::Images => Dialect::Images,
+            file::Dialect::Anthropic => Dialect::Anthropic,
         },
         api_version: file.api_version.map(|version| version.0),
         unsupported: match file.unsupported {

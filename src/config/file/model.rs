@@ -39,6 +39,9 @@ pub(in crate::config) struct Model {
     #[serde(default = "max_tokens_default")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(in crate::config) max_tokens_default: u32,
+    /// How it is told how hard to think, where a pool's dialect is `anthropic`.
+    #[serde(default)]
+    pub(in crate::config) thinking: Thinking,
     /// Who made it, for the list of models; unset: the name of its first pool.
     pub(in crate::config) owned_by: Option<Written<Words>>,
     /// The day it appeared, for the list of models; unset: 1970-01-01.
@@ -82,6 +85,17 @@ pub(in crate::config) enum Modality {
     Text,
     /// Images.
     Image,
+}
+
+/// How a model is told how hard to think.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Thinking {
+    /// By a number of tokens.
+    #[default]
+    Budget,
+    /// By a word; it takes neither `temperature` nor `top_p`.
+    Adaptive,
 }
 
 /// Deadlines of one model.

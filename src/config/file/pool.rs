@@ -77,6 +77,8 @@ pub(in crate::config) enum Dialect {
     Azure,
     /// OpenAI image generations.
     Images,
+    /// Anthropic messages.
+    Anthropic,
 }
 
 /// What becomes of a request that asks for something the dialect has no words for.

@@ -319,8 +319,12 @@ fn implied_status(error: &UpstreamError) -> StatusCode {
         StatusCode::TOO_MANY_REQUESTS
     } else if says("timeout") {
         StatusCode::GATEWAY_TIMEOUT
-    } else if says("authentication") || says("permission") {
+    } else if says("authentication") || says("permission") || says("billing") {
         StatusCode::UNAUTHORIZED
+    } else if says("not_found") {
+        StatusCode::NOT_FOUND
+    } else if says("too_large") {
+        StatusCode::PAYLOAD_TOO_LARGE
     } else if says("invalid_request") || says("content_") || says("context_") {
         StatusCode::BAD_REQUEST
     } else {

@@ -57,6 +57,7 @@ impl<'q> Phrasing<'q> {
             terms: Terms {
                 unsupported: leg.pool.unsupported,
                 max_tokens_default: leg.max_tokens_default,
+                thinking: leg.thinking,
             },
         };
         let phrased = || dialect::request(dialect, &asked).map_err(Unphrased::Inexpressible);

@@ -32,6 +32,7 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
         modality,
         weight: _,
         max_tokens_default,
+        thinking,
         owned_by: _,
         created: _,
         timeouts: _,
@@ -47,6 +48,7 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
     });
     // Where a dialect must say it, another number is another answer.
     parts.0.update(&max_tokens_default.to_le_bytes());
+    parts.text(thinking.as_str());
     parts.number(pools.len());
     for ModelPool { pool, name } in pools {
         parts.pool(config.pools.get(*pool));
@@ -189,6 +191,8 @@ pools = ["q"]
             ),
             ("name = \"p\"", "name = \"p\"\nunsupported = \"drop\""),
             ("id = \"m\"", "id = \"m\"\nmax_tokens_default = 7"),
+            ("id = \"m\"", "id = \"m\"\nthinking = \"adaptive\""),
+            ("name = \"p\"", "name = \"p\"\ndialect = \"anthropic\""),
             ("fallbacks = [\"f\"]", ""),
             ("fallbacks = [\"f\"]", "context_fallbacks = [\"f\"]"),
             ("fallbacks = [\"f\"]", "policy_fallbacks = [\"f\"]"),

@@ -51,6 +51,7 @@ impl<'a> Ingredients<'a> {
                 name,
                 // In the epoch.
                 max_tokens_default: _,
+                thinking: _,
                 timeouts: _,
                 metrics: _,
             } = leg;

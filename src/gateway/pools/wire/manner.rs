@@ -48,8 +48,9 @@ pub enum Credential {
 impl Manner {
     /// That of a pool's dialect.
     ///
-    /// Source: OpenAI's API reference, `chat/completions` and `images/generations`; Azure
-    /// OpenAI's REST reference, where a deployment is what others call a model.
+    /// Source: the API references of OpenAI (`chat/completions`, `images/generations`), of
+    /// Azure OpenAI, where a deployment is what others call a model, and of Anthropic
+    /// (`messages`; its clients all send this version).
     #[must_use]
     pub fn of(pool: &Pool) -> Self {
         let bearer = |path| Self {
@@ -73,6 +74,11 @@ impl Manner {
                 }
             }
             Dialect::Images => bearer("/images/generations"),
+            Dialect::Anthropic => Self {
+                path: Path::Fixed("/messages"),
+                credential: Credential::Field("x-api-key"),
+                fields: &[("anthropic-version", "2023-06-01")],
+            },
         }
     }
 }

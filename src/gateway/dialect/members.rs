@@ -1,0 +1,106 @@
+//! What does an object say, member by member?
+//!
+//! A body is put into other words member by member, so that none is passed over unseen: each
+//! is known, or is what the other side has no words for. Values stay as the caller wrote
+//! them and are read one by one; texts go on with the escapes they came with.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// The members of an object in their order. That no name stands twice, inspection has seen to.
+#[derive(Debug)]
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// A text, its escapes decoded.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Members<'a> {
+    /// Those of this value; `None` where it is no object.
+    pub(super) fn of(value: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(value.get()).ok()
+    }
+
+    /// The value of a member that says something.
+    pub(super) fn member(&self, name: &str) -> Option<&'a RawValue> {
+        let mut members = self.0.iter();
+        let found = members.find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| *value)
+            .filter(|value| !is_null(value))
+    }
+
+    /// The text of a member; `None` where it is none.
+    pub(super) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        text(self.member(name)?)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Members<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some((Text(name), value)) = map.next_entry()? {
+            members.push((name, value));
+        }
+        Ok(Members(members))
+    }
+}
+
+/// A text; `None` where the value is none.
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str(value.get())
+        .ok()
+        .map(|Text(text)| text)
+}
+
+/// The values of a list; `None` where it is none.
+pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// Whether it is a text, whatever it says.
+pub(super) fn is_text(value: &RawValue) -> bool {
+    value.get().starts_with('"')
+}
+
+/// Whether it is `null`.
+pub(super) fn is_null(value: &RawValue) -> bool {
+    value.get() == "null"
+}
+
+/// Whether it says nothing: `null`, or a text, list or object with nothing inside.
+pub(super) fn is_empty(value: &RawValue) -> bool {
+    let inside = value.get();
+    let pairs = [('"', '"'), ('[', ']'), ('{', '}')];
+    is_null(value)
+        || pairs.iter().any(|(open, close)| {
+            let inside = inside.strip_prefix(*open);
+            let inside = inside.and_then(|inside| inside.strip_suffix(*close));
+            inside.is_some_and(|inside| {
+                inside.trim_ascii().is_empty() && (*open != '"' || inside.is_empty())
+            })
+        })
+}
+
+/// The number; `None` where it is none.
+pub(super) fn number(value: &RawValue) -> Option<f64> {
+    serde_json::from_str(value.get()).ok()
+}
