@@ -1,7 +1,7 @@
 //! What answers when no vendor does?
 //!
 //! One upstream serves two masters. For people (`spafe serve --demo`, `spafe simulate`)
-//! it speaks OpenAI's protocol at the pace of a real model. For tests it plays scripts,
+//! it speaks OpenAI's protocol, and Anthropic's, at the pace of a real model. For tests it plays scripts,
 //! faults included, and records exactly what it received. Both go the same way: a
 //! realistic answer is a script too, made from the request.
 //!
@@ -20,6 +20,8 @@ mod application;
 mod chat;
 /// How does Azure say what OpenAI says?
 mod azure;
+/// What does a model say in Anthropic's protocol?
+mod messages;
 /// What does an image model paint?
 mod image;
 /// How does the simulator speak TLS?

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::record::Request;
 use super::script::Script;
-use super::{Options, azure, chat, image};
+use super::{Options, azure, chat, image, messages};
 
 /// A simulated vendor.
 #[derive(Debug)]
@@ -58,6 +58,9 @@ impl Application {
         if path.ends_with("/chat/completions") {
             let body = posted(request)?;
             return chat::answer(&body, &self.options, number);
+        }
+        if path.ends_with("/messages") && request.method == "POST" {
+            return Ok(messages::answer(request, &self.options, number));
         }
         if path.ends_with("/images/generations") {
             let body = posted(request)?;

@@ -96,6 +96,11 @@ pub(super) fn answer(body: &Value, options: &Options, number: u64) -> Result<Scr
     })
 }
 
+/// What is said to this, as one text.
+pub(super) fn said(body: &Value) -> Result<String, Refusal> {
+    Ok(Ask::parse(body)?.answer(0).tokens.concat())
+}
+
 impl Script {
     /// A completion that says this, in OpenAI's form, with usage.
     #[must_use]
@@ -255,7 +260,7 @@ fn stop_sequences(body: &Value) -> Vec<&str> {
 }
 
 /// Words, each with the space before it.
-fn tokens(said: &str) -> impl Iterator<Item = &str> {
+pub(super) fn tokens(said: &str) -> impl Iterator<Item = &str> {
     let mut rest = said;
     std::iter::from_fn(move || {
         let next_space = rest.char_indices().skip(1).find(|(_, char)| *char == ' ');

@@ -238,6 +238,13 @@ impl Script {
         self
     }
 
+    /// Leaves out the last piece, whatever it is; the answer still ends in order.
+    #[must_use]
+    pub fn without_last(mut self) -> Self {
+        self.pieces.pop();
+        self
+    }
+
     /// Claims a `Content-Length` of one's own.
     #[must_use]
     pub fn content_length(mut self, claimed: u64) -> Self {
