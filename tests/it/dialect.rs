@@ -1,7 +1,11 @@
-//! Does everybody answer in OpenAI's words, whichever protocol they speak?
+//! Is another protocol spoken as its vendor documents it?
 //!
-//! The real program stands before an upstream that speaks the vendor's protocol, faults
-//! included. What a caller sees is asserted together with what the upstream was asked.
+//! What a dialect makes of bytes is held against golden files, dialect by dialect; what callers
+//! get of it is asked of the real program before an upstream that speaks it.
 
+/// What is made of requests, answers, streams and errors.
+mod golden;
+/// Anthropic's messages, through the whole gateway.
+mod anthropic;
 /// OpenAI's protocol as Azure speaks it.
 mod azure;

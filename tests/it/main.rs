@@ -71,7 +71,7 @@ mod shared;
 /// Who is asked, how, and what becomes of upstreams' faults.
 #[cfg(test)]
 mod upstreams;
-/// Upstreams that speak other protocols.
+/// Other protocols than OpenAI's.
 #[cfg(test)]
 mod dialect;
 /// What the compiler cannot check about the house.
