@@ -13,7 +13,7 @@ use crate::config::units::{duration_text, size_text};
 use crate::config::{Config, Modality, Model};
 use crate::gateway::pages::state::modality;
 use crate::gateway::pages::template::{Value, escaped, filled};
-use crate::gateway::refusal::listed::{Of, listed};
+use crate::gateway::refusal::listed::{Listed, Of, listed};
 
 const HOME: &str = include_str!("public/home.html");
 
@@ -80,7 +80,10 @@ fn shown_keys(keys: KeyUse) -> [&'static str; 3] {
 fn base(config: &Config) -> String {
     let server = &config.server;
     let listens = || {
-        let port = server.listen.first().map_or(8080, |address| address.port());
+        let port = server
+            .listen
+            .first()
+            .map_or(8080, std::net::SocketAddr::port);
         format!("http://localhost:{port}")
     };
     server.public_url.clone().unwrap_or_else(listens)
@@ -215,7 +218,7 @@ fn bounds(config: &Config) -> String {
 /// Every error of the API, by status.
 fn errors() -> String {
     let mut all = listed();
-    all.sort_by_key(|listed| listed.status());
+    all.sort_by_key(Listed::status);
     let mut rows = String::new();
     for listed in all.iter().filter(|listed| listed.of != Of::Path) {
         let status = listed.status().as_u16();
@@ -234,7 +237,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -68,15 +68,12 @@ impl Visit<'_> {
 
     pub(in crate::gateway) async fn page(&mut self, page: Page) -> Result<(), Unanswered> {
         let snapshot = self.snapshot.clone();
-        match snapshot.pages.asset(page) {
-            Some(asset) => self.asset(asset, StatusCode::OK).await,
-            None => {
-                let models =
-                    pages::state::models(&snapshot.config, &snapshot.router, sys::instant());
-                self.own_json(models).await?;
-            }
+        if let Some(asset) = snapshot.pages.asset(page) {
+            self.asset(asset, StatusCode::OK).await;
+            return Ok(());
         }
-        Ok(())
+        let models = pages::state::models(&snapshot.config, &snapshot.router, sys::instant());
+        self.own_json(models).await
     }
 
     /// Tells a person that a page is not here; false where it is no person who asks.
