@@ -8,6 +8,9 @@
 //! The work is done in a task and on threads that no request waits for, and whoever
 //! asked may leave meanwhile.
 
+/// What would a reload change?
+mod preview;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -16,11 +19,11 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::config::Config;
 use crate::config::listeners::ListenersError;
 use crate::config::policy;
-use crate::config::problem::{Problem, Problems};
+use crate::config::problem::Problems;
 use crate::config::read::ReadProblem;
-use crate::config::{Config, Source, locate};
 use crate::gateway::Gateway;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::tend;
@@ -28,10 +31,10 @@ use crate::gateway::record::metrics::Metrics;
 use crate::gateway::shared::Shared;
 use crate::gateway::shared::answers::Answers;
 use crate::server::certificate::{Certificate, Pair};
-use crate::server::compile::{Compiled, compile};
+use crate::server::compile::Compiled;
 use crate::server::demo::Player;
 use crate::server::origin::{Inputs, Origin, OriginError, Reading};
-use crate::server::{descriptors, restart, retire, tell_limits};
+use crate::server::{descriptors, retire, tell_limits};
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -233,7 +236,10 @@ impl Reloader {
         descriptors::fit(&mut config.bounds, descriptors::allowed());
         player.play(&mut config).await.map_err(ReloadError::Demo)?;
         let reloader = Arc::clone(self);
-        let compile = move || reloader.compile(config, &reading.text);
+        let compile = move || {
+            let (registry, metrics) = (&reloader.registry, &reloader.gateway.metrics);
+            reloader.compile(config, &reading.text, (registry, metrics))
+        };
         let Compiled { snapshot, pair } = tokio::task::spawn_blocking(compile).await??;
         // The process may have begun to end meanwhile.
         if self.is_ending() {
@@ -255,22 +261,6 @@ impl Reloader {
         let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
         inputs.clone_from(&reading.inputs);
         Ok(reading)
-    }
-
-    /// Makes what was read ready to serve, or finds everything that is in its way.
-    fn compile(&self, config: Config, text: &str) -> Result<Compiled, Problems> {
-        let name = self.origin.name();
-        let source = Source { name: &name, text };
-        let mut problems: Vec<Problem> = restart::needed(&self.first, &config)
-            .into_iter()
-            .map(|key| locate::problem(source, key, NEEDS_RESTART))
-            .collect();
-        let compiled = compile(source, config, &self.registry, &self.gateway.metrics);
-        problems.extend(compiled.as_ref().err().into_iter().flatten().cloned());
-        match Problems::of(problems) {
-            Some(problems) => Err(problems),
-            None => compiled,
-        }
     }
 
     /// From here on nothing can fail.
