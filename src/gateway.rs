@@ -70,6 +70,7 @@ use images::ImageStore;
 use limit::heaviest::Heaviest;
 use limit::{Limiter, Quota};
 use record::RequestRecord;
+use record::failures::Failures;
 use record::id::RequestId;
 use record::metrics::Metrics;
 use refusal::Refusal;
@@ -99,6 +100,8 @@ pub struct Gateway {
     pub cache: Cache,
     /// Who asks for most.
     pub heaviest: Heaviest,
+    /// What failed last.
+    pub failures: Failures,
     /// Whether the process goes on.
     pub outlook: Outlook,
     exchange: Exchange,
@@ -125,6 +128,7 @@ impl Gateway {
             metrics,
             bodies: Arc::default(),
             heaviest: Heaviest::new(sys::instant()),
+            failures: Failures::default(),
             outlook: Outlook::default(),
             exchange: Exchange::default(),
             flights: Arc::default(),
@@ -194,6 +198,7 @@ impl Gateway {
             self.heaviest
                 .note(&visit.record.client, visit.record.tokens(), now);
         }
+        self.failures.note(&visit.record, now);
         visit.record.finish(now, &self.metrics, &self.log);
         visit.orderly
     }

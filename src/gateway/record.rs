@@ -5,6 +5,8 @@
 
 /// What is a request called?
 pub mod id;
+/// What failed last?
+pub mod failures;
 /// The metrics, by name.
 pub mod metrics;
 /// What is counted apart.
