@@ -29,6 +29,12 @@ fn every_example_of_the_page_runs_as_it_stands() {
     );
 }
 
+#[test]
+fn every_answer_is_as_the_description_says() {
+    let gateway = Setup::demo().start();
+    script::python("openapi.py", &[("SPAFE_URL", &gateway.url(""))]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_talks_to_models_in_the_playground() {
     let (gateway, _upstreams) = playground().await;
@@ -85,7 +91,7 @@ async fn playground() -> (Gateway, Vec<Simulator>) {
 
 async fn get(gateway: &Gateway, what: &str, lines: &[&str]) -> Answer {
     let mut connection = Connection::open(gateway.address).await;
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     connection
         .send(format!(
             "{what} HTTP/1.1\r\nHost: gateway.test\r\n{lines}\r\n"
@@ -141,7 +147,7 @@ async fn whoever_has_a_page_already_is_told_just_that() {
                 assert!(varies, "{path}: {whole:?}");
             }
             if path == "/" {
-                assert_eq!(varies, true);
+                assert!(varies);
                 let is_gzip = whole.field("content-encoding") == Some("gzip");
                 assert_eq!(is_gzip, coding.contains("gzip"), "{whole:?}");
                 let policy = whole.field("content-security-policy").unwrap();
