@@ -2,10 +2,20 @@
 //!
 //! A listener of its own, on loopback unless the configuration says otherwise:
 //! metrics, liveness, readiness, the configuration in force and a way to have it read
-//! again, how callers stand with their limits, and what is kept of answers. Nothing of it is reachable from the public listeners.
+//! again, how callers stand with their limits, what is kept of answers, and a page that shows all
+//! this to people. Nothing of it is reachable from the public listeners.
+
+/// May this call change something?
+mod guard;
+
+/// What does an operator see who comes with a browser?
+mod page;
 
 /// What was asked of the configuration.
 mod reload;
+
+/// What do two configurations say otherwise?
+mod difference;
 
 /// How do pools and their targets stand?
 mod targets;
@@ -22,13 +32,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json};
-use axum::routing::{get, post};
+use axum::routing::get;
 use serde_json::json;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
+use crate::gateway::record::failures::Failed;
 use crate::gateway::record::millis;
+use crate::names::{ModelId, PoolName};
 use crate::phase::Phase;
 use crate::server::Bound;
 use crate::server::pulse::Pulse;
@@ -83,16 +96,21 @@ pub fn spawn(
 
 async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
     let router = Router::new()
+        .route("/", get(page::home))
+        .route("/page/{name}", get(page::file))
+        .route("/favicon.svg", get(page::icon))
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/config", get(reload::configuration))
-        .route("/reload", post(reload::reload))
+        .route("/reload", get(reload::preview).post(reload::reload))
+        .route("/failures", get(failures))
         .route("/limits", get(limits::limits).delete(limits::forgive))
         .route("/cache", get(cache::cache).delete(cache::forget))
         .route("/cache/key", get(cache::key).post(cache::key))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .fallback(nothing)
+        .layer(from_fn_with_state(admin.clone(), guard::guard))
         .with_state(admin);
     let listener = tokio::net::TcpListener::from_std(bound.into_std())?;
     let until = async move {
@@ -153,6 +171,27 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     )
 }
 
+/// The last requests that failed, the newest first.
+async fn failures(State(admin): State<Admin>) -> impl IntoResponse {
+    let told = |failed: Failed| {
+        json!({
+            "time": reload::time(failed.time),
+            "request_id": failed.id,
+            "endpoint": failed.endpoint,
+            "model": failed.model.as_ref().map(ModelId::as_str),
+            "pool": failed.pool.as_ref().map(PoolName::as_str),
+            "status": failed.status,
+            "outcome": failed.outcome,
+            "code": failed.code,
+            "attempts": failed.attempts,
+            "duration_ms": millis(failed.duration),
+        })
+    };
+    let failures = admin.gateway.failures.all();
+    let failures: Vec<serde_json::Value> = failures.into_iter().map(told).collect();
+    Json(json!({ "failures": failures }))
+}
+
 /// Whether requests should be sent here.
 fn is_ready(phase: Phase, can_answer: bool) -> bool {
     phase == Phase::Serving && can_answer
@@ -173,6 +212,7 @@ async fn nothing() -> impl IntoResponse {
         "/readyz",
         "/config",
         "/reload",
+        "/failures",
         "/limits",
         "/cache",
         "/cache/key",

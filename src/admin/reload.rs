@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json};
 use serde_json::{Value, json};
 
-use super::Admin;
-use crate::config;
+use super::{Admin, difference};
 use crate::config::problem::Problem;
+use crate::config::{self, Config};
 use crate::server::reload::{ReloadError, Status, Trigger};
 
 /// `GET /config`: what is in force, without its secrets, and since when.
@@ -22,6 +22,42 @@ pub(super) async fn configuration(State(admin): State<Admin>) -> impl IntoRespon
         "generation": status.generation,
         "config": config::redacted(&snapshot.config),
     }))
+}
+
+/// `GET /reload`: what a reload would change, and whether it could; nothing is changed by it.
+pub(super) async fn preview(State(admin): State<Admin>) -> impl IntoResponse {
+    let snapshot = admin.gateway.snapshot.load_full();
+    match admin.reloader.preview().await {
+        Ok(config) => {
+            let (before, after) = (said(&snapshot.config), said(&config));
+            let (changes, more) = difference::changes(&before, &after);
+            let told = json!({
+                "possible": true,
+                "version": snapshot.config.version,
+                "next": config.version,
+                "changes": changes,
+                "more": more,
+            });
+            (StatusCode::OK, Json(told))
+        }
+        Err(error) => {
+            let told = json!({
+                "possible": false,
+                "version": snapshot.config.version,
+                "problems": problems(&error),
+            });
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(told))
+        }
+    }
+}
+
+/// What a configuration says, without its hash: that is told apart.
+fn said(config: &Config) -> Value {
+    let mut said = config::redacted(config);
+    if let Some(keys) = said.as_object_mut() {
+        keys.remove("version");
+    }
+    said
 }
 
 /// `POST /reload`: 200 with what is in force now, 422 with every problem, 409 where it is
@@ -82,6 +118,6 @@ fn problem(problem: &Problem) -> Value {
     json!({ "file": source, "line": line, "column": column, "key": key, "message": message })
 }
 
-fn time(time: SystemTime) -> String {
+pub(super) fn time(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| String::new(), |time| time.to_string())
 }

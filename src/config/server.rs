@@ -22,6 +22,9 @@ pub struct Server {
     pub admin: SocketAddr,
     /// Whether that may stand on an address that is not loopback.
     pub admin_public: bool,
+    /// Hosts beside this machine's that calls which change something may name, lower case,
+    /// without port.
+    pub admin_hosts: Vec<String>,
     /// Worker threads; never 0 here.
     pub threads: usize,
     /// What image URLs begin with, without a trailing slash.

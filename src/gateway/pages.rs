@@ -103,6 +103,12 @@ impl Pages {
     }
 }
 
+/// A file of ours, by its path.
+#[must_use]
+pub fn file(path: &str) -> Option<&'static Asset> {
+    files::asset(path)
+}
+
 /// What is told somebody who looks for a page that is not here.
 #[must_use]
 pub fn not_found() -> Option<&'static Asset> {

@@ -59,6 +59,9 @@ mod sdk;
 /// The documentation and its playground, in a real browser.
 #[cfg(test)]
 mod pages;
+/// The operators' page, and what no other page can do there.
+#[cfg(test)]
+mod operator;
 /// Streams, whole, broken and endless.
 #[cfg(test)]
 mod streams;

@@ -24,7 +24,7 @@ export async function withPage(url, options, look) {
     page.on('pageerror', (error) => faults.push(`script: ${error.message}`));
     page.on('console', (message) => {
       // An answer that is an error is told there, too, and is what some tests ask for.
-      if (message.type() === 'error' && !/status of (404|429|50[0-9])/.test(message.text())) {
+      if (message.type() === 'error' && !/status of (404|422|429|50[0-9])/.test(message.text())) {
         faults.push(`console: ${message.text()}`);
       }
     });

@@ -19,6 +19,7 @@ pub(super) fn server(file: file::server::Server) -> Server {
         }),
         admin: file.admin.0,
         admin_public: file.admin_public,
+        admin_hosts: file.admin_hosts.into_iter().map(|host| host.0).collect(),
         threads: if file.threads == 0 {
             cores()
         } else {

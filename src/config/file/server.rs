@@ -25,6 +25,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) admin: Written<Address>,
     /// Whether the admin listener may stand on an address that is not loopback.
     pub(in crate::config) admin_public: bool,
+    /// Hosts, beside this machine's own, by which the admin listener may be asked to change something.
+    pub(in crate::config) admin_hosts: Vec<Written<Host>>,
     /// Worker threads; 0: one per core.
     #[schemars(range(max = crate::config::server::THREADS_MAX))]
     pub(in crate::config) threads: usize,
@@ -57,6 +59,7 @@ impl Default for Server {
             ))],
             admin: Written(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081)),
             admin_public: false,
+            admin_hosts: Vec::new(),
             threads: 0,
             public_url: None,
             allowed_hosts: Vec::new(),

@@ -8,7 +8,12 @@ use crate::kit::gateway::Setup;
 impl Kept {
     async fn told(&self, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
         let request = reqwest::Client::new().request(method, self.gateway.admin_url(path));
-        let answer = request.body(body.to_string()).send().await.unwrap();
+        let answer = request
+            .header("x-spafe-admin", "1")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 }

@@ -40,7 +40,18 @@ impl Gateway {
 
     /// Asks for a reload.
     pub(crate) async fn reload(&self) -> Answer {
-        Connection::open(self.admin).await.post("/reload", "").await
+        self.change("POST /reload").await
+    }
+
+    /// Asks the admin listener for something that changes something.
+    pub(crate) async fn change(&self, what: &str) -> Answer {
+        let mut admin = Connection::open(self.admin).await;
+        admin
+            .send(format!(
+                "{what} HTTP/1.1\r\nHost: localhost\r\nX-Spafe-Admin: 1\r\nContent-Length: 0\r\n\r\n"
+            ))
+            .await;
+        admin.answer().await
     }
 
     /// The version in force.

@@ -10,7 +10,9 @@ use crate::kit::gateway::Gateway;
 async fn admin(gateway: &Gateway, request: &str) -> Answer {
     let mut client = Connection::open(gateway.admin).await;
     client
-        .send(format!("{request} HTTP/1.1\r\nHost: admin\r\n\r\n"))
+        .send(format!(
+            "{request} HTTP/1.1\r\nHost: localhost\r\nX-Spafe-Admin: 1\r\n\r\n"
+        ))
         .await;
     client.answer().await
 }

@@ -98,12 +98,7 @@ async fn who_is_forgiven_is_forgiven_by_redis_too() {
     let two = "[[limits]]\nname = \"two\"\nby = \"client\"\nscope = \"shared\"\n\
                requests = { count = 2, per = \"1h\" }";
     let gateway = found(setup(&upstream, &redis.url(), two, "")).await;
-    let forgive = async || {
-        let mut client = Connection::open(gateway.admin).await;
-        let line = "DELETE /limits?client=127.0.0.1 HTTP/1.1";
-        client.send(format!("{line}\r\nHost: admin\r\n\r\n")).await;
-        client.answer().await
-    };
+    let forgive = async || gateway.change("DELETE /limits?client=127.0.0.1").await;
     assert_eq!(served(&gateway, 3).await, 2);
     let forgiven = forgive().await;
     assert_eq!(forgiven.status, 200, "{forgiven:?}");

@@ -78,6 +78,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "client", "limit",
             // What is kept, and by which key: that is asked with a body.
             "cache", "inspect", "route", "refusal",
+            // How files of ours are given out.
+            "pages",
         ],
     ),
     // `route` for who could answer for a model, `models` and `openai` for what answers look like.

@@ -1,0 +1,132 @@
+//! What does an operator see and do with a browser, and what can no other page do?
+
+use crate::kit::client::{Answer, Connection, chat};
+use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::script;
+use crate::kit::upstream::{always, base, upstream};
+use spafe::simulator::Simulator;
+use spafe::simulator::script::Script;
+
+const CHANGING: [&str; 4] = [
+    "POST /reload",
+    "DELETE /limits?client=127.0.0.1",
+    "DELETE /cache",
+    "POST /cache/key",
+];
+
+async fn operated(server: &str) -> (Gateway, Vec<Simulator>) {
+    let (working, failing) = (upstream().await, always(Script::json(500, "{}")).await);
+    let gateway = Setup::new()
+        .server(server)
+        .tables("[reload]\nwatch = false\npoll = \"1h\"")
+        .tables("[[limits]]\nname = \"plenty\"\nby = \"client\"\nrequests = { count = 1000, per = \"1h\" }")
+        .pool("works", &[&base(&working)])
+        .model("works", &["works"])
+        .pool("fails", &[&base(&failing)])
+        .model("fails", &["fails"])
+        .start();
+    (gateway, vec![working, failing])
+}
+
+async fn call(gateway: &Gateway, what: &str, lines: &str) -> Answer {
+    let mut admin = Connection::open(gateway.admin).await;
+    admin
+        .send(format!(
+            "{what} HTTP/1.1\r\n{lines}Content-Length: 0\r\n\r\n"
+        ))
+        .await;
+    admin.answer().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_web_page_changes_anything() {
+    let (gateway, _upstreams) = operated("admin_hosts = [\"ops.example\"]").await;
+    for what in CHANGING {
+        for (lines, allowed) in [
+            ("Host: localhost\r\n", false),
+            ("Host: localhost\r\nX-Spafe-Admin: 0\r\n", false),
+            ("Host: evil.example\r\nX-Spafe-Admin: 1\r\n", false),
+            ("Host: ops.example:8081\r\nX-Spafe-Admin: 1\r\n", true),
+            ("Host: 127.0.0.1:8081\r\nX-Spafe-Admin: 1\r\n", true),
+        ] {
+            let answer = call(&gateway, what, lines).await;
+            assert_eq!(answer.status != 403, allowed, "{what} {lines}: {answer:?}");
+        }
+    }
+    // Nobody tells a page of another origin that it may send that header.
+    let lines = "Host: localhost\r\nOrigin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-spafe-admin\r\n";
+    let asked = call(&gateway, "OPTIONS /reload", lines).await;
+    assert_eq!(asked.status, 403, "{asked:?}");
+    assert!(asked.field("access-control-allow-origin").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reload_would_change_is_told_and_not_changed() {
+    let (gateway, _upstreams) = operated("").await;
+    let before = gateway.version().await;
+    let told = gateway.told("/reload").await;
+    assert_eq!(told["possible"], true, "{told}");
+    assert_eq!(told["changes"], serde_json::json!([]), "{told}");
+
+    let text = std::fs::read_to_string(&gateway.config).unwrap();
+    let other = text.replace("count = 1000", "count = 7");
+    std::fs::write(&gateway.config, &other).unwrap();
+    let told = gateway.told("/reload").await;
+    let changes = told["changes"].as_array().unwrap();
+    let is_it = |key: &str| key.starts_with("limits[plenty].requests");
+    assert!(
+        changes
+            .iter()
+            .all(|one| is_it(one["key"].as_str().unwrap())),
+        "{told}"
+    );
+    assert!(!changes.is_empty(), "{told}");
+    assert_eq!(gateway.version().await, before);
+
+    std::fs::write(&gateway.config, other.replace("[[limits]]", "[[limit]]")).unwrap();
+    let told = gateway.told("/reload").await;
+    assert_eq!(told["possible"], false, "{told}");
+    assert!(told["problems"][0]["line"].is_u64(), "{told}");
+    // A look is no reload that failed.
+    assert_eq!(gateway.told("/readyz").await["reload"]["ok"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_failures_are_told_and_no_refusal_is_one() {
+    let (gateway, _upstreams) = operated("").await;
+    assert_eq!(chat(gateway.address, "works", false).await.status, 200);
+    assert_eq!(chat(gateway.address, "nobody", false).await.status, 404);
+    assert_eq!(
+        gateway.told("/failures").await["failures"],
+        serde_json::json!([])
+    );
+    for _ in 0..60 {
+        let failed = chat(gateway.address, "fails", false).await.status;
+        assert!(failed >= 500, "{failed}");
+    }
+    gateway.idle().await;
+    let told = gateway.told("/failures").await;
+    let failures = told["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 50);
+    assert_eq!(failures[0]["model"], "fails");
+    assert_eq!(failures[0]["pool"], "fails");
+    assert_eq!(failures[0]["code"], "upstream_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_looks_and_reloads_in_a_browser() {
+    let (gateway, _upstreams) = operated("").await;
+    for model in ["works", "fails"] {
+        chat(gateway.address, model, false).await;
+    }
+    let config = gateway.config.to_str().unwrap();
+    let environment = [
+        ("SPAFE_ADMIN", &*gateway.admin_url("/")),
+        ("SPAFE_URL", &*gateway.url("")),
+        ("SPAFE_CONFIG", config),
+    ];
+    script::node("operator.mjs", &environment);
+    let address = gateway.admin_url("/");
+    let environment = [("SPAFE_URL", &*address), ("SPAFE_OTHER", &*address)];
+    script::node("readable.mjs", &environment);
+}

@@ -1,0 +1,56 @@
+// What does an operator see, and does the button do what was shown?
+
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+
+import { withPage } from './kit.mjs';
+
+const config = process.env.SPAFE_CONFIG;
+
+await withPage(process.env.SPAFE_ADMIN, {}, async (page) => {
+  await page.waitForSelector('#state.is-good');
+  assert.match(await page.textContent('#state'), /^Ready/);
+
+  const pools = await page.textContent('#pools');
+  for (const word of ['works', 'fails', 'fit', '127.0.0.1:']) assert.ok(pools.includes(word), `${word} in ${pools}`);
+  assert.match(await page.textContent('#failures'), /fails.*502.*upstream_unavailable/);
+  const limits = await page.textContent('#limits');
+  assert.ok(limits.includes('plenty') && limits.includes('1,000 requests each 1h'), limits);
+  assert.match(await page.textContent('#heaviest'), /127\.0\.0\.1/);
+
+  // The charts follow what is asked.
+  const ask = () => fetch(`${process.env.SPAFE_URL}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ model: 'works', messages: [{ role: 'user', content: 'Hi' }] }),
+  }).then((answer) => answer.text());
+  const seen = () => page.$$eval('.chart', (all) => all.map((one) => [one.querySelector('.name').textContent, one.querySelector('.value').textContent]));
+  for (;;) {
+    await Promise.all([ask(), ask(), ask()]);
+    const told = Object.fromEntries(await seen());
+    if (parseFloat(told['Requests a second']) > 0 && /m?s$/.test(told['First byte, p95'])) break;
+    await page.waitForTimeout(200);
+  }
+
+  await page.click('#preview');
+  await page.waitForFunction(() => document.getElementById('told').textContent === 'A reload would change nothing.');
+  assert.ok(await page.locator('#reload').isHidden());
+
+  const text = readFileSync(config, 'utf8');
+  writeFileSync(config, text.replace('count = 1000', 'count = 1234'));
+  await page.click('#preview');
+  await page.waitForSelector('#reload:visible');
+  const changes = await page.textContent('#changes');
+  assert.ok(changes.includes('1000') && changes.includes('1234'), changes);
+  const before = await page.textContent('#config-facts');
+  await page.click('#reload');
+  await page.waitForFunction(() => document.getElementById('told').textContent.endsWith('is in force.'));
+  await page.waitForFunction((was) => document.getElementById('config-facts').textContent !== was, before);
+  await page.waitForFunction(() => document.getElementById('limits').textContent.includes('1,234 requests'));
+
+  writeFileSync(config, `${text}\nnothing = here\n`);
+  await page.click('#preview');
+  await page.waitForSelector('#told.failed:visible');
+  assert.match(await page.textContent('#told'), /spafe\.toml:\d+/);
+  assert.ok(await page.locator('#reload').isHidden());
+});
