@@ -47,5 +47,6 @@ bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 fuzz: ## Fuzzes each target of fuzz/ for FUZZ_SECONDS.
 	@.ci/setup-fuzz
 	export RUSTC_BOOTSTRAP=1; for target in $$(cargo fuzz list); do \
-	    cargo fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024; \
+	    mkdir -p "fuzz/corpus/$$target"; \
+	    cargo fuzz run "$$target" "fuzz/corpus/$$target" tests/golden/* -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024; \
 	done

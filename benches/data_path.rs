@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use divan::counter::BytesCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use spafe::config::clients::Anonymous;
+use spafe::config::dialect::Dialect;
 use spafe::config::{self, Source};
 use spafe::gateway::client::Client;
+use spafe::gateway::dialect::{Names, Translation};
 use spafe::gateway::door::AllowOrigin;
 use spafe::gateway::inspect::{Bounds, inspect, inspect_within};
 use spafe::gateway::limit::heaviest::Heaviest;
@@ -216,6 +218,52 @@ fn scan_events(bencher: Bencher, reads: &str) {
                 scanner.feed(slice.clone(), &mut out);
             }
             (scanner, out)
+        });
+}
+
+/// The same words in Anthropic's events, one a read, put into OpenAI's and scanned.
+#[divan::bench(args = ["passed through", "translated"])]
+fn events_one_by_one(bencher: Bencher, way: &str) {
+    const WORDS: usize = 100;
+    let is_translated = way == "translated";
+    let (first, event) = if is_translated {
+        (
+            r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"claude-sonnet-4-5","usage":{"input_tokens":25,"output_tokens":1}}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" word"}}"#,
+        )
+    } else {
+        (
+            r#"{"id":"chatcmpl-1234567890","object":"chat.completion.chunk","created":1730889622,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#,
+            r#"{"id":"chatcmpl-1234567890","object":"chat.completion.chunk","created":1730889622,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}],"usage":null}"#,
+        )
+    };
+    let first = Bytes::from(format!("data: {first}\n\n"));
+    let event = Bytes::from(format!("data: {event}\n\n"));
+    let names = || Names {
+        id: "chatcmpl-1234567890".to_owned(),
+        created: 1_730_889_622,
+        model: "claude".to_owned(),
+    };
+    let translation = || {
+        is_translated
+            .then(|| Translation::new(Dialect::Anthropic, names(), MIB))
+            .flatten()
+    };
+    bencher
+        .counter(ItemsCount::new(WORDS))
+        .with_inputs(|| (translation(), Scanner::new(MIB), Vec::with_capacity(256)))
+        .bench_values(|(mut translation, mut scanner, mut out)| {
+            for slice in std::iter::once(&first).chain(std::iter::repeat_n(&event, WORDS)) {
+                match &mut translation {
+                    None => scanner.feed(slice.clone(), &mut out),
+                    Some(translation) => {
+                        let mut said = Vec::new();
+                        let _ = translation.feed(slice, &mut said);
+                        scanner.feed(said.into(), &mut out);
+                    }
+                }
+            }
+            (translation, scanner, out)
         });
 }
 

@@ -23,7 +23,10 @@ fuzz_target!(|input: &[u8]| {
 
 fn streamed(stream: &[u8], slice_bytes: usize) {
     let one = [Bytes::copy_from_slice(stream)];
-    let slices: Vec<Bytes> = stream.chunks(slice_bytes).map(Bytes::copy_from_slice).collect();
+    let slices: Vec<Bytes> = stream
+        .chunks(slice_bytes)
+        .map(Bytes::copy_from_slice)
+        .collect();
     for done_was_added in [false, true] {
         let found = assembly::completion(&one, done_was_added);
         assert_eq!(found, assembly::completion(&slices, done_was_added));

@@ -1,0 +1,104 @@
+//! What do other protocols make of what nobody says?
+//!
+//! The input is taken for a caller's body, for a whole answer and for a stream, which is also
+//! cut into slices as long as its last byte says. Golden files are seeds as they are.
+//!
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run dialects fuzz/corpus/dialects tests/golden/anthropic`
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use spafe::config::dialect::{Dialect, Thinking, Unsupported};
+use spafe::gateway::dialect::{self, Asked, Names, Terms, Translation};
+use spafe::gateway::inspect::{Bounds, inspect};
+use spafe::sse::finished::Finished;
+
+const DIALECTS: [Dialect; 1] = [Dialect::Anthropic];
+const EVENT_BYTES_MAX: usize = 4096;
+
+fuzz_target!(|input: &[u8]| {
+    let body = Bytes::copy_from_slice(input);
+    for dialect in DIALECTS {
+        request(dialect, &body);
+        answer(dialect, &body);
+        stream(dialect, &body);
+        let _ = dialect::error(dialect, &body);
+    }
+});
+
+/// Whatever inspection lets through is refused or becomes an object that names the model.
+fn request(dialect: Dialect, body: &Bytes) {
+    let bounds = Bounds {
+        depth_max: 64,
+        keys_max: 1000,
+    };
+    let Ok(ask) = inspect(body, &bounds) else {
+        return;
+    };
+    for unsupported in [Unsupported::Refuse, Unsupported::Drop] {
+        for thinking in [Thinking::Budget, Thinking::Adaptive] {
+            let asked = Asked {
+                body,
+                ask: &ask,
+                image: None,
+                model: "m",
+                terms: Terms {
+                    unsupported,
+                    max_tokens_default: 8192,
+                    thinking,
+                },
+            };
+            let Ok(made) = dialect::request(dialect, &asked) else {
+                continue;
+            };
+            let made: Vec<u8> = made.parts().flatten().copied().collect();
+            let made: Value = serde_json::from_slice(&made).expect("JSON");
+            assert_eq!(made["model"], "m");
+        }
+    }
+}
+
+/// What is an answer becomes a completion or an error, as JSON.
+fn answer(dialect: Dialect, body: &Bytes) {
+    if let Ok(made) = dialect::answer(dialect, body.clone(), &names()) {
+        let made: Value = serde_json::from_slice(&made).expect("JSON");
+        assert!(made["choices"].is_array() || made["error"].is_object());
+    }
+}
+
+/// However it is cut, a stream becomes the same chunks, each of them JSON in one line.
+fn stream(dialect: Dialect, stream: &Bytes) {
+    let slice_bytes = usize::from(stream.last().copied().unwrap_or(0)).max(1);
+    let whole = translated(dialect, stream, stream.len().max(1));
+    assert_eq!(whole, translated(dialect, stream, slice_bytes));
+    assert_eq!(whole, translated(dialect, stream, 1));
+    for data in Finished::read(&whole.0).data {
+        let chunk: Value = serde_json::from_slice(&data).expect("JSON");
+        assert!(chunk["choices"].is_array() || chunk["error"].is_object());
+    }
+    assert!(whole.0.len() < 512 * (stream.len() + 1));
+}
+
+fn translated(dialect: Dialect, stream: &[u8], slice_bytes: usize) -> (Vec<u8>, bool) {
+    let mut out = Vec::new();
+    let Some(mut translation) = Translation::new(dialect, names(), EVENT_BYTES_MAX) else {
+        return (out, true);
+    };
+    for slice in stream.chunks(slice_bytes) {
+        if translation.feed(slice, &mut out).is_err() {
+            return (out, false);
+        }
+    }
+    translation.end(&mut out);
+    (out, true)
+}
+
+fn names() -> Names {
+    Names {
+        id: "chatcmpl-1".to_owned(),
+        created: 1,
+        model: "m".to_owned(),
+    }
+}
