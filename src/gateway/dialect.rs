@@ -96,6 +96,17 @@ pub struct Names {
     pub model: String,
 }
 
+impl Names {
+    /// A model's name of which the upstream may say what it likes: it stands in every chunk.
+    const MODEL_BYTES_MAX: usize = 256;
+
+    /// The model, as the upstream tells it, or else as it was asked for.
+    fn model<'a>(&'a self, told: Option<&'a str>) -> &'a str {
+        let told = told.filter(|told| told.len() <= Self::MODEL_BYTES_MAX);
+        told.unwrap_or(&self.model)
+    }
+}
+
 /// What came is no answer; the words say why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -142,6 +153,16 @@ pub fn has_events(dialect: Dialect) -> bool {
     match dialect {
         Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => true,
         Dialect::Images => false,
+    }
+}
+
+/// How many choices an answer has where so many were asked for.
+#[must_use]
+pub fn choices(dialect: Dialect, asked: u32) -> u32 {
+    match dialect {
+        Dialect::OpenAi | Dialect::Azure | Dialect::Images => asked,
+        // Whoever asked for more was refused, or had that dropped.
+        Dialect::Anthropic => 1,
     }
 }
 

@@ -73,15 +73,14 @@ fn blocks(asked: &Asked<'_>) -> Result<Vec<Value>, Invalid> {
         blocks.extend(calls);
         return Ok(blocks);
     }
-    let text = match asked.schema {
-        Some(schema) => said::along(schema).to_string(),
-        None => {
-            let said = chat::said(&asked.as_chat());
-            let said = said.map_err(|Refusal { message, .. }| Invalid(message))?;
-            match asked.results() {
-                results if results.is_empty() => said,
-                results => format!("That came of it: {}. {said}", results.join(", ")),
-            }
+    let text = if let Some(schema) = asked.schema {
+        said::along(schema).to_string()
+    } else {
+        let said = chat::said(&asked.as_chat());
+        let said = said.map_err(|Refusal { message, .. }| Invalid(message))?;
+        match asked.results() {
+            results if results.is_empty() => said,
+            results => format!("That came of it: {}. {said}", results.join(", ")),
         }
     };
     blocks.push(json!({"type": "text", "text": text}));

@@ -26,6 +26,7 @@ use super::written::Tokens;
 
 /// What was used.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "these are Anthropic's names")]
 struct Usage {
     input_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,

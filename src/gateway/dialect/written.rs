@@ -26,7 +26,6 @@ pub(super) struct Tokens {
 }
 
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "these are OpenAI's names")]
 struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
@@ -35,7 +34,6 @@ struct Usage {
 }
 
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "these are OpenAI's names")]
 struct Details {
     cached_tokens: u64,
     /// Not OpenAI's, who do not charge for it.

@@ -100,7 +100,6 @@ impl Attempt<'_> {
                     "no event stream, though one was asked for",
                 ));
             }
-            let n = self.question.ask.n.unwrap_or(1);
             let ends = self.began + timeouts.stream;
             let times = Times {
                 gap: timeouts.event_gap,
@@ -108,6 +107,7 @@ impl Attempt<'_> {
                 ends,
             };
             let dialect = self.leg.pool.dialect;
+            let n = dialect::choices(dialect, self.question.ask.n.unwrap_or(1));
             let translation = if dialect::is_translated(dialect) {
                 Translation::new(dialect, self.names(), EVENT_BYTES_MAX).map(Box::new)
             } else {

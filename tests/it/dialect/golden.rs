@@ -100,13 +100,13 @@ fn requests_are_put_into_the_upstreams_words_or_refused_by_name() {
                 image: None,
                 model: "claude-x",
                 terms: Terms {
-                    unsupported: if case.ends_with(".drop") {
+                    unsupported: if case.contains(".drop") {
                         Unsupported::Drop
                     } else {
                         Unsupported::Refuse
                     },
                     max_tokens_default: 8192,
-                    thinking: if case.ends_with(".adaptive") {
+                    thinking: if case.contains(".adaptive") {
                         Thinking::Adaptive
                     } else {
                         Thinking::Budget

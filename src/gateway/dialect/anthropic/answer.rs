@@ -99,7 +99,7 @@ pub(in crate::gateway::dialect) fn completion(
     if message.tool_calls.is_empty() {
         message.content.get_or_insert_default();
     }
-    let model = answer.model.as_deref().unwrap_or(&names.model);
+    let model = names.model(answer.model.as_deref());
     let finish = answer.stop_reason.as_deref().map(finish_reason);
     let tokens = answer.usage.unwrap_or_default().tokens();
     Ok(written::completion(names, model, &message, finish, tokens).into())

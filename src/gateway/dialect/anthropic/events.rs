@@ -113,7 +113,7 @@ impl Events {
             serde_json::from_slice(data).map_err(|_| Unreadable("an event that is none"))?;
         match &*event.kind {
             "content_block_delta" => self.piece(&event, out),
-            "message_start" => self.start(read(event.message)?, out),
+            "message_start" => self.start(event.message, out),
             "content_block_start" => self.begin(&event, out),
             "content_block_stop" => {
                 self.stop(event.index, out);
@@ -139,12 +139,13 @@ impl Events {
         }
     }
 
-    fn start(&mut self, start: Start<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    fn start(&mut self, message: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         if self.chunks.is_some() {
             return Err(Unreadable("a second message"));
         }
+        let start: Start = read(message)?;
         self.usage = start.usage.unwrap_or_default();
-        let model = start.model.as_deref().unwrap_or(&self.names.model);
+        let model = self.names.model(start.model.as_deref());
         let chunks = self.chunks.insert(Chunks::new(&self.names, model));
         let role = Message {
             role: Some("assistant"),

@@ -180,9 +180,10 @@ fn document<'a>(
     let members =
         Members::of(value).ok_or_else(|| Inexpressible::malformed(path, "must be an object"))?;
     for (name, value) in &members.0 {
-        let is_known = matches!(&**name, "file_data" | "filename");
         // A file that is kept elsewhere is what the message says.
-        if !is_known && !is_null(value) && !(drops && name != "file_id") {
+        let is_dropped = drops && name != "file_id";
+        let is_known = matches!(&**name, "file_data" | "filename");
+        if !is_known && !is_dropped && !is_null(value) {
             return Err(Inexpressible::unknown(format!("{path}.{name}")));
         }
     }

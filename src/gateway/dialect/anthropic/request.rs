@@ -136,7 +136,8 @@ impl<'a> Body<'a> {
         drops: bool,
     ) -> Result<(), Inexpressible> {
         match name {
-            // Taken already, or with others.
+            // Taken already, or with others; and how an answer is delivered, and by what it is
+            // routed, is our own business.
             "model"
             | "messages"
             | "stream"
@@ -144,9 +145,9 @@ impl<'a> Body<'a> {
             | "max_completion_tokens"
             | "reasoning_effort"
             | "tool_choice"
-            | "parallel_tool_calls" => {}
-            // How an answer is delivered, and by what it is routed, is our own business.
-            "stream_options" | "prompt_cache_key" => {}
+            | "parallel_tool_calls"
+            | "stream_options"
+            | "prompt_cache_key" => {}
             "tools" => self.tools = tools::tools(value, drops)?,
             "stop" => self.stop_sequences = Some(tools::stops(value)?),
             "response_format" => self.output_config.format = tools::format(value, drops)?,
