@@ -257,7 +257,7 @@ fn events_one_by_one(bencher: Bencher, way: &str) {
                 match &mut translation {
                     None => scanner.feed(slice.clone(), &mut out),
                     Some(translation) => {
-                        let mut said = Vec::new();
+                        let mut said = Vec::with_capacity(2 * slice.len() + 256);
                         let _ = translation.feed(slice, &mut said);
                         scanner.feed(said.into(), &mut out);
                     }

@@ -250,7 +250,8 @@ impl EventStream {
         let Some(translation) = &mut self.translation else {
             return self.scanner.feed(slice, out);
         };
-        let mut said = Vec::new();
+        // A piece of text grows by what stands around it in a chunk.
+        let mut said = Vec::with_capacity(2 * slice.len() + 256);
         self.unreadable = translation.feed(&slice, &mut said).err();
         if !said.is_empty() {
             self.scanner.feed(said.into(), out);
