@@ -22,6 +22,12 @@ mod chat;
 mod azure;
 /// What does a model say in Anthropic's protocol?
 mod messages;
+/// What does a model say that is asked for no chat?
+mod text;
+/// What does one answer that makes no text?
+mod offer;
+/// What does one hear, and how does it sound?
+mod audio;
 /// What does an image model paint?
 mod image;
 /// How does the simulator speak TLS?

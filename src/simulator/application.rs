@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::record::Request;
 use super::script::Script;
-use super::{Options, azure, chat, image, messages};
+use super::{Options, audio, azure, chat, image, messages, offer, text};
 
 /// A simulated vendor.
 #[derive(Debug)]
@@ -62,6 +62,9 @@ impl Application {
         if path.ends_with("/messages") && request.method == "POST" {
             return Ok(messages::answer(request, &self.options, number));
         }
+        if let Some(answer) = self.beside_chats(path, request, number) {
+            return answer;
+        }
         if path.ends_with("/images/generations") {
             let body = posted(request)?;
             return image::answer(&body, &self.options, &self.base_url(request));
@@ -81,6 +84,30 @@ impl Application {
         painted
             .and_then(image::painted)
             .ok_or_else(|| Refusal::unknown_path(request))
+    }
+
+    /// What is asked for that is no chat and no image.
+    fn beside_chats(
+        &self,
+        path: &str,
+        request: &Request,
+        number: u64,
+    ) -> Option<Result<Script, Refusal>> {
+        let options = &self.options;
+        let json = |answer: &dyn Fn(&Value) -> Result<Script, Refusal>| {
+            posted(request).and_then(|body| answer(&body))
+        };
+        let (_, last) = path.rsplit_once('/')?;
+        Some(match last {
+            "completions" => json(&|body| text::completions(body, options, number)),
+            "responses" => json(&|body| text::responses(body, options, number)),
+            "embeddings" => json(&offer::embeddings),
+            "moderations" => json(&|body| offer::moderations(body, number)),
+            "rerank" => json(&|body| offer::rerank(body, number)),
+            "speech" => json(&|body| audio::speech(body, options)),
+            "transcriptions" if request.method == "POST" => audio::transcriptions(request, options),
+            _ => return None,
+        })
     }
 
     fn one_model(&self, id: &str) -> Result<Script, Refusal> {
@@ -174,6 +201,17 @@ fn model(id: &str) -> Value {
     json!({"id": id, "object": "model", "created": 1_730_419_200, "owned_by": "simulator"})
 }
 
+/// The name of a model, which every question has.
+pub(super) fn model_of(body: &Value) -> Result<&str, Refusal> {
+    match body.get("model") {
+        None => Err(Refusal::missing("model")),
+        Some(model) => model
+            .as_str()
+            .filter(|model| !model.is_empty())
+            .ok_or_else(|| Refusal::invalid("model", "the name of a model")),
+    }
+}
+
 /// A whole number of a field within bounds; absent and `null` are the default.
 pub(super) fn bounded(
     body: &Value,
@@ -193,7 +231,7 @@ pub(super) fn bounded(
 }
 
 /// JSON in the order of the fields of a type, which is the order people know.
-pub(super) fn text(value: &impl Serialize) -> String {
+pub(super) fn written(value: &impl Serialize) -> String {
     // Only maps with keys that are no strings cannot be written, and we have no maps.
     serde_json::to_string(value).unwrap_or_default()
 }

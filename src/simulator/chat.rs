@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::application::{Refusal, bounded, text};
+use super::application::{Refusal, bounded, written};
 use super::script::{DONE, Script};
 use super::{Options, unix_seconds};
 
@@ -125,6 +125,15 @@ impl Script {
             &Options::instant(),
         )
     }
+}
+
+/// What a model says to a question, token by token.
+pub(super) fn spoken(model: &str, question: &str) -> Vec<String> {
+    let ask = Ask {
+        question: question.to_owned(),
+        ..Ask::of(model)
+    };
+    ask.answer(0).tokens
 }
 
 /// The id of every such answer: it was made before there was a request to number.
@@ -298,7 +307,7 @@ fn whole(ask: &Ask<'_>, id: &str, answers: &[Answer], options: &Options) -> Scri
     let longest = answers.iter().map(|answer| answer.tokens.len()).max();
     let gaps = u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX);
     let speaking = options.token_gap.saturating_mul(gaps);
-    Script::json(200, text(&body)).delay_head(options.first_token.saturating_add(speaking))
+    Script::json(200, written(&body)).delay_head(options.first_token.saturating_add(speaking))
 }
 
 /// First who speaks, then token by token all choices in turn, then why each ended.
@@ -313,7 +322,7 @@ fn stream(ask: &Ask<'_>, id: &str, answers: &[Answer], options: &Options) -> Scr
             choices,
             usage: ask.usage_in_stream.then_some(usage),
         };
-        format!("data: {}\n\n", text(&body))
+        format!("data: {}\n\n", written(&body))
     };
     let delta = |index, delta, finish_reason| {
         let choice = Choice {
