@@ -26,7 +26,7 @@ use spafe::gateway::pools::registry::Registry;
 use spafe::gateway::pools::{Choice, Lesson};
 use spafe::gateway::record::id::RequestId;
 use spafe::gateway::record::metrics::Metrics;
-use spafe::gateway::relay::head::{Common, Provenance};
+use spafe::gateway::relay::head::{Common, JSON, Provenance};
 use spafe::gateway::splice;
 use spafe::snapshot::Snapshot;
 use spafe::sse::Scanner;
@@ -91,6 +91,7 @@ fn inspect_capped(bencher: Bencher, tools: bool) {
         top_logprobs_max: 20,
         tools_max: 128,
         unknown_fields_refused: false,
+        image_side_max: 2048,
     };
     let mut body = String::from_utf8_lossy(&plain(300)).into_owned();
     if tools {
@@ -130,7 +131,7 @@ fn head_of_answer(bencher: Bencher, limited: bool) {
         gateway: Duration::from_micros(120),
         upstream: Duration::from_millis(40),
     };
-    bencher.bench(|| black_box(&common).answer(Some(300), provenance));
+    bencher.bench(|| black_box(&common).answer(Some(300), JSON, provenance));
 }
 
 /// What it takes to know who asks for most, of 10,000 callers that all ask alike.

@@ -126,6 +126,9 @@ struct Explain {
     /// The request's body; `-`: standard input.
     #[arg(long, value_name = "FILE", default_value = "-")]
     body: PathBuf,
+    /// What is asked for: `chat.completions`, `embeddings`, …; of JSON.
+    #[arg(long, value_name = "NAME", default_value = "chat.completions")]
+    endpoint: String,
 }
 
 /// Runs the program.
@@ -266,7 +269,7 @@ fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
         std::fs::read(&explain.body)
     };
     let body = body.map_err(|error| format!("{}: {error}", explain.body.display()))?;
-    let (text, answered) = explain::explain(config, &body.into())?;
+    let (text, answered) = explain::explain(config, &explain.endpoint, &body.into())?;
     print(text.trim_end())?;
     Ok(if answered {
         ExitCode::SUCCESS

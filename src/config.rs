@@ -32,6 +32,9 @@ pub mod dialect;
 /// How targets are chosen, spared and looked after.
 pub mod policy;
 
+/// Which pools can answer what.
+mod operations;
+
 /// How each kind of text in it is read and written.
 mod notation;
 
@@ -69,6 +72,7 @@ use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
 use self::server::Server;
 use crate::names::{ModelId, PoolName, Secret};
+use crate::operation::Operation;
 
 /// The text of a configuration.
 #[derive(Debug, Clone, Copy)]
@@ -331,6 +335,8 @@ pub struct Model {
     pub policy_fallbacks: Vec<String>,
     /// Text or image.
     pub modality: Modality,
+    /// What it can be asked for; at least one.
+    pub operations: Vec<Operation>,
     /// How many requests one request to it counts as, ≥ 1.
     pub weight: u32,
     /// How many tokens an answer may have where the caller does not say and the dialect must,

@@ -56,6 +56,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::Modality;
 use crate::fail_point::{Phase, reach};
+use crate::operation::Operation;
 use crate::phase::Outlook;
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -67,6 +68,8 @@ use client::Client;
 use door::Endpoint;
 use exchange::{Exchange, ImageQuestion, Question};
 use images::ImageStore;
+use inspect::Within;
+use inspect::form::inspect_form;
 use limit::heaviest::Heaviest;
 use limit::{Limiter, Quota};
 use record::RequestRecord;
@@ -178,9 +181,9 @@ impl Gateway {
             visit.admit(&endpoint)?;
             Ok(endpoint)
         });
-        let chats = matches!(entered, Ok(Endpoint::ChatCompletions));
+        let is_asked = matches!(entered, Ok(Endpoint::Operation(_)));
         let served = match entered {
-            Ok(Endpoint::ChatCompletions) => self.chat(&mut visit, tls).await,
+            Ok(Endpoint::Operation(operation)) => self.ask(&mut visit, operation, tls).await,
             Ok(Endpoint::Models) => visit.models().await,
             Ok(Endpoint::Model(id)) => visit.model(&id).await,
             Ok(Endpoint::Image(id)) => visit.image(&self.images, &id).await,
@@ -194,7 +197,7 @@ impl Gateway {
         reach(Phase::Record, visit.record.id.as_str());
         let now = sys::instant();
         visit.settle(now);
-        if chats {
+        if is_asked {
             self.heaviest
                 .note(&visit.record.client, visit.record.tokens(), now);
         }
@@ -229,33 +232,46 @@ impl Gateway {
             .finish(sys::instant(), &self.metrics, &self.log);
     }
 
-    /// A chat completion: read, understood, routed, answered, delivered.
-    async fn chat<'v>(
+    /// What a model is asked: read, understood, routed, answered, delivered.
+    async fn ask<'v>(
         self: &'v Arc<Self>,
         visit: &mut Visit<'v>,
+        operation: Operation,
         tls: bool,
     ) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
         visit.permit(&self.limiter)?;
-        let body = visit.body(&self.bodies).await?;
+        let read = visit.body(&self.bodies, operation.question()).await?;
+        let (body, boundary) = read;
         reach(Phase::Body, visit.record.id.as_str());
         let is_anonymous = visit.record.client.key.is_none();
-        let caps = is_anonymous.then_some(&snapshot.config.anonymous);
-        let ask = inspect::inspect_within(&body, &snapshot.bounds, caps).map_err(Refusal::Body)?;
+        let within = Within {
+            bounds: &snapshot.bounds,
+            inputs_max: snapshot.config.bounds.inputs_max,
+            caps: is_anonymous.then_some(&snapshot.config.anonymous),
+        };
+        let ask = match boundary {
+            None => inspect::inspect_for(operation, &body, &within),
+            Some(boundary) => inspect_form(operation, &body, boundary, &within),
+        };
+        let ask = ask.map_err(Refusal::Body)?;
         let plan = snapshot.router.route(&ask.model);
         let plan = plan.ok_or_else(|| Refusal::unknown_model(&ask.model))?;
         visit.record.plan = Some(Arc::clone(plan));
         visit.record.stream = ask.stream;
         let client = &visit.record.client;
         client.may_ask_for(&plan.model).map_err(Refusal::Client)?;
+        if !plan.serves(operation) {
+            return Err(Refusal::NotServed(operation).into());
+        }
         // Before anything is counted: what is refused for its body counts in no limit.
-        let image = match plan.modality {
-            Modality::Text => None,
-            Modality::Image => Some(ImageQuestion {
+        let image = match (plan.modality, operation) {
+            (Modality::Image, Operation::Chat) => Some(ImageQuestion {
                 ask: inspect::image::image_ask(&body, &ask).map_err(Refusal::Body)?,
                 base_url: snapshot.rules.base_url(visit.session.req_header(), tls),
             }),
+            _ => None,
         };
         visit.reserve(&self.limiter, plan, &ask, &body).await?;
         reach(Phase::Route, visit.record.id.as_str());

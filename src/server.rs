@@ -348,6 +348,8 @@ fn tell_limits(config: &Config, metrics: &Metrics) {
     let limits = &config.bounds;
     for (name, limit) in [
         ("body_bytes", limits.body_bytes_max),
+        ("form_bytes", limits.form_bytes_max),
+        ("inputs", limits.inputs_max),
         ("bodies_bytes", limits.bodies_bytes_max),
         ("head_bytes", limits.head_bytes_max),
         ("head_fields", limits.head_fields_max),

@@ -12,6 +12,8 @@
 
 /// What does one event say?
 mod event;
+/// And one that has a type?
+mod typed;
 /// What waits for the end of its event?
 mod held;
 /// Where does the next event end?
@@ -45,7 +47,18 @@ pub struct Scanner {
     /// The unfinished event is too long to wait for, and goes out as it comes.
     passing: bool,
     line: Line,
+    /// Where events have types.
+    typed: Option<Typed>,
     facts: Facts,
+}
+
+/// A stream of events that have types.
+#[derive(Debug, Clone, Copy)]
+struct Typed {
+    /// Those of which one ends an answer.
+    last: &'static [&'static str],
+    /// How many answers there are.
+    answers: u32,
 }
 
 /// Where in a line the scanner stands.
@@ -78,6 +91,8 @@ pub struct Facts {
     pub usage: Option<Usage>,
     /// Which choices have their `finish_reason`.
     pub finished: Choices,
+    /// How many events were of a type that ends an answer.
+    pub ended: u32,
 }
 
 /// What the first event with data is.
@@ -112,8 +127,18 @@ impl Scanner {
             event_bytes: 0,
             passing: false,
             line: Line::Start,
+            typed: None,
             facts: Facts::default(),
         }
+    }
+
+    /// The same of a stream whose events have types, and which is over when `answers` of them
+    /// are of one of the types in `last`. What stands behind those is nobody's, as behind
+    /// `[DONE]`, which ends it as well.
+    #[must_use]
+    pub fn typed(mut self, last: &'static [&'static str], answers: u32) -> Self {
+        self.typed = Some(Typed { last, answers });
+        self
     }
 
     /// Takes the next slice and appends to `out` what may go out now, in order. Nothing
@@ -235,9 +260,11 @@ impl Scanner {
             self.facts.add_oversized();
         } else if start == 0 && self.held.len() > 0 {
             let end = slice.get(..end).unwrap_or_default();
-            self.facts.add(&self.held.joined(end));
+            let event = self.held.joined(end);
+            self.facts.add(&event, self.typed);
         } else {
-            self.facts.add(slice.get(start..end).unwrap_or_default());
+            let event = slice.get(start..end).unwrap_or_default();
+            self.facts.add(event, self.typed);
         }
     }
 }
@@ -250,10 +277,16 @@ impl Facts {
     }
 
     /// Reads an event that is whole.
-    fn add(&mut self, event: &[u8]) {
-        let event = match self.first_event {
-            Some(_) => event::glance(event),
-            None => event::read(event),
+    fn add(&mut self, event: &[u8], typed: Option<Typed>) {
+        let event = match (self.first_event.is_some(), typed) {
+            (is_known, Some(Typed { last, answers })) => {
+                let (event, is_last) = typed::read(event, last, is_known);
+                self.ended += u32::from(is_last);
+                self.done |= is_last && self.ended >= answers;
+                event
+            }
+            (true, None) => event::glance(event),
+            (false, None) => event::read(event),
         };
         let first = match event {
             Event::Blank => return,

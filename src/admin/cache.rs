@@ -16,11 +16,12 @@ use crate::config::cache::Scope as Shared;
 use crate::gateway::cache::control::{Allowed, Bypass, Facts};
 use crate::gateway::cache::key::{Ingredients, Key, Scope, explain};
 use crate::gateway::cache::store::{Found, State as Freshness};
-use crate::gateway::inspect::{self, Ask};
+use crate::gateway::inspect::{self, Ask, Within};
 use crate::gateway::record::millis;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
 use crate::names::ModelId;
+use crate::operation::Operation;
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -104,14 +105,14 @@ pub(super) async fn forget(State(admin): State<Admin>, RawQuery(query): RawQuery
 
 /// `GET /cache/key`, or `POST`, with a body as a caller sends it: what its answer is kept by, what
 /// that is made of, and whether it is there. With `?client=ADDRESS` or `?key=NAME` for whom, and
-/// with `&base_url=URL` at which address, which tells for images.
+/// with `&endpoint=NAME` at which endpoint, with `&base_url=URL` at which address, which tells for images.
 pub(super) async fn key(
     State(admin): State<Admin>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
     let snapshot = admin.gateway.snapshot.load_full();
-    let told = Asked::read(query.as_deref(), &["client", "key", "base_url"])
+    let told = Asked::read(query.as_deref(), &["client", "key", "base_url", "endpoint"])
         .and_then(|asked| key_told(&admin, &snapshot, &asked, &body));
     told.into_response()
 }
@@ -123,7 +124,12 @@ fn key_told(
     body: &Bytes,
 ) -> Result<Json<Value>, Fault> {
     let refused = |refusal| Fault::Refused(Box::new(refusal));
-    let ask = inspect::inspect(body, &snapshot.bounds);
+    let within = Within {
+        bounds: &snapshot.bounds,
+        inputs_max: snapshot.config.bounds.inputs_max,
+        caps: None,
+    };
+    let ask = inspect::inspect_for(operation(asked)?, body, &within);
     let ask = ask.map_err(|error| refused(Refusal::Body(error)))?;
     let plan = snapshot.router.route(&ask.model);
     let plan = plan.ok_or_else(|| refused(Refusal::unknown_model(&ask.model)))?;
@@ -131,7 +137,7 @@ fn key_told(
         .map_err(Fault::Question)?;
     let base_url = base_url(plan, asked, snapshot)?;
     let ingredients = Ingredients {
-        endpoint: "chat.completions",
+        endpoint: ask.operation.name(),
         scope: match plan.cache.scope {
             Shared::Shared => Scope::Shared,
             Shared::PerKey => Scope::by_key(&client),
@@ -154,6 +160,17 @@ fn key_told(
         "kept": found.as_ref().map(kept),
         "made_of": parts.collect::<Vec<_>>(),
     })))
+}
+
+/// What a model is asked for: chats, where it is not said.
+fn operation(asked: &Asked) -> Result<Operation, Fault> {
+    let Some(name) = asked.endpoint.as_deref() else {
+        return Ok(Operation::Chat);
+    };
+    let kept = |operation: &Operation| operation.name() == name && operation.is_kept();
+    Operation::ALL.into_iter().find(kept).ok_or(Fault::Question(
+        "endpoint must be chat.completions, completions, embeddings, responses, moderations or rerank",
+    ))
 }
 
 /// What addresses of images begin with, where images are asked for.
@@ -200,6 +217,7 @@ struct Asked {
     key: Option<String>,
     model: Option<String>,
     base_url: Option<String>,
+    endpoint: Option<String>,
 }
 
 impl Asked {
@@ -214,6 +232,7 @@ impl Asked {
                 "client" => &mut asked.client,
                 "key" => &mut asked.key,
                 "model" => &mut asked.model,
+                "endpoint" => &mut asked.endpoint,
                 _ => &mut asked.base_url,
             };
             *place = Some(value.into_owned());

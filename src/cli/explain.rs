@@ -12,17 +12,23 @@ use http::HeaderMap;
 use crate::config::{Config, Modality};
 use crate::gateway::cache::control::{Allowed, Facts};
 use crate::gateway::inspect::image::image_ask;
-use crate::gateway::inspect::{self, Ask};
+use crate::gateway::inspect::{self, Ask, Within};
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::target::Target;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::millis;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::{Leg, Plan};
+use crate::operation::{Operation, Question};
 use crate::snapshot::Snapshot;
 
 /// The explanation, and whether the request would get as far as an upstream.
-pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), String> {
+pub(super) fn explain(
+    config: Config,
+    endpoint: &str,
+    body: &Bytes,
+) -> Result<(String, bool), String> {
+    let operation = operation(endpoint)?;
     let snapshot = Snapshot::new(config, &Registry::default(), &Metrics::new())
         .map_err(|error| format!("spafe: {error}"))?;
     let mut text = String::new();
@@ -36,11 +42,15 @@ pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), St
             false,
         ));
     }
-    let ask =
-        match inspect::inspect_within(body, &snapshot.bounds, Some(&snapshot.config.anonymous)) {
-            Ok(ask) => ask,
-            Err(error) => return Ok((refused(&Refusal::Body(error), &error.to_string()), false)),
-        };
+    let within = Within {
+        bounds: &snapshot.bounds,
+        inputs_max: snapshot.config.bounds.inputs_max,
+        caps: Some(&snapshot.config.anonymous),
+    };
+    let ask = match inspect::inspect_for(operation, body, &within) {
+        Ok(ask) => ask,
+        Err(error) => return Ok((refused(&Refusal::Body(error), &error.to_string()), false)),
+    };
     read(&mut text, &ask, body.len());
     let Some(plan) = snapshot.router.route(&ask.model) else {
         text.push_str(&refused(
@@ -49,7 +59,15 @@ pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), St
         ));
         return Ok((text, false));
     };
+    if !plan.serves(operation) {
+        let served = plan.operations.iter().map(|it| it.name());
+        let served = served.collect::<Vec<_>>().join(", ");
+        let why = format!("its endpoints are {served}");
+        text.push_str(&refused(&Refusal::NotServed(operation), &why));
+        return Ok((text, false));
+    }
     if plan.modality == Modality::Image
+        && operation == Operation::Chat
         && let Err(error) = image_ask(body, &ask)
     {
         let why = error.to_string();
@@ -75,6 +93,23 @@ pub(super) fn explain(config: Config, body: &Bytes) -> Result<(String, bool), St
     );
     line(&mut text, "cache", &cache(&snapshot, plan, &ask));
     Ok((text, usable))
+}
+
+/// What a model is asked for, by its word.
+fn operation(endpoint: &str) -> Result<Operation, String> {
+    let known = |operation: &Operation| {
+        operation.name() == endpoint && operation.question() == Question::Json
+    };
+    Operation::ALL.into_iter().find(known).ok_or_else(|| {
+        let names = Operation::ALL
+            .into_iter()
+            .filter(|it| it.question() == Question::Json);
+        let names: Vec<&str> = names.map(Operation::name).collect();
+        format!(
+            "spafe: there is no endpoint {endpoint} of JSON; name one of {}",
+            names.join(", ")
+        )
+    })
 }
 
 /// What memory would have to do with it, for a caller without a key that says nothing of it.
@@ -133,7 +168,8 @@ fn route(text: &mut String, plan: &Plan, ask: &Ask) {
         Modality::Image => "image",
     };
     line(text, "route", &format!("{} ({modality})", plan.model));
-    for (number, leg) in plan.legs.iter().enumerate() {
+    let legs = plan.legs.iter().filter(|leg| leg.answers(ask.operation));
+    for (number, leg) in legs.enumerate() {
         let name = leg.name.as_deref().unwrap_or(&ask.model);
         let state = leg
             .pool

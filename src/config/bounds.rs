@@ -21,6 +21,10 @@ pub struct Bounds {
     pub head_fields_max: usize,
     /// Bytes of a request body.
     pub body_bytes_max: usize,
+    /// Bytes of a form with a file in it.
+    pub form_bytes_max: usize,
+    /// Texts, prompts or documents of one request.
+    pub inputs_max: usize,
     /// From the end of the head to the first byte of the body.
     pub body_first_byte_timeout: Duration,
     /// Bytes a second a body must arrive with, averaged over ten seconds.

@@ -23,6 +23,7 @@ use super::{
     Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, ModelPool, TimeoutsOverride,
 };
 use crate::names::ModelId;
+use crate::operation::Operation;
 
 /// Makes the runtime configuration.
 pub(super) fn build(checked: Checked, text: &str) -> Config {
@@ -114,6 +115,10 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
         .first()
         .and_then(|first| pool_names.get(first.pool))
         .cloned();
+    let modality = match file.modality {
+        file::model::Modality::Text => Modality::Text,
+        file::model::Modality::Image => Modality::Image,
+    };
     Model {
         id: ModelId::new(&file.id.0),
         is_pattern: file.id.0.ends_with('*'),
@@ -122,9 +127,10 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
         fallbacks: names(file.fallbacks),
         context_fallbacks: names(file.context_fallbacks),
         policy_fallbacks: names(file.policy_fallbacks),
-        modality: match file.modality {
-            file::model::Modality::Text => Modality::Text,
-            file::model::Modality::Image => Modality::Image,
+        modality,
+        operations: match file.endpoints {
+            Some(endpoints) => endpoints.into_iter().map(operation).collect(),
+            None => modality.operations(),
         },
         weight: file.weight,
         max_tokens_default: file.max_tokens_default,
@@ -147,6 +153,20 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
             request: length(own.request),
         },
         cache: cache::own(&file.cache),
+    }
+}
+
+fn operation(file: file::model::Endpoint) -> Operation {
+    match file {
+        file::model::Endpoint::Chat => Operation::Chat,
+        file::model::Endpoint::Completions => Operation::Completions,
+        file::model::Endpoint::Embeddings => Operation::Embeddings,
+        file::model::Endpoint::Images => Operation::Images,
+        file::model::Endpoint::Responses => Operation::Responses,
+        file::model::Endpoint::Speech => Operation::Speech,
+        file::model::Endpoint::Transcriptions => Operation::Transcriptions,
+        file::model::Endpoint::Moderations => Operation::Moderations,
+        file::model::Endpoint::Rerank => Operation::Rerank,
     }
 }
 

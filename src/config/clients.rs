@@ -57,6 +57,8 @@ pub struct Anonymous {
     pub top_logprobs_max: u32,
     /// The most `tools`, and `functions`.
     pub tools_max: u32,
+    /// The longest side of an image, in pixels.
+    pub image_side_max: u32,
     /// Whether fields that the gateway does not know are refused.
     pub unknown_fields_refused: bool,
 }

@@ -32,6 +32,7 @@ use crate::gateway::pools::registry::Registry;
 use crate::gateway::record::metrics::Metrics;
 use crate::ingress::Ingress;
 use crate::names::{ModelId, PoolName};
+use crate::operation::Operation;
 use crate::simulator::record::Bounds;
 use crate::simulator::tls::Tls;
 use crate::simulator::{Options, Simulator};
@@ -167,6 +168,7 @@ impl Stage {
             context_fallbacks: Vec::new(),
             policy_fallbacks: Vec::new(),
             modality: Modality::Text,
+            operations: vec![Operation::Chat],
             weight: 1,
             max_tokens_default: 8192,
             thinking: Thinking::Budget,

@@ -118,9 +118,9 @@ pub async fn read(
         match read {
             Ok(None) => return Ok(whole.finish(share)),
             Ok(Some(part)) => {
-                if whole.len() + part.len() > bounds.body_bytes_max {
+                if whole.len() + part.len() > framing.bytes_max {
                     return Err(BodyError::TooLarge {
-                        bytes_max: bounds.body_bytes_max,
+                        bytes_max: framing.bytes_max,
                     });
                 }
                 if whole.len() == 0 {

@@ -188,11 +188,13 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
         {
             Ok(splice::whole(asked.body))
         }
-        (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None) => Ok(splice::model_name(
-            asked.body,
-            &asked.ask.model_span,
-            asked.model,
-        )),
+        (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None) => {
+            let (body, span) = (asked.body, &asked.ask.model_span);
+            Ok(match asked.ask.boundary {
+                None => splice::model_name(body, span, asked.model),
+                Some(_) => splice::form_model_name(body, span, asked.model),
+            })
+        }
         (Dialect::Anthropic, None) => {
             anthropic::request::body(asked).map(|body| splice::whole(&body))
         }

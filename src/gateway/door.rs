@@ -5,6 +5,8 @@
 //! compared exactly, after decoding percent signs once; nothing of a caller's
 //! path or head is ever forwarded, so there is nothing to normalise.
 
+/// What stands between the parts of a form?
+pub mod boundary;
 /// Do the fields of a head leave any doubt?
 mod fields;
 
@@ -17,7 +19,11 @@ use pingora_http::RequestHeader;
 use crate::config::Config;
 use crate::gateway::pages::Page;
 use crate::gateway::refusal::Refusal;
-use fields::{connection_is_harmless, expectation, is_plain_json, unambiguous, wished_headers};
+use crate::operation::{Operation, Question};
+use boundary::Boundary;
+use fields::{
+    connection_is_harmless, expectation, form_boundary, is_plain_json, unambiguous, wished_headers,
+};
 
 /// So large a body that nobody wants is read all the same, for that is less work than to accept
 /// another connection. One read takes so much.
@@ -30,6 +36,7 @@ pub struct Rules {
     head_bytes_max: usize,
     fields_max: usize,
     body_bytes_max: usize,
+    form_bytes_max: usize,
     allowed_hosts: Vec<String>,
     origins: Vec<String>,
     public_url: Option<String>,
@@ -38,8 +45,8 @@ pub struct Rules {
 /// What was called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// `POST …/chat/completions`
-    ChatCompletions,
+    /// `POST …/chat/completions` and whatever else a model is asked for.
+    Operation(Operation),
     /// `GET …/models`
     Models,
     /// `GET …/models/{id}`
@@ -57,7 +64,7 @@ impl Endpoint {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::ChatCompletions => "chat.completions",
+            Self::Operation(operation) => operation.name(),
             Self::Models => "models",
             Self::Model(_) => "model",
             Self::Image(_) => "image",
@@ -71,7 +78,7 @@ impl Endpoint {
     #[must_use]
     pub fn asks_for_keys(&self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Models | Self::Model(_) => true,
+            Self::Operation(_) | Self::Models | Self::Model(_) => true,
             Self::Page(page) => page.asks_for_keys(),
             Self::Image(_) | Self::Preflight(_) => false,
         }
@@ -96,6 +103,10 @@ pub struct Framing {
     pub length: Option<usize>,
     /// `Expect: 100-continue`
     pub awaits_continue: bool,
+    /// Bytes it may have.
+    pub bytes_max: usize,
+    /// What stands between its parts, where it is a form.
+    pub boundary: Option<Boundary>,
 }
 
 impl Rules {
@@ -107,6 +118,7 @@ impl Rules {
             head_bytes_max: config.bounds.head_bytes_max,
             fields_max: config.bounds.head_fields_max,
             body_bytes_max: config.bounds.body_bytes_max,
+            form_bytes_max: config.bounds.form_bytes_max,
             allowed_hosts: config.server.allowed_hosts.clone(),
             origins: config.cors.origins.clone(),
             public_url: config.server.public_url.clone(),
@@ -174,17 +186,30 @@ impl Rules {
     ///
     /// # Errors
     /// The refusal the caller sees.
-    pub fn body(&self, head: &RequestHeader, raw: Option<&[u8]>) -> Result<Framing, Refusal> {
+    pub fn body(
+        &self,
+        head: &RequestHeader,
+        raw: Option<&[u8]>,
+        question: Question,
+    ) -> Result<Framing, Refusal> {
         unambiguous(&head.headers, raw)?;
         let awaits_continue = expectation(&head.headers)?;
-        is_plain_json(&head.headers)?;
+        let (boundary, bytes_max) = match question {
+            Question::Json => {
+                is_plain_json(&head.headers)?;
+                (None, self.body_bytes_max)
+            }
+            Question::Form => (Some(form_boundary(&head.headers)?), self.form_bytes_max),
+        };
         let length = fields::length(&head.headers);
-        if length.is_some_and(|length| length > self.body_bytes_max as u64) {
+        if length.is_some_and(|length| length > bytes_max as u64) {
             return Err(Refusal::BodyTooLarge);
         }
         Ok(Framing {
             length: length.and_then(|length| usize::try_from(length).ok()),
             awaits_continue,
+            bytes_max,
+            boundary,
         })
     }
 
@@ -285,7 +310,7 @@ fn endpoint(uri: &http::Uri) -> Result<Endpoint, Refusal> {
     let path = uri.path();
     // The one path that is asked for all day needs no decoding.
     if path == "/api/v1/chat/completions" || path == "/v1/chat/completions" {
-        return Ok(Endpoint::ChatCompletions);
+        return Ok(Endpoint::Operation(Operation::Chat));
     }
     let decoded = percent_decoded(path).ok_or(Refusal::UnknownPath)?;
     if let Some(id) = decoded.strip_prefix("/images/") {
@@ -295,13 +320,17 @@ fn endpoint(uri: &http::Uri) -> Result<Endpoint, Refusal> {
         return Ok(Endpoint::Page(page));
     }
     let below = decoded.strip_prefix("/api").unwrap_or(&decoded);
-    match below.strip_prefix("/v1/").ok_or(Refusal::UnknownPath)? {
-        "chat/completions" => Ok(Endpoint::ChatCompletions),
-        "models" => Ok(Endpoint::Models),
-        rest => match rest.strip_prefix("models/") {
-            Some(id) if !id.is_empty() => Ok(Endpoint::Model(id.to_owned())),
-            _ => Err(Refusal::UnknownPath),
-        },
+    let below = below.strip_prefix("/v1").ok_or(Refusal::UnknownPath)?;
+    if let Some(operation) = Operation::at(below) {
+        return Ok(Endpoint::Operation(operation));
+    }
+    if below == "/models" {
+        return Ok(Endpoint::Models);
+    }
+    match below.strip_prefix("/models/") {
+        Some(id) if !id.is_empty() => Ok(Endpoint::Model(id.to_owned())),
+        _ if below.starts_with("/responses/") => Err(Refusal::ResponsesNotKept),
+        _ => Err(Refusal::UnknownPath),
     }
 }
 
@@ -323,7 +352,7 @@ fn percent_decoded(path: &str) -> Option<String> {
 
 fn method_fits(endpoint: &Endpoint, method: &Method) -> Result<(), Refusal> {
     let (fits, allow) = match endpoint {
-        Endpoint::ChatCompletions => (method == Method::POST, "POST, OPTIONS"),
+        Endpoint::Operation(_) => (method == Method::POST, "POST, OPTIONS"),
         Endpoint::Models
         | Endpoint::Model(_)
         | Endpoint::Image(_)

@@ -12,6 +12,8 @@ mod course;
 mod phrasing;
 /// What becomes of one attempt at one target?
 mod attempt;
+/// When is an attempt the answer?
+mod commit;
 /// When is a second target asked beside a slow one?
 mod hedge;
 /// What was tried?
@@ -36,6 +38,8 @@ pub mod word;
 mod upstream;
 /// An answer that is no stream.
 mod whole;
+/// An answer that is not held.
+mod through;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -46,7 +50,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use crate::config::bounds::Attempts;
 use crate::config::clients::Key;
 use crate::fail_point::{Phase, reach};
-use crate::gateway::body::{Held, Share};
+use crate::gateway::body::Held;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
@@ -64,9 +68,8 @@ use course::{Course, Next};
 use events::EventStream;
 use failure::AttemptError;
 use phrasing::{Phrasing, Unphrased};
-use source::Source;
+pub use through::Through;
 use trail::Trail;
-use upstream::Upstream;
 use word::Word;
 
 /// Drives upstreams.
@@ -135,20 +138,6 @@ pub enum Body {
     Events(Box<EventStream>),
     /// Events that are all here.
     Said(Vec<Bytes>),
-}
-
-/// A JSON answer on its way through.
-pub struct Through {
-    /// What was read before that showed, and what it counts.
-    begin: Vec<Bytes>,
-    share: Option<Share>,
-    /// Whether it is too large, and not only too large now.
-    is_too_large: bool,
-    /// Its length, where the upstream told.
-    pub length: Option<usize>,
-    upstream: Upstream,
-    source: Source,
-    deadline: Instant,
 }
 
 impl Question {
@@ -332,27 +321,5 @@ impl<'q> Asking<'q> {
             word,
             place: None,
         })
-    }
-}
-
-impl Through {
-    /// What was read before, with what counts it until it has been taken.
-    pub fn begin(&mut self) -> (Vec<Bytes>, Option<Share>) {
-        (std::mem::take(&mut self.begin), self.share.take())
-    }
-
-    /// The next part; `None` at the end.
-    ///
-    /// # Errors
-    /// Where the upstream breaks off or takes too long; the answer cannot be completed then.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptError> {
-        let what = "an answer passing through";
-        let next = self.upstream.body(self.deadline, what).await;
-        next.inspect_err(|error| self.source.broke(error))
-    }
-
-    /// Gives the upstream's connection back.
-    pub async fn finish(self) {
-        self.upstream.release().await;
     }
 }

@@ -12,6 +12,10 @@
 
 /// Which fields does the gateway act on?
 pub mod field;
+/// Where does what is acted on stand?
+mod found;
+/// What is asked in a form?
+pub mod form;
 /// What is the prompt of an image?
 pub mod image;
 /// Where does a string end that was read before?
@@ -22,6 +26,10 @@ pub mod pictures;
 mod caps;
 /// Which keys could two readers take differently?
 mod keys;
+/// What may be said to an operation that is no chat?
+mod parameters;
+/// What is it asked about?
+mod subject;
 /// How far does ordinary text reach?
 mod plain;
 /// Is this JSON, strictly, and where does each value stand?
@@ -37,9 +45,13 @@ mod tests;
 use std::ops::Range;
 
 use self::field::Field;
-use self::scan::{Kind, Scanner, Value};
-use self::values::{boolean, include_usage, integer, number, said, string, tokens, user};
+use self::form::FormFault;
+use self::found::Found;
+use self::pictures::PICTURE_TOKENS;
+use self::scan::{Scanner, Value};
 use crate::config::clients::Anonymous;
+use crate::gateway::door::boundary::Boundary;
+use crate::operation::Operation;
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 − 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -53,12 +65,26 @@ pub struct Bounds {
     pub keys_max: usize,
 }
 
+/// Within what a body must be.
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    /// Nesting and keys.
+    pub bounds: &'a Bounds,
+    /// Texts, prompts or documents.
+    pub inputs_max: usize,
+    /// What its caller may not ask more for, where it shows no key.
+    pub caps: Option<&'a Anonymous>,
+}
+
 /// What a body asks for. Owns what it holds, so that it outlives the call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
+    /// What the model is asked for.
+    pub operation: Operation,
     /// The model's name as the caller wrote it, escapes decoded. Not empty.
     pub model: Box<str>,
-    /// Where the value of `model` stands in the body, quotes included.
+    /// Where the value of `model` stands in the body, quotes included; of a form, everything
+    /// between its delimiters.
     pub model_span: Range<usize>,
     /// Whether the answer is to be a stream of events.
     pub stream: bool,
@@ -66,7 +92,7 @@ pub struct Ask {
     pub n: Option<u32>,
     /// `max_tokens`, ≤ 2^53 − 1.
     pub max_tokens: Option<u64>,
-    /// `max_completion_tokens`, ≤ 2^53 − 1.
+    /// `max_completion_tokens`, of responses `max_output_tokens`, ≤ 2^53 − 1.
     pub max_completion_tokens: Option<u64>,
     /// The caller's own name for the end user.
     pub user: Option<Box<str>>,
@@ -78,19 +104,59 @@ pub struct Ask {
     pub store: bool,
     /// How freely words are drawn; finite.
     pub temperature: Option<f64>,
-    /// Where the value of `messages` stands in the body, brackets included.
+    /// Where the value of `messages` stands in the body, brackets included; where it is no chat,
+    /// that of what is asked about: `input`, `prompt`, `documents`, or the bytes of a file.
     pub messages_span: Range<usize>,
+    /// How much is asked about at once, ≥ 1: texts, prompts or documents.
+    pub inputs: usize,
+    /// What stands between the parts of a form.
+    pub boundary: Option<Boundary>,
 }
 
 impl Ask {
+    /// How many answers there will be: choices, of completions for each of the prompts.
+    #[must_use]
+    pub fn answers(&self) -> u32 {
+        let prompts = match self.operation {
+            Operation::Completions => u32::try_from(self.inputs).unwrap_or(u32::MAX),
+            _ => 1,
+        };
+        self.n.unwrap_or(1).saturating_mul(prompts)
+    }
+
+    /// How many tokens the question is taken for; a recording in a form counts as so many as a
+    /// picture, whatever its bytes.
+    #[must_use]
+    pub fn question_tokens(&self, body: &[u8], bytes_per_token: u32) -> u64 {
+        if self.boundary.is_none() {
+            return pictures::question_tokens(body, bytes_per_token);
+        }
+        let text = body.len().saturating_sub(self.messages_span.len()) as u64;
+        let text = text.div_ceil(u64::from(bytes_per_token.max(1)));
+        text.saturating_add(PICTURE_TOKENS)
+    }
+
     /// How many tokens the answer may have at most, all choices together; each has so many as
     /// `unsaid` where that is not said. Upstreams differ in which of the two fields they obey
     /// where both are there, so the larger counts.
     #[must_use]
     pub fn answer_tokens_max(&self, unsaid: u64) -> u64 {
+        let inputs = match self.operation {
+            Operation::Chat | Operation::Responses | Operation::Transcriptions => 1,
+            Operation::Completions => self.inputs as u64,
+            Operation::Images => {
+                return u64::from(self.n.unwrap_or(1)).saturating_mul(PICTURE_TOKENS);
+            }
+            // Numbers and sounds, which nobody counts in tokens.
+            Operation::Embeddings
+            | Operation::Speech
+            | Operation::Moderations
+            | Operation::Rerank => return 0,
+        };
         let each = self.max_completion_tokens.max(self.max_tokens);
         let choices = u64::from(self.n.unwrap_or(1));
-        each.unwrap_or(unsaid).saturating_mul(choices)
+        let all = each.unwrap_or(unsaid).saturating_mul(choices);
+        all.saturating_mul(inputs)
     }
 }
 
@@ -122,6 +188,14 @@ pub enum InspectError {
         /// Where the key ends.
         offset: usize,
     },
+    /// Not one form that everybody reads alike.
+    #[error("body is not one strict form: {fault:?} at byte {offset}")]
+    Form {
+        /// What is wrong.
+        fault: FormFault,
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
     /// A required field is not there.
     #[error("required field {:?} is missing", field.name())]
     MissingField {
@@ -136,7 +210,7 @@ pub enum InspectError {
         /// Where the key ends.
         offset: usize,
     },
-    /// A top-level key is no parameter of chat completions, and those are refused.
+    /// A top-level key is no parameter of what is asked for, and those are refused.
     #[error("key before byte {offset} is no known one")]
     UnknownField {
         /// Where the key ends.
@@ -213,12 +287,37 @@ pub fn inspect_within(
     bounds: &Bounds,
     caps: Option<&Anonymous>,
 ) -> Result<Ask, InspectError> {
+    let within = Within {
+        bounds,
+        inputs_max: usize::MAX,
+        caps,
+    };
+    inspect_for(Operation::Chat, body, &within)
+}
+
+/// As [`inspect`], of what a model is asked for in JSON.
+///
+/// # Errors
+///
+/// As [`inspect`], and what is above a bound or a cap.
+pub fn inspect_for(
+    operation: Operation,
+    body: &[u8],
+    within: &Within<'_>,
+) -> Result<Ask, InspectError> {
+    let Within {
+        bounds,
+        inputs_max,
+        caps,
+    } = *within;
     let text = decode(body)?;
     let mut scanner = Scanner::new(text, *bounds);
     let mut found = Found::default();
     let is_strict = caps.is_some_and(|caps| caps.unknown_fields_refused);
-    let recognise = |key: &str, offset| match keys::recognise(key, offset)? {
-        None if is_strict && !keys::is_parameter(key) => Err(InspectError::UnknownField { offset }),
+    let recognise = |key: &str, offset| match keys::recognise(operation, key, offset)? {
+        None if is_strict && !keys::is_parameter(operation, key) => {
+            Err(InspectError::UnknownField { offset })
+        }
         field => Ok(field),
     };
     scanner.begin()?;
@@ -226,11 +325,11 @@ pub fn inspect_within(
         let value = scanner.value()?;
         found.keep(field, value);
     }
-    scanner.end(keys::name)?;
+    scanner.end(|key| keys::name(operation, key))?;
     if let Some(caps) = caps {
         caps::check(text, &found, caps)?;
     }
-    found.ask(text)
+    found.ask(text, operation, inputs_max)
 }
 
 /// The body as text: not empty, UTF-8, no byte order mark.
@@ -248,82 +347,6 @@ fn decode(body: &[u8]) -> Result<&str, InspectError> {
     })
 }
 
-/// Where the values of the routed fields stand.
-#[derive(Default)]
-struct Found {
-    model: Option<Value>,
-    messages: Option<Value>,
-    stream: Option<Value>,
-    n: Option<Value>,
-    max_tokens: Option<Value>,
-    max_completion_tokens: Option<Value>,
-    user: Option<Value>,
-    prompt_cache_key: Option<Value>,
-    stream_options: Option<Value>,
-    store: Option<Value>,
-    temperature: Option<Value>,
-    best_of: Option<Value>,
-    top_logprobs: Option<Value>,
-    tools: Option<Value>,
-    functions: Option<Value>,
-}
-
-impl Found {
-    fn keep(&mut self, field: Option<Field>, value: Value) {
-        let place = match field {
-            Some(Field::Model) => &mut self.model,
-            Some(Field::Messages) => &mut self.messages,
-            Some(Field::Stream) => &mut self.stream,
-            Some(Field::N) => &mut self.n,
-            Some(Field::MaxTokens) => &mut self.max_tokens,
-            Some(Field::MaxCompletionTokens) => &mut self.max_completion_tokens,
-            Some(Field::User) => &mut self.user,
-            Some(Field::PromptCacheKey) => &mut self.prompt_cache_key,
-            Some(Field::StreamOptions) => &mut self.stream_options,
-            Some(Field::Store) => &mut self.store,
-            Some(Field::Temperature) => &mut self.temperature,
-            Some(Field::BestOf) => &mut self.best_of,
-            Some(Field::TopLogprobs) => &mut self.top_logprobs,
-            Some(Field::Tools) => &mut self.tools,
-            Some(Field::Functions) => &mut self.functions,
-            Some(Field::Size | Field::Quality | Field::Style | Field::Seed) | None => return,
-        };
-        *place = Some(value);
-    }
-
-    fn ask(self, text: &str) -> Result<Ask, InspectError> {
-        let missing = |field| InspectError::MissingField { field };
-        let model = self.model.ok_or(missing(Field::Model))?;
-        let messages = self.messages.ok_or(missing(Field::Messages))?;
-        if messages.kind != Kind::Array {
-            return Err(invalid(Field::Messages, &messages));
-        }
-        Ok(Ask {
-            model: string(text, &model)
-                .filter(|name| !name.is_empty())
-                .ok_or(invalid(Field::Model, &model))?,
-            model_span: model.span,
-            stream: boolean(Field::Stream, self.stream.as_ref())?,
-            n: integer(text, Field::N, self.n.as_ref(), 1..=u64::from(u32::MAX))?
-                .and_then(|n| u32::try_from(n).ok()),
-            max_tokens: tokens(text, Field::MaxTokens, self.max_tokens.as_ref())?,
-            max_completion_tokens: tokens(
-                text,
-                Field::MaxCompletionTokens,
-                self.max_completion_tokens.as_ref(),
-            )?,
-            user: user(text, self.user.as_ref())?,
-            // A hint and no more: what is no text is none.
-            prompt_cache_key: said(self.prompt_cache_key.as_ref())
-                .and_then(|value| string(text, value)),
-            include_usage: include_usage(text, self.stream_options.as_ref())?,
-            store: boolean(Field::Store, self.store.as_ref())?,
-            temperature: number(text, Field::Temperature, self.temperature.as_ref())?,
-            messages_span: messages.span,
-        })
-    }
-}
-
 fn invalid(field: Field, value: &Value) -> InspectError {
     InspectError::InvalidValue {
         field,
@@ -337,6 +360,7 @@ impl InspectError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Json { .. } => "invalid_json",
+            Self::Form { .. } => "invalid_form",
             Self::DuplicateKey { .. } | Self::FoldedKey { .. } => "duplicate_key",
             Self::MissingField { .. } => "missing_field",
             Self::InvalidValue { .. } | Self::AboveCap { .. } | Self::Steering { .. } => {
@@ -350,7 +374,7 @@ impl InspectError {
     #[must_use]
     pub fn param(&self) -> Option<&'static str> {
         match self {
-            Self::Json { .. } | Self::UnknownField { .. } => None,
+            Self::Json { .. } | Self::Form { .. } | Self::UnknownField { .. } => None,
             Self::DuplicateKey { param, .. } => *param,
             Self::FoldedKey { param, .. } | Self::Steering { param, .. } => Some(param),
             Self::MissingField { field }
@@ -364,6 +388,7 @@ impl InspectError {
     pub fn offset(&self) -> Option<usize> {
         match self {
             Self::Json { offset, .. }
+            | Self::Form { offset, .. }
             | Self::DuplicateKey { offset, .. }
             | Self::FoldedKey { offset, .. }
             | Self::Steering { offset, .. }

@@ -70,7 +70,8 @@ pub struct List<'a> {
 
 /// A model.
 ///
-/// Source: OpenAI's API reference, "The model object"; `modality` is our own.
+/// Source: OpenAI's API reference, "The model object"; `modality` and `endpoints` are our
+/// own.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ModelEntry")]
 struct Entry<'a> {
@@ -84,6 +85,8 @@ struct Entry<'a> {
     owned_by: &'a str,
     /// What it makes: `text` or `image`.
     modality: &'static str,
+    /// What it can be asked for: `chat.completions`, `embeddings`, ….
+    endpoints: Vec<&'static str>,
 }
 
 impl<'a> From<&'a Model> for Entry<'a> {
@@ -97,6 +100,7 @@ impl<'a> From<&'a Model> for Entry<'a> {
                 Modality::Text => "text",
                 Modality::Image => "image",
             },
+            endpoints: model.operations.iter().map(|it| it.name()).collect(),
         }
     }
 }
@@ -114,6 +118,7 @@ mod tests {
     use super::*;
     use crate::config::TimeoutsOverride;
     use crate::names::ModelId;
+    use crate::operation::Operation;
 
     fn model(id: &str, aliases: &[&str], modality: Modality) -> Model {
         Model {
@@ -125,6 +130,7 @@ mod tests {
             context_fallbacks: Vec::new(),
             policy_fallbacks: Vec::new(),
             modality,
+            operations: vec![Operation::Chat],
             weight: 1,
             max_tokens_default: 1,
             thinking: crate::config::dialect::Thinking::Budget,
@@ -154,8 +160,8 @@ mod tests {
             std::str::from_utf8(list.list()).unwrap(),
             concat!(
                 r#"{"object":"list","data":["#,
-                r#"{"id":"gpt-4o","object":"model","created":1700000000,"owned_by":"a \"lab\"","modality":"text"},"#,
-                r#"{"id":"flux","object":"model","created":1700000000,"owned_by":"a \"lab\"","modality":"image"}]}"#,
+                r#"{"id":"gpt-4o","object":"model","created":1700000000,"owned_by":"a \"lab\"","modality":"text","endpoints":["chat.completions"]},"#,
+                r#"{"id":"flux","object":"model","created":1700000000,"owned_by":"a \"lab\"","modality":"image","endpoints":["chat.completions"]}]}"#,
             )
         );
         let empty = ModelList::new(&config(Vec::new()));

@@ -24,6 +24,7 @@ use crate::gateway::dialect::Inexpressible;
 use crate::gateway::inspect::InspectError;
 use crate::gateway::limit::Limited;
 use crate::openai::{ErrorEnvelope, ErrorObject};
+use crate::operation::Operation;
 use texts::{INVALID_REQUEST, RATE_LIMIT};
 
 /// Why a request is not answered as its caller hoped.
@@ -43,6 +44,10 @@ pub enum Refusal {
     Body(InspectError),
     /// Nothing is served at this path.
     UnknownPath,
+    /// Answers are not kept here to be asked for later.
+    ResponsesNotKept,
+    /// The model is there, and is not asked for this.
+    NotServed(Operation),
     /// No such image, or no longer.
     UnknownImage,
     /// Nobody answers to this model's name; at most 64 printable characters of it.
@@ -60,6 +65,8 @@ pub enum Refusal {
     BodyTooLarge,
     /// Not JSON, or encoded.
     UnsupportedMediaType,
+    /// Not a form, or encoded.
+    NoForm,
     /// The request line is too long.
     UriTooLong,
     /// An `Expect` other than `100-continue`.
@@ -159,6 +166,17 @@ impl Refusal {
                 code: Some("model_not_found".into()),
                 message: format!(
                     "The model '{name}' does not exist here. GET /api/v1/models lists the models that do."
+                )
+                .into(),
+                param: Some("model".into()),
+            },
+            Self::NotServed(operation) => Envelope {
+                status: StatusCode::NOT_FOUND,
+                kind: INVALID_REQUEST,
+                code: Some("endpoint_not_served".into()),
+                message: format!(
+                    "This model is not served at {}. GET /api/v1/models tells at which endpoints each model is.",
+                    operation.path()
                 )
                 .into(),
                 param: Some("model".into()),

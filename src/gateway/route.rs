@@ -16,6 +16,7 @@ use crate::config::{Config, Modality, Timeouts, TimeoutsOverride};
 use crate::gateway::pools::Pool;
 use crate::gateway::record::metrics::{LegMetrics, Metrics, ModelMetrics};
 use crate::names::ModelId;
+use crate::operation::Operation;
 
 /// Everything that was decided for a model when the configuration was read.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Plan {
     pub model: ModelId,
     /// What it makes.
     pub modality: Modality,
+    /// What it is asked for.
+    pub operations: Vec<Operation>,
     /// How many requests one request counts as, ≥ 1.
     pub weight: u32,
     /// What its answers are kept by.
@@ -107,6 +110,7 @@ impl Router {
                 Arc::new(Plan {
                     model: model.id.clone(),
                     modality: model.modality,
+                    operations: model.operations.clone(),
                     weight: model.weight,
                     cache: config.cache.policy.overridden(&model.cache),
                     legs: legs(config, pools, model, rename_to_id, metrics),
@@ -165,6 +169,12 @@ impl Fallbacks {
 }
 
 impl Leg {
+    /// Whether its pool can be asked for this.
+    #[must_use]
+    pub fn answers(&self, operation: Operation) -> bool {
+        self.pool.dialect.answers(operation)
+    }
+
     /// What the pool calls a model that is called `name` here.
     #[must_use]
     pub fn model<'a>(&'a self, name: &'a str) -> &'a str {
@@ -173,6 +183,12 @@ impl Leg {
 }
 
 impl Plan {
+    /// Whether it is asked for this, and has a pool that could answer.
+    #[must_use]
+    pub fn serves(&self, operation: Operation) -> bool {
+        self.operations.contains(&operation) && self.legs.iter().any(|leg| leg.answers(operation))
+    }
+
     /// How long all attempts together may take: the longest of what its pools allow.
     #[must_use]
     pub fn request_timeout(&self) -> std::time::Duration {

@@ -37,14 +37,27 @@ pub fn whole(body: &Bytes) -> Spliced {
 /// `span` is what inspection found in this same body.
 #[must_use]
 pub fn model_name(body: &Bytes, span: &Range<usize>, name: &str) -> Spliced {
+    replaced(body, span, json_string(name).into())
+}
+
+/// The form with the part at `span`, head included, replaced by one that says `name`.
+///
+/// `span` is what inspection found in this same body. The head is written anew as well: it may
+/// have told a length.
+#[must_use]
+pub fn form_model_name(body: &Bytes, span: &Range<usize>, name: &str) -> Spliced {
+    let part = format!("Content-Disposition: form-data; name=\"model\"\r\n\r\n{name}");
+    replaced(body, span, part.into())
+}
+
+fn replaced(body: &Bytes, span: &Range<usize>, value: Bytes) -> Spliced {
     let end = span.end.min(body.len());
     let head = body.slice(..span.start.min(end));
     let tail = body.slice(end..);
-    let name = Bytes::from(json_string(name));
-    let len = head.len() + name.len() + tail.len();
+    let len = head.len() + value.len() + tail.len();
     Spliced {
         head,
-        name,
+        name: value,
         tail,
         len,
     }
@@ -131,6 +144,17 @@ mod tests {
         assert_eq!(spliced.tail.as_ptr(), body[12..].as_ptr());
         assert_eq!(joined(&whole(&body)), body);
         assert_eq!(whole(&body).len, body.len());
+    }
+
+    #[test]
+    fn in_a_form_the_part_is_replaced_and_nothing_else() {
+        let form = "--b\r\nContent-Length: 1\r\nContent-Disposition: form-data; name=model\r\n\r\na\r\n--b--";
+        let body = Bytes::from_static(form.as_bytes());
+        let spliced = form_model_name(&body, &(5..form.len() - 7), "openai/é");
+        let expected =
+            "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nopenai/é\r\n--b--";
+        assert_eq!(String::from_utf8(joined(&spliced)).unwrap(), expected);
+        assert_eq!(spliced.len, expected.len());
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -23,6 +23,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
 use crate::gateway::body::{self, BodyError, Budget, Held};
+use crate::gateway::door::boundary::Boundary;
 use crate::gateway::door::{Endpoint, Rules};
 use crate::gateway::exchange::Question;
 use crate::gateway::limit::stay::Stay;
@@ -35,6 +36,7 @@ use crate::gateway::relay::{self, Delivered, Delivery};
 use crate::gateway::route::Plan;
 use crate::gateway::work::Landed;
 use crate::gateway::work::boarding::Seat;
+use crate::operation;
 use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -80,6 +82,8 @@ pub(super) struct Visit<'a> {
     owes: bool,
     /// How many tokens its question is taken for.
     question_tokens: u64,
+    /// And its answer, where that is no text of which tokens could be counted.
+    answer_tokens: Option<u64>,
     /// What it holds while it is answered.
     stay: Stay<'a>,
 }
@@ -105,6 +109,7 @@ impl<'a> Visit<'a> {
             attempts: 0,
             owes: false,
             question_tokens: 0,
+            answer_tokens: None,
             stay: Stay::default(),
         }
     }
@@ -127,12 +132,16 @@ impl<'a> Visit<'a> {
     }
 
     /// The whole body, where it may come in and there is room for it.
-    pub(super) async fn body(&mut self, budget: &Arc<Budget>) -> Result<Held, Unanswered> {
+    pub(super) async fn body(
+        &mut self,
+        budget: &Arc<Budget>,
+        question: operation::Question,
+    ) -> Result<(Held, Option<Boundary>), Unanswered> {
         let raw = raw_head(self.session);
-        let framing = self
-            .snapshot
-            .rules
-            .body(self.session.req_header(), raw.as_deref())?;
+        let framing =
+            self.snapshot
+                .rules
+                .body(self.session.req_header(), raw.as_deref(), question)?;
         if framing.length.is_none() {
             // Parsers disagree about chunks, pingora's takes a line feed inside an extension:
             // nothing behind such a body is taken for a request. HTTP/2 is not concerned.
@@ -157,7 +166,7 @@ impl<'a> Visit<'a> {
             BodyError::Gone { .. } => Unanswered::Gone,
         })?;
         self.record.bytes_in = body.len() as u64;
-        Ok(body)
+        Ok((body, framing.boundary))
     }
 
     /// When the caller does not wait any longer, if it says so: earlier than the plan allows.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::HeaderValue;
 
 use crate::gateway::Gateway;
 use crate::gateway::body::Held;
@@ -29,6 +30,7 @@ use crate::gateway::exchange::trail::Trail;
 use crate::gateway::exchange::{Answer, Body, Question, Through};
 use crate::gateway::pools::slots::Slot;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::relay::head::JSON;
 use crate::gateway::route::Plan;
 use crate::openai::Usage;
 use boarding::Seat;
@@ -262,6 +264,14 @@ impl Taken {
             Self::Whole { bytes, .. } => Some(bytes.len()),
             Self::Through((through, _)) => through.length,
             Self::Events(_) | Self::Said(_) => None,
+        }
+    }
+
+    /// What it is.
+    pub(super) fn media_type(&self) -> HeaderValue {
+        match self {
+            Self::Through((through, _)) => through.media_type.clone(),
+            Self::Whole { .. } | Self::Events(_) | Self::Said(_) => JSON,
         }
     }
 

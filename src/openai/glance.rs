@@ -5,18 +5,24 @@
 //! cache whether it may be kept. Nothing but these few members is looked at, and
 //! nothing is copied, so that megabytes of pictures cost no more than being skipped.
 
+/// And of an answer that is no chat?
+mod passed;
+
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::openai::{ChatCompletion, Usage};
+use crate::operation::Operation;
+pub use passed::counted;
 
 /// What a whole answer says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Glance {
     /// It tells of an error.
     pub error: bool,
-    /// Its `object` is [`ChatCompletion::OBJECT`].
+    /// It is of the kind that was asked for: of chats, its `object` is
+    /// [`ChatCompletion::OBJECT`].
     pub is_completion: bool,
     /// How its choices ended.
     pub ending: Ending,
@@ -52,6 +58,15 @@ impl Glance {
             is_completion: true,
             ending: Ending::Complete,
             usage: None,
+        }
+    }
+
+    /// Reads an answer to what was asked for; `None` where it is no whole JSON object.
+    #[must_use]
+    pub fn of(operation: Operation, body: &[u8]) -> Option<Self> {
+        match operation {
+            Operation::Chat => Self::read(body),
+            other => passed::read(other, body),
         }
     }
 

@@ -145,6 +145,7 @@ fn a_stream_as_the_contract_shows_it() {
         oversized: false,
         usage: Some(usage),
         finished: Choices(1),
+        ended: 0,
     };
     assert_eq!(facts, expected);
     assert!(facts.every_choice_finished(1) && facts.every_choice_finished(0));

@@ -62,6 +62,9 @@ mod pages;
 /// The operators' page, and what no other page can do there.
 #[cfg(test)]
 mod operator;
+/// What a model is asked for that is no chat.
+#[cfg(test)]
+mod endpoints;
 /// Streams, whole, broken and endless.
 #[cfg(test)]
 mod streams;

@@ -40,6 +40,7 @@ pub(super) fn anonymous(file: &file::Anonymous) -> Anonymous {
         max_tokens_max: u64::from(file.max_tokens_max),
         top_logprobs_max: file.top_logprobs_max,
         tools_max: file.tools_max,
+        image_side_max: file.image_side_max,
         unknown_fields_refused: matches!(file.unknown_fields, file::UnknownFields::Refuse),
     }
 }

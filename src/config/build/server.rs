@@ -46,6 +46,8 @@ pub(super) fn bounds(file: &file::bounds::Bounds) -> Bounds {
         head_bytes_max: bytes(file.head_bytes_max.0),
         head_fields_max: file.head_fields_max,
         body_bytes_max: bytes(file.body_bytes_max.0),
+        form_bytes_max: bytes(file.form_bytes_max.0.min(file.bodies_bytes_max.0)),
+        inputs_max: count(file.inputs_max),
         body_first_byte_timeout: file.body_first_byte_timeout.0,
         body_rate_min: bytes(file.body_rate_min.0),
         json_depth_max: file.json_depth_max,

@@ -142,6 +142,7 @@ fn bounds_of_a_head(bounds: &Node<'_, '_>, findings: &mut Findings<'_>) {
     let default = Bounds::default();
     at_most(bounds, "head_bytes_max", HEAD_BYTES_CEILING, findings);
     at_most(bounds, "body_bytes_max", BODY_BYTES_CEILING, findings);
+    at_most(bounds, "form_bytes_max", BODY_BYTES_CEILING, findings);
     let line = size(
         bounds,
         "request_line_bytes_max",
@@ -160,14 +161,13 @@ fn bounds_of_a_head(bounds: &Node<'_, '_>, findings: &mut Findings<'_>) {
         HEAD_BYTES_CEILING,
         findings,
     );
-    let one = size(bounds, "body_bytes_max", default.body_bytes_max.0);
     let all = size(bounds, "bodies_bytes_max", default.bodies_bytes_max.0);
-    not_larger(
-        bounds,
-        ("body_bytes_max", one),
-        ("bodies_bytes_max", all),
-        findings,
-    );
+    // That of forms gives way to a smaller one of all, unless it is written.
+    let form = bounds.get("form_bytes_max").and(Some("form_bytes_max"));
+    for key in ["body_bytes_max"].into_iter().chain(form) {
+        let one = size(bounds, key, default.body_bytes_max.0);
+        not_larger(bounds, (key, one), ("bodies_bytes_max", all), findings);
+    }
     ordered(
         bounds,
         ("keep_alive", default.keep_alive.0),

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use super::Findings;
 use super::node::Node;
 use super::structure::nearest;
+use crate::config::dialect::Dialect;
+use crate::operation::Operation;
 
 /// Checks `[[models]]`.
 pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
@@ -27,6 +29,7 @@ pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
             }
         }
         pools_can_answer(model, pools.as_deref(), findings);
+        endpoints_are_answered(model, pools.as_deref(), findings);
     }
     let known = Known::of(&models);
     for model in &models {
@@ -157,6 +160,51 @@ fn pools_can_answer(model: &Node<'_, '_>, pools: Option<&[Pool<'_>]>, findings: 
         if let Some(message) = misfit(modality, pool) {
             findings.add(&named, message);
         }
+    }
+}
+
+/// Each is one that a pool of the model's can be asked for.
+fn endpoints_are_answered(
+    model: &Node<'_, '_>,
+    pools: Option<&[Pool<'_>]>,
+    findings: &mut Findings<'_>,
+) {
+    let references = model.items_of("pools");
+    let mut dialects = Vec::new();
+    for reference in &references {
+        let named = reference.text().or_else(|| reference.text_of("pool"));
+        let known = pools.unwrap_or_default().iter();
+        let Some(pool) = known.clone().find(|pool| Some(pool.name) == named) else {
+            // It is told elsewhere, and may be the one that answers.
+            return;
+        };
+        dialects.push(pool.dialect);
+    }
+    let mut seen = Vec::new();
+    for endpoint in model.items_of("endpoints") {
+        let Some(name) = endpoint.text() else {
+            continue;
+        };
+        // What is no endpoint, or no dialect, was said by the walk along the schema.
+        let operation = Operation::ALL.into_iter().find(|it| it.name() == name);
+        let answers = |dialect: &&str| match (Dialect::named(dialect), operation) {
+            (Some(dialect), Some(operation)) => dialect.answers(operation),
+            _ => true,
+        };
+        if seen.contains(&name) {
+            findings.add(
+                &endpoint,
+                format!("names {name} a second time; name it once"),
+            );
+        } else if !dialects.iter().any(answers) {
+            findings.add(
+                &endpoint,
+                format!(
+                    "is answered by no pool of this model: {name} goes through as it came; name a pool with dialect = \"openai\", or leave it out"
+                ),
+            );
+        }
+        seen.push(name);
     }
 }
 

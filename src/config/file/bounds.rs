@@ -28,6 +28,12 @@ pub(in crate::config) struct Bounds {
     pub(in crate::config) head_fields_max: usize,
     /// Bytes of a request body; at most 1GiB.
     pub(in crate::config) body_bytes_max: Written<Size>,
+    /// Bytes of a form with a file in it, as `/audio/transcriptions` takes it; at most 1GiB.
+    pub(in crate::config) form_bytes_max: Written<Size>,
+    /// Texts of one request for embeddings or moderations, prompts of one for completions,
+    /// documents of one to rerank.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) inputs_max: u32,
     /// From the end of the head to the first byte of the body.
     pub(in crate::config) body_first_byte_timeout: Written<Length>,
     /// Bytes a second with which a body must arrive, averaged over ten seconds.
@@ -67,7 +73,7 @@ pub(in crate::config) struct Bounds {
     #[schemars(range(min = 1))]
     pub(in crate::config) in_flight_per_client_max: u32,
     /// Bytes of all bodies held at the same time, of requests and of answers; at least
-    /// `body_bytes_max`.
+    /// `body_bytes_max` and `form_bytes_max`.
     pub(in crate::config) bodies_bytes_max: Written<Size>,
     /// How long a client may take nothing of an answer before its connection is reset.
     pub(in crate::config) write_stall: Written<Length>,
@@ -84,6 +90,8 @@ impl Default for Bounds {
             head_bytes_max: Written(32 << 10),
             head_fields_max: 100,
             body_bytes_max: Written(10 << 20),
+            form_bytes_max: Written(25 << 20),
+            inputs_max: 2_048,
             body_first_byte_timeout: seconds(10),
             body_rate_min: Written(4 << 10),
             json_depth_max: 64,

@@ -83,6 +83,9 @@ pub(in crate::config) struct Anonymous {
     pub(in crate::config) top_logprobs_max: u32,
     /// The most `tools`, and `functions`.
     pub(in crate::config) tools_max: u32,
+    /// The longest side of an image, in pixels.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) image_side_max: u32,
     /// What becomes of fields that the gateway does not know.
     pub(in crate::config) unknown_fields: UnknownFields,
 }
@@ -95,6 +98,7 @@ impl Default for Anonymous {
             max_tokens_max: 65_536,
             top_logprobs_max: 20,
             tools_max: 128,
+            image_side_max: 2048,
             unknown_fields: UnknownFields::Pass,
         }
     }

@@ -31,6 +31,10 @@ pub(in crate::config) struct Model {
     /// What it makes.
     #[serde(default)]
     pub(in crate::config) modality: Modality,
+    /// What it can be asked for; unset: `chat.completions`, of an image model also
+    /// `images.generations`.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) endpoints: Option<Vec<Endpoint>>,
     /// How many requests one request to it counts as, and its tokens as many times.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
@@ -96,6 +100,38 @@ pub(in crate::config) enum Thinking {
     Budget,
     /// By a word; it takes neither `temperature` nor `top_p`.
     Adaptive,
+}
+
+/// What a model can be asked for, by the path below `/v1`.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+pub(in crate::config) enum Endpoint {
+    /// Chats.
+    #[serde(rename = "chat.completions")]
+    Chat,
+    /// Text that goes on behind a prompt.
+    #[serde(rename = "completions")]
+    Completions,
+    /// Texts as vectors.
+    #[serde(rename = "embeddings")]
+    Embeddings,
+    /// Images, in their own protocol.
+    #[serde(rename = "images.generations")]
+    Images,
+    /// `OpenAI`'s responses.
+    #[serde(rename = "responses")]
+    Responses,
+    /// Text read aloud.
+    #[serde(rename = "audio.speech")]
+    Speech,
+    /// Speech written down.
+    #[serde(rename = "audio.transcriptions")]
+    Transcriptions,
+    /// What of a text is harmful.
+    #[serde(rename = "moderations")]
+    Moderations,
+    /// Which documents fit a query.
+    #[serde(rename = "rerank")]
+    Rerank,
 }
 
 /// Deadlines of one model.

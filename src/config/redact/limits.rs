@@ -41,6 +41,7 @@ pub(super) fn anonymous(anonymous: Anonymous) -> Value {
         max_tokens_max,
         top_logprobs_max,
         tools_max,
+        image_side_max,
         unknown_fields_refused,
     } = anonymous;
     json!({
@@ -49,6 +50,7 @@ pub(super) fn anonymous(anonymous: Anonymous) -> Value {
         "max_tokens_max": max_tokens_max,
         "top_logprobs_max": top_logprobs_max,
         "tools_max": tools_max,
+        "image_side_max": image_side_max,
         "unknown_fields": if unknown_fields_refused { "refuse" } else { "pass" },
     })
 }

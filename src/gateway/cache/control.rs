@@ -18,6 +18,7 @@ use http::header::CACHE_CONTROL;
 
 use crate::config::cache::{Cache, CachePolicy};
 use crate::gateway::inspect::Ask;
+use crate::operation::Operation;
 
 /// What is drawn with where a request does not say: so it is with OpenAI, and nobody differs much.
 const TEMPERATURE_UNSAID: f64 = 1.0;
@@ -54,6 +55,8 @@ pub enum Bypass {
     Choices,
     /// Its `temperature` is above the bound.
     Temperature,
+    /// Answers to what is asked for are not kept, or not as a stream.
+    Endpoint,
 }
 
 /// What is asked, and by what its answers are kept.
@@ -120,8 +123,12 @@ impl Facts<'_> {
         } = *self;
         let temperature = ask.temperature.unwrap_or(TEMPERATURE_UNSAID);
         let too_free = policy.temperature_max.is_some_and(|max| temperature > max);
+        // Only of chats it is known how a stream is made of an answer, and an answer of a stream.
+        let is_chat = ask.operation == Operation::Chat;
+        let is_kept = ask.operation.is_kept() && (is_chat || !ask.stream);
         let reasons = [
             (!policy.enabled, Bypass::Disabled),
+            (!is_kept, Bypass::Endpoint),
             (is_anonymous && !config.anonymous, Bypass::Anonymous),
             (ask.store, Bypass::Store),
             (ask.user.is_some(), Bypass::User),
@@ -135,7 +142,7 @@ impl Facts<'_> {
 
 impl Bypass {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Disabled,
         Self::Anonymous,
         Self::NoStore,
@@ -143,6 +150,7 @@ impl Bypass {
         Self::User,
         Self::Choices,
         Self::Temperature,
+        Self::Endpoint,
     ];
 
     /// The word for the label and the header: a token.
@@ -156,6 +164,7 @@ impl Bypass {
             Self::User => "user",
             Self::Choices => "n",
             Self::Temperature => "temperature",
+            Self::Endpoint => "endpoint",
         }
     }
 }

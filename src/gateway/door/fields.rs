@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
+use crate::gateway::door::boundary::Boundary;
 use crate::gateway::refusal::Refusal;
 
 /// Hops a `Connection` header may name.
@@ -136,6 +137,18 @@ pub(super) fn is_plain_json(headers: &HeaderMap) -> Result<(), Refusal> {
     } else {
         Err(Refusal::UnsupportedMediaType)
     }
+}
+
+/// What stands between the parts of a plain form.
+pub(super) fn form_boundary(headers: &HeaderMap) -> Result<Boundary, Refusal> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else {
+        return Err(Refusal::NoForm);
+    };
+    let encoded = headers.contains_key(header::CONTENT_ENCODING);
+    Boundary::of(only.as_bytes())
+        .filter(|_| !encoded)
+        .ok_or(Refusal::NoForm)
 }
 
 /// `application/json`, alone or with `charset=utf-8`.

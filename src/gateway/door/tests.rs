@@ -8,6 +8,7 @@ fn rules() -> Rules {
         head_bytes_max: 32 * 1024,
         fields_max: 100,
         body_bytes_max: 1000,
+        form_bytes_max: 2000,
         allowed_hosts: Vec::new(),
         origins: Vec::new(),
         public_url: None,
@@ -49,7 +50,7 @@ fn a_path_is_compared_exactly_after_decoding_once() {
         assert_eq!(path(chat), Err(allow.clone()), "{chat}");
         assert_eq!(
             entered(&format!("POST {chat}\nhost: a")),
-            Ok(Endpoint::ChatCompletions)
+            Ok(Endpoint::Operation(Operation::Chat))
         );
     }
     assert_eq!(path("/v1/models"), Ok(Endpoint::Models));
@@ -222,7 +223,7 @@ fn connection_names_nothing_that_matters_and_little_at_all() {
 
 fn body(fields: &str) -> Result<Framing, Refusal> {
     let text = format!("POST /v1/chat/completions\nhost: a\n{fields}");
-    rules().body(&head(&text), Some(text.as_bytes()))
+    rules().body(&head(&text), Some(text.as_bytes()), Question::Json)
 }
 
 #[test]
@@ -232,6 +233,8 @@ fn a_body_is_json_and_framed_once() {
         Ok(Framing {
             length,
             awaits_continue: false,
+            bytes_max: 1000,
+            boundary: None,
         })
     };
     assert_eq!(body(&format!("{json}content-length: 10")), length(Some(10)));
@@ -252,6 +255,7 @@ fn a_body_is_json_and_framed_once() {
     let told = rules().body(
         &head("POST /\nhost: a\ntransfer-encoding: chunked"),
         Some(text.as_bytes()),
+        Question::Json,
     );
     assert_eq!(told, Err(Refusal::AmbiguousFraming));
     assert_eq!(

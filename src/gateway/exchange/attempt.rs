@@ -6,25 +6,24 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::deadline::until;
-use crate::gateway::dialect::{self, Names, Translation};
+use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
-use crate::gateway::exchange::events::{EVENT_BYTES_MAX, EventStream, Times};
 use crate::gateway::exchange::failure::wait::spent;
 use crate::gateway::exchange::failure::{AttemptError, CONNECTING, from_answer};
 use crate::gateway::exchange::source::{Source, learn};
 use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream};
-use crate::gateway::exchange::whole::Wanted;
 use crate::gateway::exchange::word::Word;
-use crate::gateway::exchange::{Body, Question, image, whole};
+use crate::gateway::exchange::{Body, Question};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::target::Endpoint;
-use crate::gateway::pools::wire::Varying;
+use crate::gateway::pools::wire::{Passed, Varying};
 use crate::gateway::pools::{Change, Lesson};
 use crate::gateway::route::Leg;
 use crate::gateway::splice::Spliced;
+use crate::operation::Operation;
 use crate::sys;
 
 /// What of an error answer is read.
@@ -65,7 +64,10 @@ impl Attempt<'_> {
     }
 
     fn wants_events(&self) -> bool {
-        self.question.ask.stream && dialect::has_events(self.leg.pool.dialect)
+        let ask = &self.question.ask;
+        // What goes through as it came is asked for events as its caller asks for them.
+        let is_chat = ask.operation == Operation::Chat;
+        ask.stream && (!is_chat || dialect::has_events(self.leg.pool.dialect))
     }
 
     /// How long it may take to its commit, and what is missing where it takes longer.
@@ -82,7 +84,6 @@ impl Attempt<'_> {
         allowed: Duration,
         what: &'static str,
     ) -> Result<(Body, Word), AttemptError> {
-        let timeouts = &self.leg.timeouts;
         let wants_events = self.wants_events();
         let deadline = (self.began + allowed).min(self.question.deadline);
         let sent = until(deadline, pin!(self.send(wants_events))).await;
@@ -94,73 +95,15 @@ impl Attempt<'_> {
             self.learn(Lesson::Spent(wait), sys::instant(), None);
         }
         let word = upstream.word();
-        if wants_events {
-            if !upstream.has_type("text/event-stream") {
-                return Err(AttemptError::Invalid(
-                    "no event stream, though one was asked for",
-                ));
-            }
-            let ends = self.began + timeouts.stream;
-            let times = Times {
-                gap: timeouts.event_gap,
-                quiet: self.question.attempts.comment_after,
-                ends,
-            };
-            let dialect = self.leg.pool.dialect;
-            let n = dialect::choices(dialect, self.question.ask.n.unwrap_or(1));
-            let translation = if dialect::is_translated(dialect) {
-                Translation::new(dialect, self.names(), EVENT_BYTES_MAX).map(Box::new)
-            } else {
-                None
-            };
-            let stream = EventStream::open(upstream, self.source(), times, n);
-            let stream = stream.translated(translation);
-            let stream = stream.with_first_event(deadline).await?;
-            return Ok((Body::Events(Box::new(stream)), word));
-        }
-        if !upstream.has_type("application/json") {
-            return Err(AttemptError::Invalid("no JSON"));
-        }
-        let pool = &self.leg.pool;
-        let wanted = Wanted {
-            deadline,
-            pool,
-            share: match self.question.image {
-                Some(_) => self.question.body.share_beside(),
-                None => self.question.body.share_of_answer(),
-            },
-            names: dialect::is_translated(pool.dialect).then(|| self.names()),
-        };
-        let answer = whole::read(upstream, wanted, || self.source()).await?;
-        let body = match (&self.question.image, answer) {
-            (Some(asked), Body::Whole { bytes, .. }) => {
-                let now = sys::now().wall;
-                let kept = image::answer(self.question, &asked.base_url, &bytes, self.images, now);
-                // The store's fault and not the target's, so not a timeout of the attempt.
-                until(self.question.deadline, pin!(kept))
-                    .await
-                    .unwrap_or_else(|| {
-                        Err(AttemptError::Internal("image not kept in time".to_owned()))
-                    })
-            }
-            (Some(_), Body::Through(through)) if !through.is_too_large => Err(AttemptError::NoRoom),
-            (Some(_), _) => Err(AttemptError::Invalid("images too large to be held")),
-            (None, answer) => Ok(answer),
+        let body = if wants_events {
+            self.events(upstream, deadline).await
+        } else {
+            self.whole(upstream, deadline).await
         };
         body.map(|body| (body, word))
     }
 
-    /// What an answer says of itself that is made here.
-    fn names(&self) -> Names {
-        let now = sys::now().wall.duration_since(UNIX_EPOCH);
-        Names {
-            id: format!("chatcmpl-{}", self.question.id.as_str()),
-            created: i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX),
-            model: self.leg.model(self.name).to_owned(),
-        }
-    }
-
-    fn source(&self) -> Source {
+    pub(super) fn source(&self) -> Source {
         Source {
             pool: Arc::clone(&self.leg.pool),
             endpoint: Arc::clone(self.endpoint),
@@ -187,6 +130,16 @@ impl Attempt<'_> {
     /// Sends the request; a stale connection is replaced once by a fresh one, free of charge.
     async fn send(&self, stream: bool) -> Result<Upstream, AttemptError> {
         let id = self.question.id.header();
+        let ask = &self.question.ask;
+        let form = ask.boundary.map(|boundary| boundary.media_type());
+        let passed = (ask.operation != Operation::Chat).then(|| Passed {
+            path: ask.operation.path(),
+            media_type: form.as_deref().unwrap_or("application/json"),
+            accept: match ask.operation {
+                Operation::Speech | Operation::Transcriptions => "*/*",
+                _ => "application/json",
+            },
+        });
         let request = Request {
             wire: &self.endpoint.wire,
             varying: Varying {
@@ -194,6 +147,7 @@ impl Attempt<'_> {
                 model: self.leg.model(self.name),
                 stream,
                 body_bytes: self.body.len,
+                passed,
             },
             body: self.body,
         };

@@ -239,7 +239,8 @@ impl<'a> Course<'a> {
             .unwrap_or_default();
         let key = self.question.key.as_deref();
         let is_allowed = |fallback: &&Fallback| {
-            key.is_none_or(|key| key.may_ask_for(fallback.plan.model.as_str()))
+            fallback.plan.serves(self.question.ask.operation)
+                && key.is_none_or(|key| key.may_ask_for(fallback.plan.model.as_str()))
         };
         let others = || {
             fallbacks
@@ -272,7 +273,8 @@ impl<'a> Course<'a> {
         plan.legs.iter().enumerate().find_map(|(number, leg)| {
             let asked = self.asked(&leg.pool);
             let is_spent = asked >= self.question.attempts.per_pool_max;
-            if is_spent || self.is_full(&leg.pool) || self.is_unfit(leg) {
+            let is_out = self.is_unfit(leg) || !leg.answers(self.question.ask.operation);
+            if is_spent || self.is_full(&leg.pool) || is_out {
                 return None;
             }
             let endpoint = self.untried((plan, leg), wanted, now, chance)?;
@@ -342,7 +344,8 @@ impl<'a> Course<'a> {
 
     /// Whether it could not be asked at a better time either.
     fn is_out(&self, leg: &Leg) -> bool {
-        self.is_unfit(leg) || leg.pool.unusable.is_some()
+        let is_other = !leg.answers(self.question.ask.operation);
+        self.is_unfit(leg) || is_other || leg.pool.unusable.is_some()
     }
 
     fn is_full(&self, pool: &Arc<Pool>) -> bool {

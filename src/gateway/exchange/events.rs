@@ -150,6 +150,12 @@ impl EventStream {
         }
     }
 
+    /// The same stream, of events that have types, of which one of these ends an answer.
+    pub(super) fn typed(mut self, last: &'static [&'static str]) -> Self {
+        self.scanner = self.scanner.typed(last, self.choices);
+        self
+    }
+
     /// The same stream, put into OpenAI's words on its way.
     pub(super) fn translated(mut self, translation: Option<Box<Translation>>) -> Self {
         self.translation = translation;
@@ -215,8 +221,15 @@ impl EventStream {
             return Ok(Next::Slices);
         }
         loop {
-            if self.scanner.facts().done {
-                return Ok(Next::End { add_done: false });
+            let facts = self.scanner.facts();
+            if facts.done {
+                // An answer's last event may be that it has failed.
+                let has_failed = facts.error && facts.ended > 0;
+                return if has_failed {
+                    Err(StreamBreak::Failed)
+                } else {
+                    Ok(Next::End { add_done: false })
+                };
             }
             if self.unreadable.is_some() {
                 return Err(StreamBreak::Malformed);

@@ -12,13 +12,14 @@ use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::exchange::{Answer, Asking};
 use crate::gateway::pools::pace::Pace;
 use crate::gateway::splice::Spliced;
+use crate::operation::Operation;
 use crate::sys;
 
 impl<'q> Asking<'q> {
     /// After what time a second target is to be asked; `None`: never.
     pub(super) fn hedged_after(&self, next: &Next<'_>) -> Option<Duration> {
         let pool = &next.leg.pool;
-        if !pool.hedging.enabled || self.question.image.is_some() {
+        if !pool.hedging.enabled || self.question.image.is_some() || !self.is_chat() {
             return None;
         }
         let usual = self.pace(next).p95()?;
@@ -27,9 +28,14 @@ impl<'q> Asking<'q> {
 
     /// An answer came after this time.
     pub(super) fn paced(&self, next: &Next<'_>, after: Duration) {
-        if next.leg.pool.hedging.enabled {
+        if next.leg.pool.hedging.enabled && self.is_chat() {
             self.pace(next).answered(after);
         }
+    }
+
+    /// What is usual of chats says nothing of anything else, and the other way round.
+    fn is_chat(&self) -> bool {
+        self.question.ask.operation == Operation::Chat
     }
 
     fn pace<'n>(&self, next: &'n Next<'_>) -> &'n Pace {

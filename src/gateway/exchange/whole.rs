@@ -11,12 +11,14 @@ use bytes::{Bytes, BytesMut};
 
 use crate::gateway::body::{Held, Share};
 use crate::gateway::dialect::{self, Names, Unreadable};
+use crate::gateway::exchange::Body;
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
 use crate::gateway::exchange::source::Source;
+use crate::gateway::exchange::through::{Through, json};
 use crate::gateway::exchange::upstream::Upstream;
-use crate::gateway::exchange::{Body, Through};
 use crate::gateway::pools::Pool;
 use crate::openai::glance::Glance;
+use crate::operation::Operation;
 
 /// What is held of one answer; more passes through.
 const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -29,6 +31,8 @@ const UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Wanted<'a> {
     /// Until when.
     pub deadline: Instant,
+    /// What was asked for.
+    pub operation: Operation,
     /// Whose it is.
     pub pool: &'a Pool,
     /// What it may hold.
@@ -46,43 +50,43 @@ pub(super) async fn read(
 ) -> Result<Body, AttemptError> {
     let Wanted {
         deadline,
+        operation,
         pool,
-        mut share,
+        share,
         names,
     } = wanted;
-    let mut parts: Vec<Bytes> = Vec::new();
-    let mut held_bytes = 0;
-    while let Some(part) = upstream.body(deadline, "the rest of the answer").await? {
-        held_bytes += part.len();
-        let has_room = held_bytes <= UNCOUNTED_BYTES_MAX || share.grow(part.len()).is_ok();
-        let is_too_large = held_bytes > HELD_BYTES_MAX;
-        parts.push(part);
-        if is_too_large && names.is_some() {
-            return Err(AttemptError::Invalid("an answer too large to be held"));
+    let gathered = gather(&mut upstream, deadline, share).await?;
+    let Gathered {
+        parts,
+        bytes: held_bytes,
+        is_all,
+        is_too_large,
+        share,
+    } = gathered;
+    if !is_all {
+        if names.is_some() {
+            return Err(if is_too_large {
+                AttemptError::Invalid("an answer too large to be held")
+            } else {
+                AttemptError::NoRoom
+            });
         }
-        if !has_room && names.is_some() {
-            return Err(AttemptError::NoRoom);
-        }
-        if is_too_large || !has_room {
-            return Ok(Body::Through(Box::new(Through {
-                begin: parts,
-                share: Some(share),
-                is_too_large,
-                length: upstream.length(),
-                upstream,
-                source: source(),
-                deadline,
-            })));
-        }
-        if upstream.is_done() {
-            break;
-        }
+        return Ok(Body::Through(Box::new(Through {
+            begin: parts,
+            share: Some(share),
+            is_too_large,
+            length: upstream.length(),
+            announced: upstream.length(),
+            media_type: json(),
+            upstream,
+            source: source(),
+            deadline,
+            gap: None,
+            passed: 0,
+        })));
     }
-    let announced = upstream.length();
-    if announced.is_some_and(|length| length != held_bytes) {
-        return Err(AttemptError::Broken(
-            "its body is shorter than announced".to_owned(),
-        ));
+    if upstream.length().is_some_and(|length| length != held_bytes) {
+        return Err(shorter());
     }
     upstream.release().await;
     let mut bytes = joined(parts, held_bytes);
@@ -90,7 +94,7 @@ pub(super) async fn read(
         bytes = dialect::answer(pool.dialect, bytes, &names)
             .map_err(|Unreadable(why)| AttemptError::Invalid(why))?;
     }
-    match Glance::read(&bytes) {
+    match Glance::of(operation, &bytes) {
         Some(Glance { error: true, .. }) => Err(from_error_object(&bytes, pool)),
         Some(glance) => Ok(Body::Whole {
             bytes: Held::new(bytes, share),
@@ -98,6 +102,52 @@ pub(super) async fn read(
         }),
         None => Err(AttemptError::Invalid("its body is no JSON object")),
     }
+}
+
+/// An answer, as far as it may be held.
+pub(super) struct Gathered {
+    pub parts: Vec<Bytes>,
+    /// `bytes = Σ part.len()`
+    pub bytes: usize,
+    /// Whether that is all of it.
+    pub is_all: bool,
+    /// Else whether it is too large, and not only too large now.
+    pub is_too_large: bool,
+    /// What it counts.
+    pub share: Share,
+}
+
+/// Reads an answer to its end, or as far as it may be held.
+pub(super) async fn gather(
+    upstream: &mut Upstream,
+    deadline: Instant,
+    mut share: Share,
+) -> Result<Gathered, AttemptError> {
+    let mut parts: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    let (mut is_all, mut is_too_large) = (true, false);
+    while let Some(part) = upstream.body(deadline, "the rest of the answer").await? {
+        bytes += part.len();
+        let has_room = bytes <= UNCOUNTED_BYTES_MAX || share.grow(part.len()).is_ok();
+        is_too_large = bytes > HELD_BYTES_MAX;
+        parts.push(part);
+        is_all = has_room && !is_too_large;
+        if !is_all || upstream.is_done() {
+            break;
+        }
+    }
+    Ok(Gathered {
+        parts,
+        bytes,
+        is_all,
+        is_too_large,
+        share,
+    })
+}
+
+/// What is told of an answer that ended before its length.
+pub(super) fn shorter() -> AttemptError {
+    AttemptError::Broken("its body is shorter than announced".to_owned())
 }
 
 fn joined(mut parts: Vec<Bytes>, len: usize) -> Bytes {

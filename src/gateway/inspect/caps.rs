@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::field::Field;
 use super::scan::{Kind, Value};
-use super::values::{integer, said};
+use super::values::{integer, said, string};
 use super::{Found, INTEGER_MAX, InspectError, invalid};
 use crate::config::clients::Anonymous;
 
@@ -25,6 +25,7 @@ pub(super) fn check(text: &str, found: &Found, caps: &Anonymous) -> Result<(), I
         max_tokens_max,
         top_logprobs_max,
         tools_max,
+        image_side_max,
         // Looked at key by key.
         unknown_fields_refused: _,
     } = caps;
@@ -38,6 +39,11 @@ pub(super) fn check(text: &str, found: &Found, caps: &Anonymous) -> Result<(), I
             *max_tokens_max,
         ),
         (
+            Field::MaxOutputTokens,
+            &found.max_output_tokens,
+            *max_tokens_max,
+        ),
+        (
             Field::TopLogprobs,
             &found.top_logprobs,
             u64::from(*top_logprobs_max),
@@ -45,6 +51,7 @@ pub(super) fn check(text: &str, found: &Found, caps: &Anonymous) -> Result<(), I
     ] {
         number(text, field, value.as_ref(), max)?;
     }
+    side(text, found.size.as_ref(), u64::from(*image_side_max))?;
     let tools_max = u64::from(*tools_max);
     count(text, Field::Tools, found.tools.as_ref(), tools_max)?;
     count(text, Field::Functions, found.functions.as_ref(), tools_max)
@@ -59,6 +66,30 @@ fn number(text: &str, field: Field, value: Option<&Value>, max: u64) -> Result<(
     match integer(text, field, Some(value), 0..=INTEGER_MAX)? {
         Some(number) if number > max => Err(above(field, value, max)),
         _ => Ok(()),
+    }
+}
+
+/// The size of an image: two sides up to the cap, or left to the upstream. Words that an
+/// upstream could know for a larger one are none here.
+fn side(text: &str, value: Option<&Value>, max: u64) -> Result<(), InspectError> {
+    let Some(value) = said(value) else {
+        return Ok(());
+    };
+    let said = string(text, value).ok_or(invalid(Field::Size, value))?;
+    if &*said == "auto" {
+        return Ok(());
+    }
+    let largest = said.split_once('x').and_then(|(width, height)| {
+        let pixels = |digits: &str| {
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<u64>().ok().filter(|_| plain)
+        };
+        Some(pixels(width)?.max(pixels(height)?))
+    });
+    match largest {
+        None => Err(invalid(Field::Size, value)),
+        Some(pixels) if pixels > max => Err(above(Field::Size, value, max)),
+        Some(_) => Ok(()),
     }
 }
 
@@ -102,6 +133,7 @@ mod tests {
         max_tokens_max: 65_536,
         top_logprobs_max: 0,
         tools_max: 2,
+        image_side_max: 2048,
         unknown_fields_refused: false,
     };
 
@@ -146,6 +178,9 @@ mod tests {
             r#""tools":null"#,
             r#""tools":[{"a":[1,2,3]},{"b":[{},{},{}]}]"#,
             r#""functions":[1,2]"#,
+            r#""size":"2048x2048""#,
+            r#""size":"auto""#,
+            r#""size":null"#,
             // Deeper down it is no parameter.
             r#""x":{"n":9,"max_tokens":65537,"tools":[1,2,3],"api_key":"k"}"#,
             r#""anything":["at all"]"#,
@@ -170,6 +205,9 @@ mod tests {
             let escaped = format!(r#""\u00{:x}{rest}":{asked}"#, first.as_bytes()[0]);
             capped(&escaped, param, &number(param, max));
         }
+        let size = "`size` may be at most 2048x2048 here, or \"auto\". Ask for less.";
+        capped(r#""size":"1024x2049""#, "size", size);
+        capped(r#""size":"99999999999999999x1""#, "size", size);
         for param in ["tools", "functions"] {
             let member = format!(r#""{param}":[1, {{"a":[]}} ,[]]"#);
             let message = format!("`{param}` may hold at most 2 of them here. Send fewer.");
@@ -189,6 +227,10 @@ mod tests {
             ("tools", r#"{"0":1}"#),
             ("tools", r#""[]""#),
             ("functions", "7"),
+            ("size", r#""4K""#),
+            ("size", "4096"),
+            ("size", r#""+4096x1""#),
+            ("size", r#""1024x1024x1024""#),
         ] {
             let member = format!(r#""{param}":{value}"#);
             let refused = told(&member, &CAPS).unwrap();

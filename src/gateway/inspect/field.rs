@@ -41,6 +41,26 @@ pub enum Field {
     Tools,
     /// `functions`, what `tools` were before
     Functions,
+    /// `max_output_tokens`, of responses
+    MaxOutputTokens,
+    /// `input`, of most operations but chats
+    Input,
+    /// `prompt`, of completions and images
+    Prompt,
+    /// `query`, of what is to be ranked by it
+    Query,
+    /// `documents`, which are to be ranked
+    Documents,
+    /// `background`, of responses that are asked for later
+    Background,
+    /// `previous_response_id`, of responses that go on with what an upstream keeps
+    PreviousResponseId,
+    /// `conversation`, the same
+    Conversation,
+    /// `stream_format`, of speech
+    StreamFormat,
+    /// `file`, of what is to be written down
+    File,
 }
 
 impl Field {
@@ -67,6 +87,16 @@ impl Field {
             Self::TopLogprobs => "top_logprobs",
             Self::Tools => "tools",
             Self::Functions => "functions",
+            Self::MaxOutputTokens => "max_output_tokens",
+            Self::Input => "input",
+            Self::Prompt => "prompt",
+            Self::Query => "query",
+            Self::Documents => "documents",
+            Self::Background => "background",
+            Self::PreviousResponseId => "previous_response_id",
+            Self::Conversation => "conversation",
+            Self::StreamFormat => "stream_format",
+            Self::File => "file",
         }
     }
 }

@@ -13,6 +13,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::InspectError;
 use super::field::Field;
+use super::parameters::parameters;
+use crate::operation::Operation;
 
 /// Up to so many keys are compared pairwise, which is cheaper than a table.
 const PAIRWISE_MAX: usize = 16;
@@ -91,7 +93,11 @@ const FOREIGN: [&str; 7] = [
 /// # Errors
 ///
 /// The key is another spelling of a known one, or nobody's to send.
-pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, InspectError> {
+pub(super) fn recognise(
+    operation: Operation,
+    key: &str,
+    offset: usize,
+) -> Result<Option<Field>, InspectError> {
     let field = match key {
         "model" => Field::Model,
         "messages" => Field::Messages,
@@ -108,11 +114,15 @@ pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, Inspe
         "top_logprobs" => Field::TopLogprobs,
         "tools" => Field::Tools,
         "functions" => Field::Functions,
+        "size" => Field::Size,
         other => {
+            if let Some(field) = parameters(operation).field(other) {
+                return Ok(Some(field));
+            }
             if let Some(param) = STEERING.into_iter().find(|steering| *steering == other) {
                 return Err(InspectError::Steering { param, offset });
             }
-            return match folds_to(other) {
+            return match folds_to(operation, other) {
                 Some(param) => Err(InspectError::FoldedKey { param, offset }),
                 None => Ok(None),
             };
@@ -121,14 +131,23 @@ pub(super) fn recognise(key: &str, offset: usize) -> Result<Option<Field>, Inspe
     Ok(Some(field))
 }
 
-/// Whether this is a parameter of chat completions, an image model's included.
-pub(super) fn is_parameter(key: &str) -> bool {
-    KNOWN.contains(&key) && !FOREIGN.contains(&key)
+/// Whether this is a parameter of the operation; of chats, an image model's included.
+pub(super) fn is_parameter(operation: Operation, key: &str) -> bool {
+    match operation {
+        Operation::Chat => KNOWN.contains(&key) && !FOREIGN.contains(&key),
+        other => parameters(other).names.contains(&key),
+    }
 }
 
 /// The known key that this is, to the letter.
-pub(super) fn name(key: &str) -> Option<&'static str> {
-    KNOWN.into_iter().find(|known| *known == key)
+pub(super) fn name(operation: Operation, key: &str) -> Option<&'static str> {
+    known(operation).find(|known| *known == key)
+}
+
+/// The keys that mean something to somebody who is asked for this.
+fn known(operation: Operation) -> impl Iterator<Item = &'static str> {
+    let own = parameters(operation).names.iter().copied();
+    KNOWN.into_iter().chain(own)
 }
 
 /// Finds keys that stand twice.
@@ -225,15 +244,14 @@ fn print(text: &[u8], seed: u64) -> u64 {
 }
 
 /// The known key that another reader could take this one for, though it is spelled otherwise.
-fn folds_to(key: &str) -> Option<&'static str> {
+pub(super) fn folds_to(operation: Operation, key: &str) -> Option<&'static str> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if key.bytes().all(plain) {
         return None;
     }
     // A reader that stops at a NUL reads only what stands before it.
     let before_nul = key.split('\0').next().unwrap_or_default();
-    KNOWN
-        .into_iter()
+    known(operation)
         .find(|known| folds_equal(key, known) || folds_equal(before_nul, known))
         .filter(|known| *known != key)
 }

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 use memchr::{memchr, memmem};
 
 /// What a picture counts as. Models see one as 85 to 1,600 tokens, by its size and detail.
-const PICTURE_TOKENS: u64 = 1000;
+pub(super) const PICTURE_TOKENS: u64 = 1000;
 
 /// What stands before the bytes of a picture: the end of a data URL's head.
 static BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| memmem::Finder::new(";base64,"));

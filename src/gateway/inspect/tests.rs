@@ -108,6 +108,7 @@ fn every_routed_field_is_read() {
         r#"[{"role":"user","content":"Hi"}]"#
     );
     let expected = Ask {
+        operation: Operation::Chat,
         model: "gpt-4o".into(),
         stream: true,
         n: Some(2),
@@ -120,6 +121,8 @@ fn every_routed_field_is_read() {
         temperature: Some(0.5),
         model_span: found.model_span.clone(),
         messages_span: found.messages_span.clone(),
+        inputs: 1,
+        boundary: None,
     };
     assert_eq!(found, expected);
 }

@@ -27,6 +27,9 @@ pub struct Wire {
     /// What is the same in every head, for HTTP/1.1: the fixed fields, and before them the
     /// request line where `path` is known.
     fixed: Bytes,
+    /// The fixed fields of a request that goes through as it came, whose path and media type
+    /// are its own.
+    passed: Bytes,
     /// The path of every request; `None`: it differs from one to the next.
     path: Option<String>,
     base_path: String,
@@ -47,6 +50,19 @@ pub struct Varying<'a> {
     pub stream: bool,
     /// Bytes of the body.
     pub body_bytes: usize,
+    /// Where it goes through as it came: where to, and as what.
+    pub passed: Option<Passed<'a>>,
+}
+
+/// What is the caller's own of a request that goes through as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed<'a> {
+    /// Its path, behind the base path of its target.
+    pub path: &'static str,
+    /// What its body is.
+    pub media_type: &'a str,
+    /// Which answers are taken, where no events are wanted.
+    pub accept: &'static str,
 }
 
 impl Wire {
@@ -60,18 +76,19 @@ impl Wire {
         } = manner;
         let path = paths.fixed().map(|path| format!("{base_path}{path}"));
         let shown = key.map(|key| credential.field(key.expose()));
-        let mut fixed = path.as_deref().map(line).unwrap_or_default();
-        // Writing to a string does not fail.
-        let _ = write!(
-            fixed,
-            "host: {authority}\r\nuser-agent: {AGENT}\r\ncontent-type: application/json\r\naccept-encoding: identity\r\n"
-        );
+        let mut own = String::new();
         let shown_fields = shown.iter().map(|(name, value)| (*name, value.as_str()));
         for (name, value) in fields.iter().copied().chain(shown_fields) {
-            let _ = write!(fixed, "{name}: {value}\r\n");
+            // Writing to a string does not fail.
+            let _ = write!(own, "{name}: {value}\r\n");
         }
+        let begin = path.as_deref().map(line).unwrap_or_default();
+        let caller = format!("host: {authority}\r\nuser-agent: {AGENT}\r\n");
+        let identity = "accept-encoding: identity\r\n";
         Self {
-            fixed: fixed.into(),
+            fixed: format!("{begin}{caller}content-type: application/json\r\n{identity}{own}")
+                .into(),
+            passed: format!("{caller}{identity}{own}").into(),
             path,
             base_path: base_path.to_owned(),
             paths,
@@ -89,10 +106,18 @@ impl Wire {
     #[must_use]
     pub fn http1(&self, varying: Varying<'_>, spare_bytes: usize) -> BytesMut {
         let mut head = BytesMut::with_capacity(self.fixed.len() + 256 + spare_bytes);
-        if self.path.is_none() {
+        if let Some(passed) = varying.passed {
             head.put_slice(line(&self.path(varying)).as_bytes());
+            head.put_slice(&self.passed);
+            head.put_slice(b"content-type: ");
+            head.put_slice(passed.media_type.as_bytes());
+            head.put_slice(b"\r\n");
+        } else {
+            if self.path.is_none() {
+                head.put_slice(line(&self.path(varying)).as_bytes());
+            }
+            head.put_slice(&self.fixed);
         }
-        head.put_slice(&self.fixed);
         head.put_slice(b"accept: ");
         head.put_slice(varying.accept().as_bytes());
         head.put_slice(b"\r\nx-request-id: ");
@@ -113,6 +138,9 @@ impl Wire {
     ) -> Result<Box<RequestHeader>, Box<pingora_core::Error>> {
         let path = self.path(varying);
         let mut head = self.fixed("POST", &path)?;
+        if let Some(passed) = varying.passed {
+            head.insert_header(CONTENT_TYPE, passed.media_type)?;
+        }
         head.insert_header(ACCEPT, varying.accept())?;
         head.insert_header("x-request-id", varying.request_id.clone())?;
         head.insert_header(CONTENT_LENGTH, varying.body_bytes)?;
@@ -146,6 +174,10 @@ impl Wire {
     }
 
     fn path(&self, varying: Varying<'_>) -> Cow<'_, str> {
+        if let Some(passed) = varying.passed {
+            let (base_path, model) = (&self.base_path, varying.model);
+            return Cow::Owned(self.paths.passed(base_path, model, passed.path));
+        }
         match &self.path {
             Some(path) => Cow::Borrowed(path),
             None => Cow::Owned(
@@ -166,7 +198,7 @@ impl Varying<'_> {
         if self.stream {
             "text/event-stream"
         } else {
-            "application/json"
+            self.passed.map_or("application/json", |it| it.accept)
         }
     }
 }
@@ -211,6 +243,7 @@ mod tests {
             model: "m/1",
             stream: true,
             body_bytes: 10_240,
+            passed: None,
         }
     }
 
@@ -248,6 +281,37 @@ mod tests {
     fn both_versions_say_the_same() {
         let bearer = "authorization: Bearer sk-1\r\n";
         check(OPENAI, "/v1/chat/completions", bearer);
+    }
+
+    #[test]
+    fn what_goes_through_has_a_path_and_a_media_type_of_its_own() {
+        let key = Secret::new("sk-1");
+        let wire = Wire::new("/v1", "up.test", OPENAI, Some(&key));
+        let id = HeaderValue::from_static("req_1");
+        let varying = Varying {
+            stream: false,
+            passed: Some(Passed {
+                path: "/audio/transcriptions",
+                media_type: "multipart/form-data; boundary=b",
+                accept: "*/*",
+            }),
+            ..varying(&id)
+        };
+        let head = wire.http1(varying, 0);
+        let text = std::str::from_utf8(&head).unwrap();
+        let expected = format!(
+            "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: up.test\r\nuser-agent: {AGENT}\r\n\
+             accept-encoding: identity\r\nauthorization: Bearer sk-1\r\n\
+             content-type: multipart/form-data; boundary=b\r\naccept: */*\r\n\
+             x-request-id: req_1\r\ncontent-length: 10240\r\n\r\n"
+        );
+        assert_eq!(text, expected);
+        let second = wire.http2(varying).unwrap();
+        assert_eq!(second.uri, "/v1/audio/transcriptions");
+        for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(": ").unwrap();
+            assert_eq!(second.headers.get(name).unwrap(), value, "{name}");
+        }
     }
 
     #[test]

@@ -9,10 +9,12 @@ use http::StatusCode;
 
 use crate::gateway::client::ClientError;
 use crate::gateway::inspect::field::Field;
+use crate::gateway::inspect::form::FormFault;
 use crate::gateway::inspect::{Fault, InspectError};
 use crate::gateway::limit::{Kind, Limited, Quota};
 use crate::gateway::refusal::{Envelope, Refusal};
 use crate::names::LimitName;
+use crate::operation::Operation;
 
 /// What has to be asked for to be refused like that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +95,10 @@ fn body() -> Vec<(Of, Refusal)> {
             param: Some(Field::Model.name()),
             offset: 0,
         }),
+        fault(InspectError::Form {
+            fault: FormFault::Start,
+            offset: 0,
+        }),
         fault(InspectError::MissingField {
             field: Field::Messages,
         }),
@@ -105,6 +111,7 @@ fn body() -> Vec<(Of, Refusal)> {
         (Of::Body, Refusal::BodyTooLarge),
         (Of::Body, Refusal::UnsupportedMediaType),
         (Of::Model, Refusal::unknown_model("gpt-0")),
+        (Of::Body, Refusal::NotServed(Operation::Embeddings)),
     ]
 }
 

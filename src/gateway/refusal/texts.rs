@@ -24,6 +24,8 @@ impl Refusal {
             | Self::MalformedBody
             | Self::Body(_)
             | Self::UnknownPath
+            | Self::ResponsesNotKept
+            | Self::NotServed(_)
             | Self::UnknownImage
             | Self::UnknownModel(_)
             | Self::MethodNotAllowed { .. }
@@ -31,6 +33,7 @@ impl Refusal {
             | Self::BodyTimeout
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
+            | Self::NoForm
             | Self::UriTooLong
             | Self::ExpectationFailed
             | Self::UnknownHost
@@ -81,6 +84,11 @@ impl Refusal {
                 "not_found",
                 "There is nothing at this path. Chat completions are at POST /api/v1/chat/completions.",
             ),
+            Self::ResponsesNotKept => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "Responses are not kept here, so none can be asked for, deleted or cancelled. POST /api/v1/responses makes one.",
+            ),
             Self::UnknownImage => (
                 StatusCode::NOT_FOUND,
                 "not_found",
@@ -110,6 +118,11 @@ impl Refusal {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "The body must be plain JSON. Send Content-Type: application/json and no Content-Encoding.",
+            ),
+            Self::NoForm => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body must be a plain form. Send Content-Type: multipart/form-data with one boundary, and no Content-Encoding.",
             ),
             Self::UriTooLong => (
                 StatusCode::URI_TOO_LONG,

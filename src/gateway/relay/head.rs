@@ -51,6 +51,9 @@ const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 /// Fields of the fullest head.
 const FIELDS: usize = 24;
 
+/// What most answers are.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// What all answers to a request have in common.
 #[derive(Debug, Clone)]
 pub struct Common {
@@ -86,10 +89,14 @@ pub struct Provenance<'a> {
 impl Common {
     /// The head of an answer from a model.
     #[must_use]
-    pub fn answer(&self, length: Option<usize>, provenance: Provenance<'_>) -> ResponseHeader {
+    pub fn answer(
+        &self,
+        length: Option<usize>,
+        media_type: HeaderValue,
+        provenance: Provenance<'_>,
+    ) -> ResponseHeader {
         let mut head = self.begin(StatusCode::OK);
-        head.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        head.headers.insert(CONTENT_TYPE, media_type);
         self.put_length(&mut head, length);
         provenance.put(&mut head);
         ResponseHeader::from(head)

@@ -30,6 +30,8 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
         context_fallbacks: _,
         policy_fallbacks: _,
         modality,
+        // What it is asked for is a part of what its answers are kept by.
+        operations: _,
         weight: _,
         max_tokens_default,
         thinking,

@@ -59,7 +59,8 @@ impl Visit<'_> {
         let head = if taken.is_events() {
             self.common.stream(Some(provenance))
         } else {
-            self.common.answer(taken.length(), provenance)
+            self.common
+                .answer(taken.length(), taken.media_type(), provenance)
         };
         let unsent = (!self.head_sent).then_some(head);
         self.no_further_request_if_leaving();

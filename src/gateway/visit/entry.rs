@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::Visit;
 use crate::gateway::door::Endpoint;
-use crate::gateway::inspect::{Ask, pictures};
+use crate::gateway::inspect::Ask;
 use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Quota, Refused};
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
@@ -70,9 +70,10 @@ impl<'a> Visit<'a> {
         let snapshot = Arc::clone(&self.snapshot);
         let config = &snapshot.config.limiter;
         if snapshot.limits.count_tokens {
-            self.question_tokens = pictures::question_tokens(body, config.bytes_per_token);
+            self.question_tokens = ask.question_tokens(body, config.bytes_per_token);
         }
         let answer_tokens = ask.answer_tokens_max(u64::from(config.output_tokens));
+        self.answer_tokens = (!ask.operation.answers_in_text()).then_some(answer_tokens);
         let asked = Asked {
             client: &self.record.client,
             model: &plan.model,

@@ -20,7 +20,7 @@ use crate::gateway::exchange::Question;
 use crate::gateway::exchange::tape::Reader;
 use crate::gateway::images::ImageStore;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::relay::head::Provenance;
+use crate::gateway::relay::head::{JSON, Provenance};
 use crate::gateway::relay::ready;
 use crate::gateway::work::boarding::Seat;
 use crate::gateway::work::{Given, Landed, Taken};
@@ -127,7 +127,8 @@ impl Visit<'_> {
             upstream: self.record.upstream,
         };
         let Some(events) = events else {
-            let head = self.common.answer(Some(entry.body.len()), provenance);
+            let length = Some(entry.body.len());
+            let head = self.common.answer(length, JSON, provenance);
             self.whole(head, entry.body.clone()).await;
             return true;
         };

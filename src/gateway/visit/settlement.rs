@@ -21,7 +21,8 @@ impl Visit<'_> {
             return;
         }
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
-        if let Some(tokens) = used(&self.record, self.question_tokens, bytes_per_token) {
+        let expected = (self.question_tokens, self.answer_tokens);
+        if let Some(tokens) = used(&self.record, expected, bytes_per_token) {
             self.settle_as(tokens, now);
         }
     }
@@ -36,7 +37,11 @@ impl Visit<'_> {
 }
 
 /// The tokens that a request used; `None` where nobody knows.
-fn used(record: &RequestRecord, question: u64, bytes_per_token: u32) -> Option<u64> {
+fn used(
+    record: &RequestRecord,
+    (question, answer): (u64, Option<u64>),
+    bytes_per_token: u32,
+) -> Option<u64> {
     if record.leg.is_none() {
         let may_have_worked = record.attempts.iter().any(|attempt| attempt.cut_off);
         return (!may_have_worked).then_some(0);
@@ -45,9 +50,10 @@ fn used(record: &RequestRecord, question: u64, bytes_per_token: u32) -> Option<u
     if record.tokens() > 0 {
         return Some(record.tokens());
     }
-    let answer = match record.events {
-        0 => record.bytes_out.div_ceil(u64::from(bytes_per_token.max(1))),
-        events => events,
+    let answer = match (answer, record.events) {
+        (Some(answer), _) => answer,
+        (None, 0) => record.bytes_out.div_ceil(u64::from(bytes_per_token.max(1))),
+        (None, events) => events,
     };
     Some(question.saturating_add(answer))
 }

@@ -15,11 +15,12 @@ const STEPS: [&str; 9] = [
 
 /// What any step may import: what lies under all of them, and the two that
 /// collect what steps give back, errors (`refusal`) and facts (`record`).
-const UNDER_STEPS: [&str; 12] = [
+const UNDER_STEPS: [&str; 13] = [
     "fail_point",
     "deadline",
     "config",
     "names",
+    "operation",
     "openai",
     "snapshot",
     "sse",
@@ -73,11 +74,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "gateway", "server", "pools", "snapshot", "record", "config", "names", "phase", "sys",
+            "gateway",
+            "server",
+            "pools",
+            "snapshot",
+            "record",
+            "config",
+            "names",
+            "phase",
+            "sys",
             // Whoever is asked about, and how they stand.
-            "client", "limit",
+            "client",
+            "limit",
             // What is kept, and by which key: that is asked with a body.
-            "cache", "inspect", "route", "refusal",
+            "cache",
+            "inspect",
+            "route",
+            "refusal",
+            "operation",
             // How files of ours are given out.
             "pages",
         ],
@@ -99,8 +113,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "refusal",
         &[
             // `config` for how it writes a length of time, `openai` for what an error looks like.
-            "door", "client", "limit", "body", "inspect", "route", "dialect", "exchange", "images",
-            "config", "openai", // `names` for an example of what a limit is called.
+            "door",
+            "client",
+            "limit",
+            "body",
+            "inspect",
+            "route",
+            "dialect",
+            "exchange",
+            "images",
+            "config",
+            "operation",
+            "openai", // `names` for an example of what a limit is called.
             "names",
         ],
     ),
@@ -128,15 +152,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("splice", &["inspect"]),
     // `shared` for the registry of what outlives a configuration.
-    ("pools", &["config", "names", "sys", "shared"]),
+    ("pools", &["config", "names", "sys", "shared", "operation"]),
     ("shared", &["config", "names", "openai", "sys", "record"]),
     ("images", &["config", "names", "openai", "sys"]),
     ("models", &["config", "names", "openai", "route"]),
     ("simulator", &["openai", "sys"]),
     ("telemetry", &["config", "names", "sys"]),
     ("sse", &["openai"]),
-    ("openai", &["names"]),
-    ("config", &["names"]),
+    ("operation", &[]),
+    ("openai", &["names", "operation"]),
+    ("config", &["names", "operation"]),
     ("names", &[]),
     ("fail_point", &[]),
     ("phase", &[]),

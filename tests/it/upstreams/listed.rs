@@ -50,7 +50,7 @@ async fn a_model_is_found_by_its_name_with_slashes_and_by_its_alias() {
         .start();
     let entry = json!({
         "id": "vendor/some/model", "object": "model", "created": 1_715_558_400,
-        "owned_by": "vendor", "modality": "text",
+        "owned_by": "vendor", "modality": "text", "endpoints": ["chat.completions"],
     });
     for prefix in ["/v1/models", "/api/v1/models"] {
         assert_eq!(ids(&fetch(&gateway, prefix).await), ["vendor/some/model"]);

@@ -37,6 +37,8 @@ impl<'a> Ingredients<'a> {
             // What the configuration says of these is in the epoch.
             model: _,
             modality: _,
+            // Which of them is asked for comes in by itself.
+            operations: _,
             fallbacks: _,
             epoch,
             legs,

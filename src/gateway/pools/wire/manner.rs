@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use crate::config::Pool;
 use crate::config::dialect::Dialect;
+use crate::operation::Operation;
 
 /// What the heads of a dialect's requests have that others have not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,25 @@ impl Path {
     }
 }
 
+impl Path {
+    /// The path of a request that goes through as it came: where chats have a path that names
+    /// the model, so has this.
+    #[must_use]
+    pub fn passed(&self, base_path: &str, model: &str, path: &str) -> String {
+        match self {
+            Self::Named { before, whole, .. } => {
+                let behind = whole.strip_prefix(Operation::Chat.path());
+                let model = segment(model);
+                format!(
+                    "{base_path}{before}{model}{path}{}",
+                    behind.unwrap_or_default()
+                )
+            }
+            Self::Fixed(_) => format!("{base_path}{path}"),
+        }
+    }
+}
+
 impl Credential {
     /// The name of its field, and what it says.
     #[must_use]
@@ -170,6 +190,15 @@ mod tests {
         );
         check("ä\r\n", false, "/v1/models/%C3%A4%0D%0A:generate");
         check("..", false, "/v1/models/%2E%2E:generate");
+        let deployed = Path::Named {
+            before: "/openai/deployments/",
+            whole: "/chat/completions?api-version=1".into(),
+            events: "/chat/completions?api-version=1".into(),
+        };
+        assert_eq!(
+            deployed.passed("/x", "a/b", "/embeddings"),
+            "/x/openai/deployments/a%2Fb/embeddings?api-version=1"
+        );
         assert_eq!(
             Path::Fixed("/messages").of("/v1", "m", true),
             "/v1/messages"

@@ -14,7 +14,7 @@ pub struct CacheMetrics {
     requests: IntCounterVec,
     stored: IntCounterVec,
     revalidations: IntCounterVec,
-    bypasses: [IntCounter; 7],
+    bypasses: [IntCounter; 8],
     unstored: IntCounterVec,
     evictions: IntCounterVec,
     entries: IntGauge,
@@ -199,7 +199,7 @@ mod tests {
         let text = String::from_utf8(metrics.text()).unwrap();
         for counted in Counted::ALL {
             let verdict = counted.as_str();
-            let count = if verdict == "bypass" { 7 } else { 1 };
+            let count = if verdict == "bypass" { 8 } else { 1 };
             let line = format!(
                 "spafe_cache_requests_total{{model=\"m\",verdict=\"{verdict}\"}} {count}\n"
             );

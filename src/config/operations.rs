@@ -1,0 +1,41 @@
+//! Which pools can answer what?
+//!
+//! Chats are put into every dialect's words. Anything else goes through as it came, so the
+//! pool must speak the caller's own protocol: all of it, or, where it makes images, that, or
+//! what of it has a path for each deployment.
+
+use super::Modality;
+use super::dialect::Dialect;
+use crate::operation::Operation;
+
+impl Dialect {
+    /// Whether its targets can be asked for this.
+    #[must_use]
+    pub fn answers(self, operation: Operation) -> bool {
+        match self {
+            Self::OpenAi => true,
+            Self::Azure => !matches!(
+                operation,
+                Operation::Responses | Operation::Moderations | Operation::Rerank
+            ),
+            Self::Images => matches!(operation, Operation::Chat | Operation::Images),
+            Self::Anthropic => operation == Operation::Chat,
+        }
+    }
+
+    /// The dialect that the file calls so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let all = [Self::OpenAi, Self::Azure, Self::Images, Self::Anthropic];
+        all.into_iter().find(|dialect| dialect.as_str() == name)
+    }
+}
+
+impl Modality {
+    /// What a model is asked for that does not say.
+    pub(super) fn operations(self) -> Vec<Operation> {
+        match self {
+            Self::Text => vec![Operation::Chat],
+            Self::Image => vec![Operation::Chat, Operation::Images],
+        }
+    }
+}
