@@ -178,7 +178,12 @@ async fn a_page_that_is_not_here_is_told_to_people_and_to_programs_in_their_ways
         let told = get(&gateway, &format!("GET {path}"), &["Accept: */*"]).await;
         assert_eq!(told.json()["error"]["code"], "not_found", "{path}");
     }
-    for path in ["/v1/nothing", "/api/v1/nothing", "/images/nothing"] {
+    for path in [
+        "/v1/nothing",
+        "/api/v1/nothing",
+        "/images",
+        "/images/nothing",
+    ] {
         let told = get(&gateway, &format!("GET {path}"), &[BROWSER]).await;
         assert_eq!(told.status, 404);
         assert_eq!(told.json()["error"]["code"], "not_found", "{path}");
