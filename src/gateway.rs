@@ -227,9 +227,8 @@ impl Gateway {
         };
         let mut visit = Visit::new(session, snapshot, common, record, departure);
         visit.unanswered(Unanswered::Refused(refusal)).await;
-        visit
-            .record
-            .finish(sys::instant(), &self.metrics, &self.log);
+        let now = sys::instant();
+        visit.record.finish(now, &self.metrics, &self.log);
     }
 
     /// What a model is asked: read, understood, routed, answered, delivered.
@@ -242,8 +241,7 @@ impl Gateway {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
         visit.permit(&self.limiter)?;
-        let read = visit.body(&self.bodies, operation.question()).await?;
-        let (body, boundary) = read;
+        let (body, boundary) = visit.body(&self.bodies, operation.question()).await?;
         reach(Phase::Body, visit.record.id.as_str());
         let is_anonymous = visit.record.client.key.is_none();
         let within = Within {
@@ -275,7 +273,7 @@ impl Gateway {
         };
         visit.reserve(&self.limiter, plan, &ask, &body).await?;
         reach(Phase::Route, visit.record.id.as_str());
-        let question = Question {
+        let question = Arc::new(Question {
             plan: Arc::clone(plan),
             ask,
             body,
@@ -285,8 +283,7 @@ impl Gateway {
             deadline: visit.record.began() + plan.request_timeout(),
             attempts: Arc::clone(&snapshot.attempts),
             image,
-        };
-        let question = Arc::new(question);
+        });
         let sought = visit.look_up(&self.cache, &self.images, &question);
         if let Some(found) = &sought.found {
             if sought.is_to_be_renewed() {

@@ -62,7 +62,9 @@ impl Splitter {
             .and_then(|length| rest.split_at_checked(length))
         {
             rest = after;
-            self.has_room(event.len())?;
+            // Where a cut comes before the last `\n`, the event has ended without it.
+            let ended = event.strip_suffix(b"\r\n");
+            self.has_room(ended.map_or(event.len(), |event| event.len() + 1))?;
             if self.held.is_empty() {
                 said(event).map_or(Ok(()), &mut each)?;
             } else {

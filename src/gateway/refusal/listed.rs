@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::gateway::client::ClientError;
+use crate::gateway::dialect::Inexpressible;
 use crate::gateway::inspect::field::Field;
 use crate::gateway::inspect::form::FormFault;
 use crate::gateway::inspect::{Fault, InspectError};
@@ -112,6 +113,14 @@ fn body() -> Vec<(Of, Refusal)> {
         (Of::Body, Refusal::UnsupportedMediaType),
         (Of::Model, Refusal::unknown_model("gpt-0")),
         (Of::Body, Refusal::NotServed(Operation::Embeddings)),
+        (
+            Of::Answer,
+            Refusal::Inexpressible(Inexpressible::unknown("logit_bias")),
+        ),
+        (
+            Of::Answer,
+            Refusal::Inexpressible(Inexpressible::value("temperature", "must be at most 1")),
+        ),
     ]
 }
 
