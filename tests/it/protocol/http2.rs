@@ -124,6 +124,9 @@ async fn streams_of_one_connection_get_their_own_answers() {
     let many = "[bounds]\nin_flight_per_client_max = 64";
     let gateway = setup.tls().tables(many).start();
     let client = Client::connect(&gateway).await;
+    // Until a client was told how many streams it may open it takes a number of its own.
+    let list = request("GET", "https://gateway.test/v1/models");
+    client.send(list, Vec::new()).await.unwrap();
     let asked = (0..200).map(|number| {
         let mark = format!("number-{number:03}");
         let answer = json!({"id": mark, "object": "chat.completion", "created": 1, "model": "m",
