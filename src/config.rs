@@ -66,7 +66,7 @@ use std::time::Duration;
 use self::bounds::{Attempts, Bounds};
 use self::cache::{Cache, CacheOverride};
 use self::clients::{Anonymous, Auth, Clients, Key};
-use self::dialect::{Dialect, Thinking, Unsupported};
+use self::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
 use self::limits::{Limit, Limiter, Shared};
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
@@ -232,6 +232,8 @@ pub struct Pool {
     pub api_version: Option<String>,
     /// What becomes of what the dialect has no words for.
     pub unsupported: Unsupported,
+    /// Whether it is asked to count the tokens of streams.
+    pub stream_usage: StreamUsage,
     /// At least one.
     pub targets: Vec<Target>,
     /// The credential for all of its targets.

@@ -29,6 +29,26 @@ impl Dialect {
     }
 }
 
+/// Whether a pool is asked to count the tokens of a stream that is not to tell them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamUsage {
+    /// It is asked; what it tells goes to those who asked, and into metrics and limits.
+    Ask,
+    /// It is asked what its caller asks.
+    Leave,
+}
+
+impl StreamUsage {
+    /// What the file calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Leave => "leave",
+        }
+    }
+}
+
 /// What becomes of a request that asks for something its pool's dialect has no words for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsupported {

@@ -28,11 +28,12 @@ mod members;
 
 use bytes::Bytes;
 
-use crate::config::dialect::{Dialect, Thinking, Unsupported};
+use crate::config::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
 use crate::gateway::splice::{self, Spliced};
 use crate::openai::UpstreamError;
+use crate::operation::Operation;
 use crate::sse::split::{Said, Splitter, TooLong};
 
 /// What an upstream is to be asked.
@@ -55,6 +56,8 @@ pub struct Asked<'a> {
 pub struct Terms {
     /// What becomes of what cannot be put.
     pub unsupported: Unsupported,
+    /// Whether streams are asked to count their tokens.
+    pub stream_usage: StreamUsage,
     /// How many tokens an answer may have, where a protocol wants to be told and the caller
     /// did not say, ≥ 1.
     pub max_tokens_default: u32,
@@ -176,11 +179,23 @@ pub fn is_translated(dialect: Dialect) -> bool {
     }
 }
 
+/// Whether a stream is asked to count its tokens though its caller did not ask for that.
+#[must_use]
+pub fn asks_for_usage(stream_usage: StreamUsage, ask: &Ask) -> bool {
+    let has_options = matches!(ask.operation, Operation::Chat | Operation::Completions);
+    stream_usage == StreamUsage::Ask && has_options && ask.stream && !ask.include_usage
+}
+
 /// The body of a request in the upstream's words.
 ///
 /// # Errors
 /// The first thing that it has no words for, unless that is to be left out.
 pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpressible> {
+    let is_openai = matches!(dialect, Dialect::OpenAi | Dialect::Azure);
+    if is_openai && asks_for_usage(asked.terms.stream_usage, asked.ask) {
+        let name = (asked.model != &*asked.ask.model).then_some(asked.model);
+        return Ok(splice::with_usage(asked.body, asked.ask, name));
+    }
     match (dialect, asked.image) {
         (_, Some(image)) => Ok(splice::whole(&images::request(image, asked.model))),
         (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None)

@@ -100,6 +100,8 @@ pub struct Ask {
     pub prompt_cache_key: Option<Box<str>>,
     /// Whether `stream_options.include_usage` is true.
     pub include_usage: bool,
+    /// Where the value of `stream_options` stands in the body, if it is there.
+    pub stream_options_span: Option<Range<usize>>,
     /// Whether the upstream is to keep what it answers.
     pub store: bool,
     /// How freely words are drawn; finite.

@@ -47,7 +47,7 @@ use arc_swap::ArcSwap;
 use pingora_core::upstreams::peer::HttpPeer;
 use thiserror::Error;
 
-use crate::config::dialect::{Dialect, Unsupported};
+use crate::config::dialect::{Dialect, StreamUsage, Unsupported};
 use crate::config::policy::{Balance, Check, Concurrency, Ejection, Hedging};
 use crate::config::{self, ApiKey};
 use crate::names::{PoolName, Secret};
@@ -68,6 +68,8 @@ pub struct Pool {
     pub dialect: Dialect,
     /// What becomes of what they have no words for.
     pub unsupported: Unsupported,
+    /// Whether it is asked to count the tokens of streams.
+    pub stream_usage: StreamUsage,
     /// Its targets, at least one.
     pub targets: Vec<Target>,
     /// The credential; `None` where none is needed.
@@ -177,6 +179,7 @@ impl Pool {
             name: pool.name.clone(),
             dialect: pool.dialect,
             unsupported: pool.unsupported,
+            stream_usage: pool.stream_usage,
             turns: Turns::new(pool.targets.iter().map(|target| target.weight)),
             targets,
             api_key,

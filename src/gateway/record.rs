@@ -131,6 +131,8 @@ pub struct RequestRecord {
     pub tokens_in: Option<u64>,
     /// Tokens of the answer, where the upstream told.
     pub tokens_out: Option<u64>,
+    /// Tokens of both, where it did not.
+    pub estimated: Option<(u64, u64)>,
 }
 
 /// The log line, field by field.
@@ -207,6 +209,7 @@ impl RequestRecord {
             bytes_out: 0,
             tokens_in: None,
             tokens_out: None,
+            estimated: None,
         }
     }
 
@@ -275,8 +278,7 @@ impl RequestRecord {
         }
         model.bytes_in.inc_by(self.bytes_in);
         model.bytes_out.inc_by(self.bytes_out);
-        model.tokens_in.inc_by(self.tokens_in.unwrap_or(0));
-        model.tokens_out.inc_by(self.tokens_out.unwrap_or(0));
+        model.tokens((self.tokens_in, self.tokens_out), self.estimated);
         if let Some(first_byte) = self.first_byte {
             let to_first_byte = first_byte.saturating_duration_since(self.began.instant);
             model.first_byte.observe(to_first_byte.as_secs_f64());

@@ -8,7 +8,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-/// A body in up to three parts, to be written one after the other.
+use crate::gateway::inspect::Ask;
+
+/// Where is it asked to count tokens?
+mod usage;
+
+/// A body in up to five parts, to be written one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spliced {
     /// The caller's bytes before the replaced value.
@@ -17,7 +22,9 @@ pub struct Spliced {
     pub name: Bytes,
     /// The caller's bytes after the replaced value; empty where nothing is replaced.
     pub tail: Bytes,
-    /// Bytes of the three together.
+    /// What is asked besides, and the caller's bytes after that.
+    pub more: [Bytes; 2],
+    /// Bytes of all together.
     pub len: usize,
 }
 
@@ -28,6 +35,7 @@ pub fn whole(body: &Bytes) -> Spliced {
         head: body.clone(),
         name: Bytes::new(),
         tail: Bytes::new(),
+        more: Default::default(),
         len: body.len(),
     }
 }
@@ -50,6 +58,37 @@ pub fn form_model_name(body: &Bytes, span: &Range<usize>, name: &str) -> Spliced
     replaced(body, span, part.into())
 }
 
+/// What goes out for this model, asked to count the tokens of its stream; `name`: where that
+/// differs from what the caller wrote.
+///
+/// `ask` is what inspection found in this same body.
+#[must_use]
+pub fn with_usage(body: &Bytes, ask: &Ask, name: Option<&str>) -> Spliced {
+    let Some((span, said)) = usage::asked(body, ask) else {
+        return match name {
+            Some(name) => model_name(body, &ask.model_span, name),
+            None => whole(body),
+        };
+    };
+    let said = Bytes::from_static(said.as_bytes());
+    let Some(name) = name else {
+        return replaced(body, &span, said);
+    };
+    let name = Bytes::from(json_string(name));
+    let ((first, value), (second, more)) = if span.start < ask.model_span.start {
+        ((span, said), (ask.model_span.clone(), name))
+    } else {
+        ((ask.model_span.clone(), name), (span, said))
+    };
+    let between = body.slice(first.end.min(second.start)..second.start);
+    let mut spliced = replaced(body, &first, value);
+    let rest = body.slice(second.end.min(body.len())..);
+    spliced.len = spliced.head.len() + spliced.name.len() + between.len() + more.len() + rest.len();
+    spliced.tail = between;
+    spliced.more = [more, rest];
+    spliced
+}
+
 fn replaced(body: &Bytes, span: &Range<usize>, value: Bytes) -> Spliced {
     let end = span.end.min(body.len());
     let head = body.slice(..span.start.min(end));
@@ -59,6 +98,7 @@ fn replaced(body: &Bytes, span: &Range<usize>, value: Bytes) -> Spliced {
         head,
         name: value,
         tail,
+        more: Default::default(),
         len,
     }
 }
@@ -66,7 +106,8 @@ fn replaced(body: &Bytes, span: &Range<usize>, value: Bytes) -> Spliced {
 impl Spliced {
     /// The parts in order, empty ones left out.
     pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
-        [&self.head, &self.name, &self.tail]
+        let [asked, rest] = &self.more;
+        [&self.head, &self.name, &self.tail, asked, rest]
             .into_iter()
             .filter(|part| !part.is_empty())
     }
@@ -155,6 +196,57 @@ mod tests {
             "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nopenai/é\r\n--b--";
         assert_eq!(String::from_utf8(joined(&spliced)).unwrap(), expected);
         assert_eq!(spliced.len, expected.len());
+    }
+
+    #[test]
+    fn tokens_are_asked_for_and_nothing_else_changes() {
+        let check = |body: &str, name: Option<&str>, expected: &str| {
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            let ask = inspect(&body, &BOUNDS).unwrap();
+            let spliced = with_usage(&body, &ask, name);
+            assert_eq!(String::from_utf8(joined(&spliced)).unwrap(), expected);
+            assert_eq!(spliced.len, expected.len());
+            assert!(inspect(expected.as_bytes(), &BOUNDS).unwrap().include_usage);
+        };
+        let asked = r#""stream_options":{"include_usage":true}"#;
+        let start = r#" {"model":"a","messages":[]"#;
+        check(
+            &format!("{start}}}"),
+            None,
+            &format!(r#" {{{asked},"model":"a","messages":[]}}"#),
+        );
+        check(
+            &format!("{start}}}"),
+            Some("b"),
+            &format!(r#" {{{asked},"model":"b","messages":[]}}"#),
+        );
+        for (said, expected) in [
+            ("null", r#"{"include_usage":true}"#),
+            ("{}", r#"{"include_usage":true}"#),
+            ("{ }", r#"{"include_usage":true }"#),
+            (r#"{"x":[1]}"#, r#"{"include_usage":true,"x":[1]}"#),
+            (
+                r#"{ "include_usage" : false }"#,
+                r#"{ "include_usage" : true }"#,
+            ),
+            (
+                r#"{"x":1,"include_usage":null}"#,
+                r#"{"x":1,"include_usage":true}"#,
+            ),
+            (
+                r#"{"include_us\u0061ge":false}"#,
+                r#"{"include_us\u0061ge":true}"#,
+            ),
+        ] {
+            let before = format!(r#"{{"stream_options":{said},"model":"a","messages":[]}}"#);
+            let after = format!(r#"{{"stream_options":{expected},"model":"b","messages":[]}}"#);
+            check(&before, Some("b"), &after);
+            check(&before, Some("a"), &after.replace("\"b\"", "\"a\""));
+            let before = format!(r#"{{"model":"a","messages":[],"stream_options": {said} }}"#);
+            let after = format!(r#"{{"model":"b","messages":[],"stream_options": {expected} }}"#);
+            check(&before, Some("b"), &after);
+            check(&before, None, &after.replace("\"b\"", "\"a\""));
+        }
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

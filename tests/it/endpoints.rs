@@ -17,6 +17,8 @@ mod streams;
 mod audio;
 /// What is refused, and in which words.
 mod refused;
+/// What of a stream is counted, and who is told.
+mod usage;
 /// What is kept, and what is not.
 mod kept;
 

@@ -2,7 +2,7 @@
 
 use super::count;
 use crate::config::bounds::Attempts;
-use crate::config::dialect::{Dialect, Unsupported};
+use crate::config::dialect::{Dialect, StreamUsage, Unsupported};
 use crate::config::file::{pool as file, upstreams};
 use crate::config::notation::{Length, Written};
 use crate::config::policy::{Balance, Check, Concurrency, Dns, Ejection, HashBy, Hedging};
@@ -54,6 +54,10 @@ pub(super) fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Poo
             file::Dialect::Anthropic => Dialect::Anthropic,
         },
         api_version: file.api_version.map(|version| version.0),
+        stream_usage: match file.stream_usage {
+            file::StreamUsage::Ask => StreamUsage::Ask,
+            file::StreamUsage::Leave => StreamUsage::Leave,
+        },
         unsupported: match file.unsupported {
             file::Unsupported::Refuse => Unsupported::Refuse,
             file::Unsupported::Drop => Unsupported::Drop,

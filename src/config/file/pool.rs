@@ -23,6 +23,9 @@ pub(in crate::config) struct Pool {
     /// What becomes of a request that asks for something the dialect has no words for.
     #[serde(default)]
     pub(in crate::config) unsupported: Unsupported,
+    /// Whether it is asked to count the tokens of a stream whose caller did not ask.
+    #[serde(default)]
+    pub(in crate::config) stream_usage: StreamUsage,
     /// Addresses that share the pool's requests.
     #[schemars(length(min = 1))]
     pub(in crate::config) targets: Vec<Target>,
@@ -90,6 +93,17 @@ pub(in crate::config) enum Unsupported {
     Refuse,
     /// The field is left out.
     Drop,
+}
+
+/// Whether a pool is asked to count the tokens of streams.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum StreamUsage {
+    /// With `stream_options.include_usage`; who did not ask is not told.
+    Ask,
+    /// It is asked what its caller asks.
+    #[default]
+    Leave,
 }
 
 /// Which versions of HTTP a pool is spoken to with.

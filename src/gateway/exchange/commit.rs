@@ -6,6 +6,7 @@
 use std::pin::pin;
 use std::time::{Instant, UNIX_EPOCH};
 
+use crate::config::dialect::Dialect;
 use crate::deadline::until;
 use crate::gateway::dialect::{self, Names, Translation};
 use crate::gateway::exchange::attempt::Attempt;
@@ -49,6 +50,8 @@ impl Attempt<'_> {
             Some(Ending::Typed(last)) => stream.typed(last),
             Some(Ending::Choices) | None => stream.translated(translation),
         };
+        let usage = dialect::asks_for_usage(self.leg.pool.stream_usage, ask);
+        let stream = stream.asked_for_usage(usage && dialect != Dialect::Images);
         let stream = stream.with_first_event(deadline).await?;
         Ok(Body::Events(Box::new(stream)))
     }

@@ -29,6 +29,8 @@ pub struct EventStream {
     upstream: Upstream,
     /// Puts what comes into OpenAI's words, before the scanner sees it; `None`: it is.
     translation: Option<Box<Translation>>,
+    /// It was asked to count tokens though its caller did not ask for that.
+    asked_for_usage: bool,
     /// What came cannot be put into OpenAI's words from here on.
     unreadable: Option<Unreadable>,
     /// The upstream has ended.
@@ -137,6 +139,7 @@ impl EventStream {
         Self {
             upstream,
             translation: None,
+            asked_for_usage: false,
             unreadable: None,
             is_over: false,
             source,
@@ -148,6 +151,12 @@ impl EventStream {
             told: now,
             choices,
         }
+    }
+
+    /// The same stream, asked to count tokens or not.
+    pub(super) fn asked_for_usage(mut self, asked: bool) -> Self {
+        self.asked_for_usage = asked;
+        self
     }
 
     /// The same stream, of events that have types, of which one of these ends an answer.
@@ -341,7 +350,7 @@ impl EventStream {
     /// Whether it counts tokens though its callers may not have asked for that.
     #[must_use]
     pub fn tells_usage(&self) -> bool {
-        self.translation.is_some()
+        self.translation.is_some() || self.asked_for_usage
     }
 
     /// How it stands behind what was handed out.

@@ -56,6 +56,7 @@ impl<'q> Phrasing<'q> {
             model,
             terms: Terms {
                 unsupported: leg.pool.unsupported,
+                stream_usage: leg.pool.stream_usage,
                 max_tokens_default: leg.max_tokens_default,
                 thinking: leg.thinking,
             },

@@ -344,12 +344,13 @@ async fn write_http1(stream: &mut Stream, request: Request<'_>) -> Result<(), Bo
         }
         stream.write_all(&head).await.map_err(failed)?;
     } else {
+        let [asked, rest] = body.more.clone();
         let all = head
             .freeze()
             .chain(body.head.clone())
             .chain(body.name.clone());
         stream
-            .write_all_buf(&mut all.chain(body.tail.clone()))
+            .write_all_buf(&mut all.chain(body.tail.clone()).chain(asked).chain(rest))
             .await
             .map_err(failed)?;
     }

@@ -312,6 +312,7 @@ impl Found {
             user: self.user,
             prompt_cache_key: None,
             include_usage: false,
+            stream_options_span: None,
             store: false,
             temperature: None,
             messages_span: self.file.ok_or(missing(Field::File))?,

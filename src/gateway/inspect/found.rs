@@ -109,6 +109,7 @@ impl Found {
             // A hint and no more: what is no text is none.
             prompt_cache_key: said(self.prompt_cache_key.as_ref())
                 .and_then(|value| string(text, value)),
+            stream_options_span: self.stream_options.as_ref().map(|it| it.span.clone()),
             include_usage: include_usage(text, self.stream_options.as_ref())?,
             store: subject::is_stored(&self, operation)?,
             temperature: match operation {

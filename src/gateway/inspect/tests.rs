@@ -117,6 +117,7 @@ fn every_routed_field_is_read() {
         user: Some("u".into()),
         prompt_cache_key: Some("k".into()),
         include_usage: true,
+        stream_options_span: found.stream_options_span.clone(),
         store: true,
         temperature: Some(0.5),
         model_span: found.model_span.clone(),
@@ -130,10 +131,11 @@ fn every_routed_field_is_read() {
 #[test]
 fn what_is_not_said_or_null_is_the_default() {
     let short = ask(r#"{"model":"a","messages":[]}"#);
-    let nulls = ask(
+    let mut nulls = ask(
         r#"{"model":"a","messages":[],"stream":null,"n":null,"max_tokens":null,
         "max_completion_tokens":null,"user":null,"stream_options":null,"store":null,"temperature":null}"#,
     );
+    assert!(nulls.stream_options_span.take().is_some());
     assert_eq!(short, nulls);
     assert!(!short.stream && !short.include_usage);
     assert_eq!((short.n, short.max_tokens, short.user), (None, None, None));

@@ -56,6 +56,8 @@ const DURATION_BUCKETS: &[f64] = &[
 const OVERHEAD_BUCKETS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 ];
+/// To an upstream, and from it.
+const DIRECTIONS: [&str; 2] = ["in", "out"];
 /// The pool label where no pool was asked.
 const NO_POOL: &str = "none";
 /// The model label where no model was found.
@@ -215,7 +217,7 @@ impl Metrics {
             tokens: new.counters(
                 "spafe_tokens_total",
                 "Tokens as upstreams told them.",
-                &["model", "direction"],
+                &["model", "direction", "source"],
             ),
             errors: new.counters(
                 "spafe_errors_total",
@@ -289,8 +291,8 @@ impl Metrics {
             first_byte: self.first_byte.with_label_values(&[name]),
             bytes_in: self.bytes.with_label_values(&[name, "in"]),
             bytes_out: self.bytes.with_label_values(&[name, "out"]),
-            tokens_in: self.tokens.with_label_values(&[name, "in"]),
-            tokens_out: self.tokens.with_label_values(&[name, "out"]),
+            told: DIRECTIONS.map(|to| self.tokens.with_label_values(&[name, to, "told"])),
+            estimated: DIRECTIONS.map(|to| self.tokens.with_label_values(&[name, to, "estimated"])),
             fallbacks: self.fallbacks.with_label_values(&[name]),
             cache: self.cache.model(name),
             unpooled: Class::ALL

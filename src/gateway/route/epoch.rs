@@ -95,6 +95,8 @@ impl Parts {
             dialect,
             api_version,
             unsupported,
+            // What it is asked more changes no word of its answer.
+            stream_usage: _,
             targets,
             // A key may be replaced at any time, for the same account.
             api_key: _,

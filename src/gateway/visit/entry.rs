@@ -69,9 +69,7 @@ impl<'a> Visit<'a> {
     ) -> Result<(), Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
         let config = &snapshot.config.limiter;
-        if snapshot.limits.count_tokens {
-            self.question_tokens = ask.question_tokens(body, config.bytes_per_token);
-        }
+        self.question_tokens = ask.question_tokens(body, config.bytes_per_token);
         let answer_tokens = ask.answer_tokens_max(u64::from(config.output_tokens));
         self.answer_tokens = (!ask.operation.answers_in_text()).then_some(answer_tokens);
         let asked = Asked {

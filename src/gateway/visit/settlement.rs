@@ -22,9 +22,16 @@ impl Visit<'_> {
         }
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
         let expected = (self.question_tokens, self.answer_tokens);
-        if let Some(tokens) = used(&self.record, expected, bytes_per_token) {
-            self.settle_as(tokens, now);
+        let used = used(&self.record, expected, bytes_per_token);
+        if let Some((question, answer)) = used {
+            self.record.estimated = self.is_estimated().then_some((question, answer));
+            self.settle_as(question.saturating_add(answer), now);
         }
+    }
+
+    /// Whether an upstream answered and did not tell its tokens.
+    fn is_estimated(&self) -> bool {
+        self.record.leg.is_some() && self.record.tokens() == 0
     }
 
     /// As [`Self::settle`], where it is known what it used.
@@ -36,24 +43,25 @@ impl Visit<'_> {
     }
 }
 
-/// The tokens that a request used; `None` where nobody knows.
+/// The tokens that a request used, of its question and of its answer; `None` where nobody knows.
 fn used(
     record: &RequestRecord,
     (question, answer): (u64, Option<u64>),
     bytes_per_token: u32,
-) -> Option<u64> {
+) -> Option<(u64, u64)> {
     if record.leg.is_none() {
         let may_have_worked = record.attempts.iter().any(|attempt| attempt.cut_off);
-        return (!may_have_worked).then_some(0);
+        return (!may_have_worked).then_some((0, 0));
     }
     // None at all is no count: there was a question, and what passed by was no less for it.
     if record.tokens() > 0 {
-        return Some(record.tokens());
+        let told = (record.tokens_in, record.tokens_out);
+        return Some((told.0.unwrap_or(0), told.1.unwrap_or(0)));
     }
     let answer = match (answer, record.events) {
         (Some(answer), _) => answer,
         (None, 0) => record.bytes_out.div_ceil(u64::from(bytes_per_token.max(1))),
         (None, events) => events,
     };
-    Some(question.saturating_add(answer))
+    Some((question, answer))
 }

@@ -100,6 +100,7 @@ fn requests_are_put_into_the_upstreams_words_or_refused_by_name() {
                 image: None,
                 model: "claude-x",
                 terms: Terms {
+                    stream_usage: spafe::config::dialect::StreamUsage::Leave,
                     unsupported: if case.contains(".drop") {
                         Unsupported::Drop
                     } else {

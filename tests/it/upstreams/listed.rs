@@ -124,7 +124,10 @@ async fn what_happened_is_counted_once_and_under_its_name() {
         ("spafe_stream_breaks_total{kind=\"unterminated\"}", 1),
         ("spafe_stream_terminators_added_total", 1),
         ("spafe_errors_total{code=\"model_not_found\"}", 1),
-        ("spafe_tokens_total{direction=\"out\",model=\"alone\"}", 5),
+        (
+            "spafe_tokens_total{direction=\"out\",model=\"alone\",source=\"told\"}",
+            5,
+        ),
         ("spafe_requests_in_flight", 0),
     ];
     for (series, count) in expected {

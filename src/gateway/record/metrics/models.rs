@@ -20,10 +20,10 @@ pub struct ModelMetrics {
     pub bytes_in: IntCounter,
     /// Bodies of answers.
     pub bytes_out: IntCounter,
-    /// Tokens of prompts.
-    pub tokens_in: IntCounter,
-    /// Tokens of answers.
-    pub tokens_out: IntCounter,
+    /// Tokens of prompts and of answers, as upstreams told them.
+    pub(super) told: [IntCounter; 2],
+    /// The same where none did, as they are estimated.
+    pub(super) estimated: [IntCounter; 2],
     /// Requests that another model answered in its place.
     pub fallbacks: IntCounter,
     /// What memory had to do with its answers.
@@ -55,6 +55,18 @@ pub struct LegMetrics {
 }
 
 impl ModelMetrics {
+    /// Counts what a request used, of its question and of its answer: what was told, or what is
+    /// estimated instead.
+    pub fn tokens(&self, told: (Option<u64>, Option<u64>), estimated: Option<(u64, u64)>) {
+        let (counters, (question, answer)) = match estimated {
+            Some(tokens) => (&self.estimated, tokens),
+            None => (&self.told, (told.0.unwrap_or(0), told.1.unwrap_or(0))),
+        };
+        for (counter, tokens) in counters.iter().zip([question, answer]) {
+            counter.inc_by(tokens);
+        }
+    }
+
     /// The counter of this model's requests that no pool answered.
     #[must_use]
     pub fn unpooled(&self, class: Class) -> &IntCounter {
