@@ -28,6 +28,8 @@ mod text;
 mod offer;
 /// What does one hear, and how does it sound?
 mod audio;
+/// What does a model say in Gemini's?
+mod gemini;
 /// What does an image model paint?
 mod image;
 /// How does the simulator speak TLS?

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::record::Request;
 use super::script::Script;
-use super::{Options, audio, azure, chat, image, messages, offer, text};
+use super::{Options, audio, azure, chat, gemini, image, messages, offer, text};
 
 /// A simulated vendor.
 #[derive(Debug)]
@@ -54,6 +54,9 @@ impl Application {
         let path = request.target.split(['?', '#']).next().unwrap_or_default();
         if let Some(deployment) = azure::deployment(path) {
             return azure::answer(request, &deployment, &self.options, number);
+        }
+        if let Some(asked_for) = gemini::asked_for(path).filter(|_| request.method == "POST") {
+            return Ok(gemini::answer(request, asked_for, &self.options, number));
         }
         if path.ends_with("/chat/completions") {
             let body = posted(request)?;

@@ -52,6 +52,11 @@ pub(super) fn answer(body: &Value, options: &Options, base_url: &str) -> Result<
     Ok(Script::json(200, body.to_string()).delay_head(options.image))
 }
 
+/// A picture of this, as a model shows it among its words.
+pub(super) fn of(prompt: &str) -> Vec<u8> {
+    paint(blake3::hash(prompt.as_bytes()).as_bytes())
+}
+
 /// The picture of this file name, `None` if no picture has such a name.
 pub(super) fn painted(file: &str) -> Option<Script> {
     let name = file.strip_suffix(".png")?;

@@ -9,7 +9,7 @@
 /// Is this a request that Anthropic would take?
 mod asked;
 /// How is an answer cut into blocks and events?
-mod said;
+pub(super) mod said;
 
 use serde_json::{Value, json};
 

@@ -171,7 +171,7 @@ fn pieces(block: &Value) -> Vec<Value> {
 }
 
 /// A value along a schema, as far as simple ones go.
-pub(super) fn along(schema: &Value) -> Value {
+pub(in crate::simulator) fn along(schema: &Value) -> Value {
     if let Some(first) = schema["enum"].get(0) {
         return first.clone();
     }
