@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use crate::gateway::inspect::image::ImageAsk;
 
@@ -45,7 +46,7 @@ pub enum ImagesError {
         /// How many there are.
         count: usize,
     },
-    /// A picture has neither `url` nor `b64_json`.
+    /// A picture has neither an address nor bytes.
     #[error("an image of the upstream's answer has neither url nor b64_json")]
     NoPicture,
     /// A picture would decode to more bytes than are kept.
@@ -91,6 +92,10 @@ pub fn request(ask: &ImageAsk, upstream_model: &str) -> Bytes {
 
 /// The pictures of an upstream's answer, in its order.
 ///
+/// Shape: OpenAI's `data`, a list of objects with `url` or `b64_json`; or what other servers
+/// answer at the same place: a list `images` of such objects, or of texts that are an address, a
+/// data URI or base64; or one `url` at the top. The first of these that is there counts.
+///
 /// Where a picture has both, its address is preferred: it costs nobody anything more.
 /// A data URI in `url` is what some servers write for `b64_json`, and is read as such.
 ///
@@ -99,12 +104,16 @@ pub fn request(ask: &ImageAsk, upstream_model: &str) -> Bytes {
 /// [`ImagesError`]; one bad picture spoils the answer, so that a caller never gets
 /// fewer than the upstream charged for without a word.
 pub fn parse(body: &[u8], image_bytes_max: usize) -> Result<Vec<Picture<'_>>, ImagesError> {
-    let generations: Generations<'_> = serde_json::from_slice(body)?;
-    match generations.data.len() {
+    let Generations { data, images, url } = serde_json::from_slice(body)?;
+    let url = url.map(|Text(url)| vec![Generation::Text(url)]);
+    let found = data.or(images).or(url);
+    // No list at all is no answer of images, an error for one.
+    let found = found.ok_or_else(|| serde::de::Error::missing_field("data"));
+    let found: Vec<Generation<'_>> = found.map_err(ImagesError::Shape)?;
+    match found.len() {
         0 => Err(ImagesError::Empty),
         count if count > PICTURES_MAX => Err(ImagesError::TooMany { count }),
-        _ => generations
-            .data
+        _ => found
             .into_iter()
             .map(|generation| picture(generation, image_bytes_max))
             .collect(),
@@ -192,15 +201,38 @@ struct Generate<'a> {
 #[derive(Deserialize)]
 struct Generations<'a> {
     #[serde(borrow)]
-    data: Vec<Generation<'a>>,
+    data: Option<Vec<Generation<'a>>>,
+    #[serde(borrow)]
+    images: Option<Vec<Generation<'a>>>,
+    #[serde(borrow)]
+    url: Option<Text<'a>>,
+}
+
+/// One picture, as an object or as a text.
+enum Generation<'a> {
+    Object(Object<'a>),
+    Text(Cow<'a, str>),
 }
 
 #[derive(Deserialize)]
-struct Generation<'a> {
+struct Object<'a> {
     #[serde(borrow, default)]
     url: Option<Text<'a>>,
     #[serde(borrow, default)]
     b64_json: Option<Text<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Generation<'a> {
+    /// By what it begins with: serde's way to try one form and then the other would copy it.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = <&RawValue>::deserialize(deserializer)?.get();
+        let read = if value.starts_with('"') {
+            serde_json::from_str(value).map(|Text(text)| Self::Text(text))
+        } else {
+            serde_json::from_str(value).map(Self::Object)
+        };
+        read.map_err(serde::de::Error::custom)
+    }
 }
 
 /// A string, borrowed from the body where it has no escapes: megabytes of base64 are
@@ -264,12 +296,22 @@ fn to_vec(mut start: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
 }
 
 fn picture(generation: Generation<'_>, image_bytes_max: usize) -> Result<Picture<'_>, ImagesError> {
-    match (generation.url, generation.b64_json) {
+    let (url, base64) = match generation {
+        Generation::Object(Object { url, b64_json }) => (url, b64_json),
+        // No base64 has a colon in it, and no address is without.
+        Generation::Text(text) if text.contains(':') => (Some(Text(text)), None),
+        Generation::Text(text) => (None, Some(Text(text))),
+    };
+    match (url, base64) {
         (Some(Text(url)), _) if !url.is_empty() => match data_uri(&url) {
             Some(base64) => picture_base64(Cow::Owned(base64.to_owned()), image_bytes_max),
             None => link(&url).map(Picture::Url),
         },
-        (_, Some(Text(base64))) if !base64.is_empty() => picture_base64(base64, image_bytes_max),
+        (_, Some(Text(base64))) if !base64.is_empty() => {
+            // Some write a data URI here, too.
+            let inside = data_uri(&base64).map(str::to_owned);
+            picture_base64(inside.map_or(base64, Cow::Owned), image_bytes_max)
+        }
         _ => Err(ImagesError::NoPicture),
     }
 }

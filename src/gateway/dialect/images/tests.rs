@@ -79,6 +79,36 @@ fn an_answer_is_its_pictures_or_an_error() {
         r#"{"data":[{"b64_json":"AAAAAAAAAAAA"}]}"#,
         Err("more than 6 bytes"),
     );
+    check(
+        r#"{"images":[{"url":"https://a.example/1.png","width":8},{"b64_json":"AAAA"}]}"#,
+        Ok(&["https://a.example/1.png", "base64 AAAA"]),
+    );
+    check(
+        r#"{"images":["https://a.example/1.png","data:image/png;base64,AAAA","AA\/A"],"parameters":{}}"#,
+        Ok(&["https://a.example/1.png", "base64 AAAA", "base64 AA/A"]),
+    );
+    check(
+        r#"{"url":"https://a.example/1.png"}"#,
+        Ok(&["https://a.example/1.png"]),
+    );
+    check(
+        r#"{"url":"data:image/png;base64,AAAA"}"#,
+        Ok(&["base64 AAAA"]),
+    );
+    check(
+        r#"{"data":[{"b64_json":"data:image/png;base64,AAAA"}]}"#,
+        Ok(&["base64 AAAA"]),
+    );
+    check(
+        r#"{"data":["https://a.example/1.png"],"images":[]}"#,
+        Ok(&["https://a.example/1.png"]),
+    );
+    check(r#"{"images":[]}"#, Err("has no image"));
+    check(r#"{"images":[""]}"#, Err("neither url nor b64_json"));
+    check(r#"{"images":["javascript:alert(1)"]}"#, Err("neither http"));
+    check(r#"{"images":[7]}"#, Err("no list of images"));
+    check(r#"{"url":7}"#, Err("no list of images"));
+    check(r#"{"created":1}"#, Err("no list of images"));
     check(r#"{"data":[]}"#, Err("has no image"));
     check(r#"{"data":[{}]}"#, Err("neither url nor b64_json"));
     check(
@@ -100,6 +130,11 @@ fn an_answer_is_its_pictures_or_an_error() {
 #[test]
 fn base64_without_escapes_is_not_copied() {
     let pictures = parse(br#"{"data":[{"b64_json":"AAAA"}]}"#, 6).unwrap();
+    assert!(matches!(
+        pictures[..],
+        [Picture::Base64(Cow::Borrowed("AAAA"))]
+    ));
+    let pictures = parse(br#"{"images":["AAAA"]}"#, 6).unwrap();
     assert!(matches!(
         pictures[..],
         [Picture::Base64(Cow::Borrowed("AAAA"))]
