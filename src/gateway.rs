@@ -66,7 +66,7 @@ use cache::Cache;
 use cache::flights::Flights;
 use client::Client;
 use door::Endpoint;
-use exchange::{Exchange, ImageQuestion, Question};
+use exchange::{Exchange, Question};
 use images::ImageStore;
 use inspect::Within;
 use inspect::form::inspect_form;
@@ -265,12 +265,14 @@ impl Gateway {
         }
         // Before anything is counted: what is refused for its body counts in no limit.
         let image = match (plan.modality, operation) {
-            (Modality::Image, Operation::Chat) => Some(ImageQuestion {
-                ask: inspect::image::image_ask(&body, &ask).map_err(Refusal::Body)?,
-                base_url: snapshot.rules.base_url(visit.session.req_header(), tls),
-            }),
+            (Modality::Image, Operation::Chat) => {
+                Some(inspect::image::image_ask(&body, &ask).map_err(Refusal::Body)?)
+            }
             _ => None,
         };
+        let shows_images = plan.shows_images && operation == Operation::Chat;
+        let base_url = || snapshot.rules.base_url(visit.session.req_header(), tls);
+        let base_url = shows_images.then(base_url);
         visit.reserve(&self.limiter, plan, &ask, &body).await?;
         reach(Phase::Route, visit.record.id.as_str());
         let question = Arc::new(Question {
@@ -283,6 +285,7 @@ impl Gateway {
             deadline: visit.record.began() + plan.request_timeout(),
             attempts: Arc::clone(&snapshot.attempts),
             image,
+            base_url,
         });
         let sought = visit.look_up(&self.cache, &self.images, &question);
         if let Some(found) = &sought.found {

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{Admin, limits};
-use crate::config::Modality;
 use crate::config::cache::Scope as Shared;
 use crate::gateway::cache::control::{Allowed, Bypass, Facts};
 use crate::gateway::cache::key::{Ingredients, Key, Scope, explain};
@@ -175,7 +174,7 @@ fn operation(asked: &Asked) -> Result<Operation, Fault> {
 
 /// What addresses of images begin with, where images are asked for.
 fn base_url(plan: &Plan, asked: &Asked, snapshot: &Snapshot) -> Result<Option<String>, Fault> {
-    if plan.modality == Modality::Text {
+    if !plan.shows_images {
         return Ok(None);
     }
     let configured = snapshot.config.server.public_url.clone();

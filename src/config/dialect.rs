@@ -14,9 +14,17 @@ pub enum Dialect {
     Images,
     /// Anthropic messages.
     Anthropic,
+    /// Google's Gemini.
+    Gemini,
 }
 
 impl Dialect {
+    /// Whether an answer in it may have pictures among its words, as bytes.
+    #[must_use]
+    pub fn shows_pictures(self) -> bool {
+        matches!(self, Self::Gemini)
+    }
+
     /// What the file calls it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -25,6 +33,7 @@ impl Dialect {
             Self::Azure => "azure",
             Self::Images => "images",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 }
@@ -69,12 +78,13 @@ impl Unsupported {
     }
 }
 
-/// How a model is told how hard to think, in Anthropic's dialect.
+/// How a model is told how hard to think, in Anthropic's dialect and in Google's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thinking {
     /// By a number of tokens.
     Budget,
-    /// By a word. Models that want this take neither `temperature` nor `top_p`.
+    /// By a word. Models of Anthropic's that want this take neither `temperature` nor `top_p`;
+    /// models of Google's that do want their signatures back.
     Adaptive,
 }
 

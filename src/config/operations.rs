@@ -19,13 +19,19 @@ impl Dialect {
                 Operation::Responses | Operation::Moderations | Operation::Rerank
             ),
             Self::Images => matches!(operation, Operation::Chat | Operation::Images),
-            Self::Anthropic => operation == Operation::Chat,
+            Self::Anthropic | Self::Gemini => operation == Operation::Chat,
         }
     }
 
     /// The dialect that the file calls so.
     pub(super) fn named(name: &str) -> Option<Self> {
-        let all = [Self::OpenAi, Self::Azure, Self::Images, Self::Anthropic];
+        let all = [
+            Self::OpenAi,
+            Self::Azure,
+            Self::Images,
+            Self::Anthropic,
+            Self::Gemini,
+        ];
         all.into_iter().find(|dialect| dialect.as_str() == name)
     }
 }

@@ -21,12 +21,15 @@ pub mod azure;
 pub mod images;
 /// Anthropic's messages.
 mod anthropic;
+/// Google's Gemini.
+mod gemini;
 /// How is an answer written that is made here?
 mod written;
 /// What does an object say, member by member?
 mod members;
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use crate::config::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
 use crate::gateway::inspect::Ask;
@@ -99,6 +102,34 @@ pub struct Names {
     pub model: String,
 }
 
+/// A whole answer that was put into OpenAI's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// As it is sent, but for the addresses of its pictures.
+    pub bytes: Bytes,
+    /// The pictures, by rising place.
+    pub pictures: Vec<Picture>,
+}
+
+/// A picture that came as bytes. Its address is known only where it is kept, which is no
+/// dialect's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Where its address belongs.
+    pub at: usize,
+    /// The bytes in base64, neither decoded nor looked at.
+    pub base64: String,
+}
+
+impl<B: Into<Bytes>> From<B> for Answered {
+    fn from(bytes: B) -> Self {
+        Self {
+            bytes: bytes.into(),
+            pictures: Vec::new(),
+        }
+    }
+}
+
 impl Names {
     /// A model's name of which the upstream may say what it likes: it stands in every chunk.
     const MODEL_BYTES_MAX: usize = 256;
@@ -154,7 +185,7 @@ impl Inexpressible {
 #[must_use]
 pub fn has_events(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => true,
+        Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic | Dialect::Gemini => true,
         Dialect::Images => false,
     }
 }
@@ -163,7 +194,7 @@ pub fn has_events(dialect: Dialect) -> bool {
 #[must_use]
 pub fn choices(dialect: Dialect, asked: u32) -> u32 {
     match dialect {
-        Dialect::OpenAi | Dialect::Azure | Dialect::Images => asked,
+        Dialect::OpenAi | Dialect::Azure | Dialect::Images | Dialect::Gemini => asked,
         // Whoever asked for more was refused, or had that dropped.
         Dialect::Anthropic => 1,
     }
@@ -175,7 +206,7 @@ pub fn is_translated(dialect: Dialect) -> bool {
     match dialect {
         // An answer of images is made where they are kept, `exchange/image.rs`.
         Dialect::OpenAi | Dialect::Azure | Dialect::Images => false,
-        Dialect::Anthropic => true,
+        Dialect::Anthropic | Dialect::Gemini => true,
     }
 }
 
@@ -213,6 +244,7 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
         (Dialect::Anthropic, None) => {
             anthropic::request::body(asked).map(|body| splice::whole(&body))
         }
+        (Dialect::Gemini, None) => gemini::request::body(asked).map(|body| splice::whole(&body)),
     }
 }
 
@@ -220,10 +252,11 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
 ///
 /// # Errors
 /// Where it is neither.
-pub fn answer(dialect: Dialect, body: Bytes, names: &Names) -> Result<Bytes, Unreadable> {
+pub fn answer(dialect: Dialect, body: Bytes, names: &Names) -> Result<Answered, Unreadable> {
     match dialect {
-        Dialect::OpenAi | Dialect::Azure | Dialect::Images => Ok(body),
-        Dialect::Anthropic => anthropic::answer::completion(&body, names),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Images => Ok(body.into()),
+        Dialect::Anthropic => anthropic::answer::completion(&body, names).map(Answered::from),
+        Dialect::Gemini => gemini::answer::completion(&body, names),
     }
 }
 
@@ -234,6 +267,16 @@ pub fn error(dialect: Dialect, body: &[u8]) -> Option<UpstreamError> {
         // Anthropic's error object has the same members in the same place.
         Dialect::OpenAi | Dialect::Images | Dialect::Anthropic => UpstreamError::read(body),
         Dialect::Azure => azure::error(body),
+        Dialect::Gemini => gemini::failure::error(body),
+    }
+}
+
+/// The status that an error answer stands for, where it came with this one.
+#[must_use]
+pub fn status(dialect: Dialect, status: StatusCode, error: Option<&UpstreamError>) -> StatusCode {
+    match dialect {
+        Dialect::OpenAi | Dialect::Azure | Dialect::Images | Dialect::Anthropic => status,
+        Dialect::Gemini => gemini::failure::status(status, error),
     }
 }
 
@@ -251,6 +294,7 @@ pub struct Translation {
 #[derive(Debug)]
 enum Translator {
     Anthropic(anthropic::events::Events),
+    Gemini(gemini::events::Events),
 }
 
 impl Translation {
@@ -283,6 +327,21 @@ impl Translation {
         })
     }
 
+    /// The pictures in what was appended since this was asked last. Places are those in `out`
+    /// of that one [`Translation::feed`].
+    pub fn pictures(&mut self) -> Vec<Picture> {
+        match &mut self.translator {
+            Translator::Anthropic(_) => Vec::new(),
+            Translator::Gemini(events) => events.pictures(),
+        }
+    }
+
+    /// Bytes that wait for the end of their event.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.splitter.held_bytes()
+    }
+
     /// The upstream has ended in order: appends what is still to be said.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         self.translator.end(out);
@@ -294,6 +353,7 @@ impl Translator {
         match dialect {
             Dialect::OpenAi | Dialect::Azure | Dialect::Images => None,
             Dialect::Anthropic => Some(Self::Anthropic(anthropic::events::Events::new(names))),
+            Dialect::Gemini => Some(Self::Gemini(gemini::events::Events::new(names))),
         }
     }
 
@@ -301,14 +361,16 @@ impl Translator {
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         match self {
             Self::Anthropic(events) => events.event(data, out),
+            Self::Gemini(events) => events.event(data, out),
         }
     }
 
     /// The end of the connection.
-    fn end(&mut self, _out: &mut Vec<u8>) {
+    fn end(&mut self, out: &mut Vec<u8>) {
         match self {
             // It says its end itself.
             Self::Anthropic(_) => {}
+            Self::Gemini(events) => events.end(out),
         }
     }
 }

@@ -22,6 +22,8 @@ pub mod trail;
 pub mod failure;
 /// Where an answer comes from.
 mod source;
+/// A stream in other words than OpenAI's.
+mod putting;
 /// A stream, event by event.
 pub mod events;
 /// A stream that several read.
@@ -96,17 +98,10 @@ pub struct Question {
     pub attempts: Arc<Attempts>,
     /// When everything must be over.
     pub deadline: Instant,
-    /// For an image model: what is to be drawn, and what our own addresses begin with.
-    pub image: Option<ImageQuestion>,
-}
-
-/// What an image model is asked beyond the body.
-#[derive(Debug)]
-pub struct ImageQuestion {
-    /// What is to be drawn.
-    pub ask: ImageAsk,
-    /// What the address of a kept image begins with.
-    pub base_url: String,
+    /// For an image model: what is to be drawn.
+    pub image: Option<ImageAsk>,
+    /// Where answers may show images: what the address of a kept one begins with.
+    pub base_url: Option<String>,
 }
 
 /// Who answered, and what.
@@ -144,8 +139,8 @@ impl Question {
     /// Whether the images are here that an earlier answer to it names.
     #[must_use]
     pub fn has_images(&self, answer: &[u8], images: &ImageStore, now: SystemTime) -> bool {
-        let drawn = self.image.as_ref();
-        drawn.is_none_or(|image| images.has_all(answer, &image.base_url, now))
+        let base_url = self.base_url.as_deref();
+        base_url.is_none_or(|base_url| images.has_all(answer, base_url, now))
     }
 }
 
@@ -167,7 +162,7 @@ impl Exchange {
     pub async fn run(
         &self,
         question: &Question,
-        images: &ImageStore,
+        images: &Arc<ImageStore>,
         trail: &Trail,
     ) -> Result<Answer, Refusal> {
         let asking = Asking {
@@ -244,7 +239,7 @@ impl Default for Exchange {
 struct Asking<'a> {
     connections: &'a Arc<Connections>,
     question: &'a Question,
-    images: &'a ImageStore,
+    images: &'a Arc<ImageStore>,
     trail: &'a Trail,
 }
 

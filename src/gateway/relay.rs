@@ -326,7 +326,8 @@ async fn broken_off(
         StreamBreak::Stalled | StreamBreak::TooLong => Refusal::UpstreamTimeout,
         StreamBreak::Malformed => Refusal::UpstreamInvalidResponse,
         StreamBreak::Stopped => Refusal::Stopping,
-        StreamBreak::Lagged => Refusal::Overloaded,
+        StreamBreak::Lagged | StreamBreak::NoRoom => Refusal::Overloaded,
+        StreamBreak::Unkept => Refusal::Internal,
         StreamBreak::Cut | StreamBreak::Unterminated | StreamBreak::Failed => {
             Refusal::UpstreamUnavailable
         }

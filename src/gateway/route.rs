@@ -27,6 +27,8 @@ pub struct Plan {
     pub modality: Modality,
     /// What it is asked for.
     pub operations: Vec<Operation>,
+    /// Whether an answer may show images that are kept here.
+    pub shows_images: bool,
     /// How many requests one request counts as, ≥ 1.
     pub weight: u32,
     /// What its answers are kept by.
@@ -107,13 +109,17 @@ impl Router {
         for model in &config.models {
             let plan = |rename_to_id: bool| {
                 let fallbacks = fallbacks(model);
+                let legs = legs(config, pools, model, rename_to_id, metrics);
                 Arc::new(Plan {
+                    shows_images: model.modality == Modality::Image
+                        || legs.iter().any(|leg| leg.pool.dialect.shows_pictures())
+                        || fallbacks.all().any(|fallback| fallback.plan.shows_images),
                     model: model.id.clone(),
                     modality: model.modality,
                     operations: model.operations.clone(),
                     weight: model.weight,
                     cache: config.cache.policy.overridden(&model.cache),
-                    legs: legs(config, pools, model, rename_to_id, metrics),
+                    legs,
                     epoch: epoch::epoch(config, model, &fallbacks),
                     fallbacks,
                     metrics: metrics.model(&model.id),
@@ -165,6 +171,18 @@ impl Fallbacks {
             context: found(&model.context_fallbacks),
             policy: found(&model.policy_fallbacks),
         }
+    }
+}
+
+impl Fallbacks {
+    /// All of them.
+    fn all(&self) -> impl Iterator<Item = &Fallback> {
+        let Self {
+            unavailable,
+            context,
+            policy,
+        } = self;
+        unavailable.iter().chain(context).chain(policy)
     }
 }
 

@@ -78,6 +78,12 @@ impl Splitter {
         Ok(())
     }
 
+    /// Bytes that wait for the end of their event.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     fn has_room(&self, bytes: usize) -> Result<(), TooLong> {
         if bytes > self.event_bytes_max.saturating_sub(self.held.len()) {
             Err(TooLong)

@@ -7,5 +7,7 @@
 mod golden;
 /// Anthropic's messages, through the whole gateway.
 mod anthropic;
+/// Google's Gemini, through the whole gateway.
+mod gemini;
 /// OpenAI's protocol as Azure speaks it.
 mod azure;

@@ -82,6 +82,8 @@ pub(in crate::config) enum Dialect {
     Images,
     /// Anthropic messages.
     Anthropic,
+    /// Google's Gemini.
+    Gemini,
 }
 
 /// What becomes of a request that asks for something the dialect has no words for.

@@ -59,6 +59,7 @@ impl Usage {
             cached,
             cache_written,
             completion: self.output_tokens.unwrap_or(0),
+            reasoning: None,
         }
     }
 }

@@ -35,7 +35,7 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Attempt<'a> {
     pub connections: &'a Arc<Connections>,
     pub question: &'a Question,
-    pub images: &'a ImageStore,
+    pub images: &'a Arc<ImageStore>,
     pub leg: &'a Leg,
     /// What the model is called by.
     pub name: &'a str,

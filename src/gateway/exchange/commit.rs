@@ -4,18 +4,21 @@
 //! written down; with the first bytes of sound. Up to there nothing has reached the client.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
 use crate::config::dialect::Dialect;
 use crate::deadline::until;
 use crate::gateway::dialect::{self, Names, Translation};
+use crate::gateway::exchange::Body;
 use crate::gateway::exchange::attempt::Attempt;
 use crate::gateway::exchange::events::{EVENT_BYTES_MAX, EventStream, Times};
 use crate::gateway::exchange::failure::AttemptError;
+use crate::gateway::exchange::image::{self, Album};
+use crate::gateway::exchange::putting::Putting;
 use crate::gateway::exchange::through::{Through, media_type};
 use crate::gateway::exchange::upstream::Upstream;
 use crate::gateway::exchange::whole::{self, Wanted};
-use crate::gateway::exchange::{Body, image};
 use crate::operation::{Ending, Operation};
 use crate::sys;
 
@@ -39,16 +42,11 @@ impl Attempt<'_> {
             ends: self.began + timeouts.stream,
         };
         let dialect = self.leg.pool.dialect;
-        let translation = if dialect::is_translated(dialect) {
-            Translation::new(dialect, self.names(), EVENT_BYTES_MAX).map(Box::new)
-        } else {
-            None
-        };
         let n = dialect::choices(dialect, ask.answers());
         let stream = EventStream::open(upstream, self.source(), times, n);
         let stream = match ask.operation.ending() {
             Some(Ending::Typed(last)) => stream.typed(last),
-            Some(Ending::Choices) | None => stream.translated(translation),
+            Some(Ending::Choices) | None => stream.put(self.putting()),
         };
         let usage = dialect::asks_for_usage(self.leg.pool.stream_usage, ask);
         let stream = stream.asked_for_usage(usage && dialect != Dialect::Images);
@@ -83,12 +81,14 @@ impl Attempt<'_> {
                 None => self.question.body.share_of_answer(),
             },
             names: dialect::is_translated(pool.dialect).then(|| self.names()),
+            album: self.album(),
         };
         let answer = whole::read(upstream, wanted, || self.source()).await?;
         match (&self.question.image, answer) {
-            (Some(asked), Body::Whole { bytes, .. }) => {
+            (Some(_), Body::Whole { bytes, .. }) => {
                 let now = sys::now().wall;
-                let kept = image::answer(self.question, &asked.base_url, &bytes, self.images, now);
+                let base_url = self.question.base_url.as_deref().unwrap_or_default();
+                let kept = image::answer(self.question, base_url, &bytes, self.images, now);
                 // The store's fault and not the target's, so not a timeout of the attempt.
                 until(self.question.deadline, pin!(kept))
                     .await
@@ -151,6 +151,40 @@ impl Attempt<'_> {
             deadline: self.question.deadline,
             gap: None,
             passed: 0,
+        })
+    }
+
+    /// What puts a stream into OpenAI's words, where it is not in them.
+    fn putting(&self) -> Option<Box<Putting>> {
+        let dialect = self.leg.pool.dialect;
+        if !dialect::is_translated(dialect) {
+            return None;
+        }
+        let event_bytes_max = if dialect.shows_pictures() {
+            // Base64 takes four characters for three bytes; there are words beside it.
+            let picture = self.images.image_bytes_max() / 3 * 4;
+            picture.saturating_add(EVENT_BYTES_MAX)
+        } else {
+            EVENT_BYTES_MAX
+        };
+        let translation = Translation::new(dialect, self.names(), event_bytes_max)?;
+        let share = self.question.body.share_of_answer();
+        let patience = self.leg.timeouts.event_gap;
+        Some(Box::new(Putting::new(
+            translation,
+            share,
+            self.album(),
+            patience,
+        )))
+    }
+
+    /// Where pictures are kept that stand among words.
+    fn album(&self) -> Option<Album> {
+        let base_url = self.question.base_url.clone();
+        let base_url = base_url.filter(|_| self.leg.pool.dialect.shows_pictures());
+        Some(Album {
+            base_url: base_url?,
+            store: Arc::clone(self.images),
         })
     }
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::Sleep;
 
-use crate::gateway::dialect::{Translation, Unreadable};
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
+use crate::gateway::exchange::putting::Putting;
 use crate::gateway::exchange::source::Source;
 use crate::gateway::exchange::upstream::Upstream;
 use crate::openai::Usage;
@@ -28,11 +28,9 @@ const TAIL_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct EventStream {
     upstream: Upstream,
     /// Puts what comes into OpenAI's words, before the scanner sees it; `None`: it is.
-    translation: Option<Box<Translation>>,
+    putting: Option<Box<Putting>>,
     /// It was asked to count tokens though its caller did not ask for that.
     asked_for_usage: bool,
-    /// What came cannot be put into OpenAI's words from here on.
-    unreadable: Option<Unreadable>,
     /// The upstream has ended.
     is_over: bool,
     scanner: Scanner,
@@ -105,6 +103,10 @@ pub enum StreamBreak {
     Stopped,
     /// It was well, and went on too far without this caller, who shared it with faster ones.
     Lagged,
+    /// It was well, and there was no room for what it said.
+    NoRoom,
+    /// It was well, and a picture in it could not be kept.
+    Unkept,
 }
 
 /// What reading came to.
@@ -116,6 +118,15 @@ enum Read {
 }
 
 impl StreamBreak {
+    /// What it is that a stream could not be put into OpenAI's words.
+    fn of(error: &AttemptError) -> Self {
+        match error {
+            AttemptError::NoRoom => Self::NoRoom,
+            AttemptError::Internal(_) => Self::Unkept,
+            _ => Self::Malformed,
+        }
+    }
+
     /// The word for metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -128,6 +139,8 @@ impl StreamBreak {
             Self::Failed => "error_event",
             Self::Stopped => "stopped",
             Self::Lagged => "lagged",
+            Self::NoRoom => "no_room",
+            Self::Unkept => "image_not_kept",
         }
     }
 }
@@ -138,9 +151,8 @@ impl EventStream {
         let now = sys::instant();
         Self {
             upstream,
-            translation: None,
+            putting: None,
             asked_for_usage: false,
-            unreadable: None,
             is_over: false,
             source,
             scanner: Scanner::new(EVENT_BYTES_MAX),
@@ -166,8 +178,8 @@ impl EventStream {
     }
 
     /// The same stream, put into OpenAI's words on its way.
-    pub(super) fn translated(mut self, translation: Option<Box<Translation>>) -> Self {
-        self.translation = translation;
+    pub(super) fn put(mut self, putting: Option<Box<Putting>>) -> Self {
+        self.putting = putting;
         self
     }
 
@@ -187,15 +199,15 @@ impl EventStream {
                     return Err(AttemptError::Invalid("a first event that is no chunk"));
                 }
                 None => {
-                    if let Some(Unreadable(why)) = self.unreadable {
-                        return Err(AttemptError::Invalid(why));
+                    if let Some(error) = self.putting.as_ref().and_then(|it| it.failed()) {
+                        return Err(error.clone());
                     }
                 }
             }
             match self.upstream.body(deadline, "no first event").await? {
                 Some(slice) => {
                     let mut ready = std::mem::take(&mut self.ready);
-                    self.take(slice, &mut ready);
+                    self.take(slice, &mut ready).await;
                     self.ready = ready;
                 }
                 None => {
@@ -215,8 +227,9 @@ impl EventStream {
         let next = self.read_on(out).await;
         match next {
             Ok(Next::End { .. }) => self.source.completed(),
-            // How long a stream may go on is our own bound, and no fault of whoever sends it.
-            Ok(Next::Slices | Next::Quiet) | Err(StreamBreak::TooLong) => {}
+            // Our own bounds and our own store are no fault of whoever sends it.
+            Ok(Next::Slices | Next::Quiet)
+            | Err(StreamBreak::TooLong | StreamBreak::NoRoom | StreamBreak::Unkept) => {}
             Err(broken) => self.source.broke(&broken.as_str()),
         }
         next
@@ -240,15 +253,15 @@ impl EventStream {
                     Ok(Next::End { add_done: false })
                 };
             }
-            if self.unreadable.is_some() {
-                return Err(StreamBreak::Malformed);
+            if let Some(error) = self.putting.as_ref().and_then(|it| it.failed()) {
+                return Err(StreamBreak::of(error));
             }
             if self.is_over {
                 return self.ended();
             }
             match self.read().await? {
                 Read::Part(Ok(Some(slice))) => {
-                    self.take(slice, out);
+                    self.take(slice, out).await;
                     if !out.is_empty() {
                         return Ok(Next::Slices);
                     }
@@ -268,27 +281,22 @@ impl EventStream {
     }
 
     /// Takes a slice of the upstream's; whole events are appended to `out`.
-    fn take(&mut self, slice: Bytes, out: &mut Vec<Bytes>) {
-        let Some(translation) = &mut self.translation else {
+    async fn take(&mut self, slice: Bytes, out: &mut Vec<Bytes>) {
+        let Some(putting) = &mut self.putting else {
             return self.scanner.feed(slice, out);
         };
-        // A piece of text grows by what stands around it in a chunk.
-        let mut said = Vec::with_capacity(2 * slice.len() + 256);
-        self.unreadable = translation.feed(&slice, &mut said).err();
+        let put = putting.take(&slice);
+        let said = putting.shown(put, sys::instant()).await;
         if !said.is_empty() {
-            self.scanner.feed(said.into(), out);
+            self.scanner.feed(said, out);
         }
     }
 
-    /// Takes the end of the connection, of which a translation may make something.
+    /// Takes the end of the connection, of which a dialect may make something.
     fn take_end(&mut self, out: &mut Vec<Bytes>) {
-        let Some(translation) = &mut self.translation else {
-            return;
-        };
-        let mut said = Vec::new();
-        translation.end(&mut said);
-        if !said.is_empty() {
-            self.scanner.feed(said.into(), out);
+        let said = self.putting.as_mut().map(|putting| putting.end());
+        if let Some(said) = said.filter(|said| !said.is_empty()) {
+            self.scanner.feed(said, out);
         }
     }
 
@@ -350,7 +358,7 @@ impl EventStream {
     /// Whether it counts tokens though its callers may not have asked for that.
     #[must_use]
     pub fn tells_usage(&self) -> bool {
-        self.translation.is_some() || self.asked_for_usage
+        self.putting.is_some() || self.asked_for_usage
     }
 
     /// How it stands behind what was handed out.

@@ -276,6 +276,7 @@ pub fn from_answer(
     now: SystemTime,
 ) -> AttemptError {
     let error = dialect::error(pool.dialect, body);
+    let status = dialect::status(pool.dialect, status, error.as_ref());
     let told = error.as_ref().and_then(|error| error.retry_after);
     AttemptError::Status {
         status,

@@ -52,7 +52,7 @@ impl<'q> Phrasing<'q> {
         let asked = Asked {
             body: &question.body,
             ask: &question.ask,
-            image: question.image.as_ref().map(|image| &image.ask),
+            image: question.image.as_ref(),
             model,
             terms: Terms {
                 unsupported: leg.pool.unsupported,

@@ -10,9 +10,10 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::gateway::body::{Held, Share};
-use crate::gateway::dialect::{self, Names, Unreadable};
+use crate::gateway::dialect::{self, Answered, Names, Unreadable};
 use crate::gateway::exchange::Body;
 use crate::gateway::exchange::failure::{AttemptError, from_error_object};
+use crate::gateway::exchange::image::Album;
 use crate::gateway::exchange::source::Source;
 use crate::gateway::exchange::through::{Through, json};
 use crate::gateway::exchange::upstream::Upstream;
@@ -40,6 +41,8 @@ pub(super) struct Wanted<'a> {
     /// What it is to say of itself, where it must be put into OpenAI's words. Then it must be
     /// held.
     pub names: Option<Names>,
+    /// Where pictures are kept that it shows among its words.
+    pub album: Option<Album>,
 }
 
 /// Reads an answer to its end, or as far as it may be held.
@@ -54,6 +57,7 @@ pub(super) async fn read(
         pool,
         share,
         names,
+        album,
     } = wanted;
     let gathered = gather(&mut upstream, deadline, share).await?;
     let Gathered {
@@ -91,8 +95,16 @@ pub(super) async fn read(
     upstream.release().await;
     let mut bytes = joined(parts, held_bytes);
     if let Some(names) = names {
-        bytes = dialect::answer(pool.dialect, bytes, &names)
+        let Answered {
+            bytes: put,
+            pictures,
+        } = dialect::answer(pool.dialect, bytes, &names)
             .map_err(|Unreadable(why)| AttemptError::Invalid(why))?;
+        bytes = if pictures.is_empty() {
+            put
+        } else {
+            Box::pin(Album::fill(album.as_ref(), &put, pictures, deadline)).await?
+        };
     }
     match Glance::of(operation, &bytes) {
         Some(Glance { error: true, .. }) => Err(from_error_object(&bytes, pool)),

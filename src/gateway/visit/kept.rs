@@ -88,7 +88,7 @@ impl Visit<'_> {
             },
             plan,
             model: &ask.model,
-            base_url: question.image.as_ref().map(|image| &*image.base_url),
+            base_url: question.base_url.as_deref(),
             body: &question.body,
             ignored: &config.ignored_fields,
         });

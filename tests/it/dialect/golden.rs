@@ -14,13 +14,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use http::StatusCode;
 use proptest::prelude::*;
 use spafe::config::dialect::{Dialect, Thinking, Unsupported};
 use spafe::gateway::cache::assembly;
-use spafe::gateway::dialect::{self, Asked, Names, Terms, Translation};
+use spafe::gateway::dialect::{self, Asked, Names, Picture, Terms, Translation};
 use spafe::gateway::inspect::{Bounds, inspect};
 
-const DIALECTS: [Dialect; 1] = [Dialect::Anthropic];
+const DIALECTS: [Dialect; 2] = [Dialect::Anthropic, Dialect::Gemini];
 /// The fewest cases of a dialect.
 const CASES_MIN: usize = 25;
 
@@ -77,6 +78,19 @@ fn names() -> Names {
     }
 }
 
+/// What is said, with the bytes of each picture in the place of its address.
+fn shown(said: &[u8], pictures: Vec<Picture>) -> Vec<u8> {
+    let mut shown = Vec::new();
+    let mut rest = 0;
+    for Picture { at, base64 } in pictures {
+        shown.extend_from_slice(&said[rest..at]);
+        shown.extend_from_slice(base64.as_bytes());
+        rest = at;
+    }
+    shown.extend_from_slice(&said[rest..]);
+    shown
+}
+
 #[test]
 fn there_are_enough_cases() {
     for dialect in DIALECTS {
@@ -127,7 +141,8 @@ fn answers_are_completions() {
     for dialect in DIALECTS {
         for (case, body) in cases(dialect, ".answer.json") {
             let made = dialect::answer(dialect, body, &names());
-            let made = made.map(Vec::from).map_err(|why| why.to_string());
+            let made = made.map(|said| shown(&said.bytes, said.pictures));
+            let made = made.map_err(|why| why.to_string());
             check(
                 dialect,
                 &case,
@@ -143,7 +158,14 @@ fn errors_are_told_by_class_and_words() {
     for dialect in DIALECTS {
         for (case, body) in cases(dialect, ".error.json") {
             let error = dialect::error(dialect, &body).unwrap_or_else(|| panic!("{case}"));
-            let told = format!("{:?}: {:?}", error.kind, error.message);
+            let mut told = format!("{:?}: {:?}", error.kind, error.message);
+            if let Some(wait) = error.retry_after {
+                told.push_str(&format!(", in {wait:?}"));
+            }
+            let status = dialect::status(dialect, StatusCode::BAD_REQUEST, Some(&error));
+            if status != StatusCode::BAD_REQUEST {
+                told.push_str(&format!(", as {status}"));
+            }
             check(
                 dialect,
                 &case,
@@ -159,7 +181,10 @@ fn translated<'a>(dialect: Dialect, slices: impl IntoIterator<Item = &'a [u8]>) 
     let mut translation = Translation::new(dialect, names(), 1 << 20).unwrap();
     let mut out = Vec::new();
     for slice in slices {
-        if let Err(why) = translation.feed(slice, &mut out) {
+        let mut said = Vec::new();
+        let fed = translation.feed(slice, &mut said);
+        out.append(&mut shown(&said, translation.pictures()));
+        if let Err(why) = fed {
             out.extend_from_slice(format!(": {why}\n\n").as_bytes());
             return out;
         }
@@ -189,9 +214,11 @@ fn each_event_leaves_before_the_next_is_read() {
         for event in text.split_inclusive("\n\n") {
             let before = said.len();
             translation.feed(event.as_bytes(), &mut said).unwrap();
-            let told = event.contains("_delta") || event.contains("message_start");
+            let told = ["_delta", "message_start", "{\"text\""];
+            let told = told.iter().any(|word| event.contains(word));
             assert!(said.len() > before || !told, "{event}");
         }
+        translation.end(&mut said);
         assert_eq!(said, whole);
     }
 }

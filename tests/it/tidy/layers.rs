@@ -147,7 +147,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "dialect",
         // `sse` for where an upstream's events end.
         &[
-            "config", "names", "operation", "openai", "inspect", "splice", "images", "sse",
+            "config",
+            "names",
+            "operation",
+            "openai",
+            "inspect",
+            "splice",
+            "images",
+            "sse",
         ],
     ),
     ("splice", &["inspect"]),

@@ -39,6 +39,7 @@ impl<'a> Ingredients<'a> {
             modality: _,
             // Which of them is asked for comes in by itself.
             operations: _,
+            shows_images: _,
             fallbacks: _,
             epoch,
             legs,

@@ -59,6 +59,7 @@ fn question(tables: &str, model_keys: &str) -> Question {
         attempts: Arc::clone(&snapshot.attempts),
         deadline: sys::instant() + Duration::from_mins(10),
         image: None,
+        base_url: None,
     }
 }
 

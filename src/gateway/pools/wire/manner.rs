@@ -49,9 +49,10 @@ pub enum Credential {
 impl Manner {
     /// That of a pool's dialect.
     ///
-    /// Source: the API references of OpenAI (`chat/completions`, `images/generations`), of
-    /// Azure OpenAI, where a deployment is what others call a model, and of Anthropic
-    /// (`messages`; its clients all send this version).
+    /// Source: the API references of OpenAI (`chat/completions`, `responses`,
+    /// `images/generations`), of
+    /// Azure OpenAI, where a deployment is what others call a model, of Anthropic (`messages`;
+    /// its clients all send this version) and of Google's Gemini.
     #[must_use]
     pub fn of(pool: &Pool) -> Self {
         let bearer = |path| Self {
@@ -75,6 +76,15 @@ impl Manner {
                 }
             }
             Dialect::Images => bearer("/images/generations"),
+            Dialect::Gemini => Self {
+                path: Path::Named {
+                    before: "/models/",
+                    whole: ":generateContent".into(),
+                    events: ":streamGenerateContent?alt=sse".into(),
+                },
+                credential: Credential::Field("x-goog-api-key"),
+                fields: &[],
+            },
             Dialect::Anthropic => Self {
                 path: Path::Fixed("/messages"),
                 credential: Credential::Field("x-api-key"),
