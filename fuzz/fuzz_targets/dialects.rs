@@ -16,7 +16,7 @@ use spafe::gateway::dialect::{self, Asked, Names, Terms, Translation};
 use spafe::gateway::inspect::{Bounds, inspect};
 use spafe::sse::finished::Finished;
 
-const DIALECTS: [Dialect; 2] = [Dialect::Anthropic, Dialect::Gemini];
+const DIALECTS: [Dialect; 3] = [Dialect::Anthropic, Dialect::Gemini, Dialect::Responses];
 const EVENT_BYTES_MAX: usize = 4096;
 
 fuzz_target!(|input: &[u8]| {

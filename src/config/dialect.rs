@@ -16,6 +16,8 @@ pub enum Dialect {
     Anthropic,
     /// Google's Gemini.
     Gemini,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl Dialect {
@@ -34,6 +36,7 @@ impl Dialect {
             Self::Images => "images",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Responses => "responses",
         }
     }
 }

@@ -23,6 +23,8 @@ pub mod images;
 mod anthropic;
 /// Google's Gemini.
 mod gemini;
+/// OpenAI's Responses.
+mod responses;
 /// How is an answer written that is made here?
 mod written;
 /// What does an object say, member by member?
@@ -185,7 +187,11 @@ impl Inexpressible {
 #[must_use]
 pub fn has_events(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic | Dialect::Gemini => true,
+        Dialect::OpenAi
+        | Dialect::Azure
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Responses => true,
         Dialect::Images => false,
     }
 }
@@ -196,7 +202,7 @@ pub fn choices(dialect: Dialect, asked: u32) -> u32 {
     match dialect {
         Dialect::OpenAi | Dialect::Azure | Dialect::Images | Dialect::Gemini => asked,
         // Whoever asked for more was refused, or had that dropped.
-        Dialect::Anthropic => 1,
+        Dialect::Anthropic | Dialect::Responses => 1,
     }
 }
 
@@ -206,7 +212,7 @@ pub fn is_translated(dialect: Dialect) -> bool {
     match dialect {
         // An answer of images is made where they are kept, `exchange/image.rs`.
         Dialect::OpenAi | Dialect::Azure | Dialect::Images => false,
-        Dialect::Anthropic | Dialect::Gemini => true,
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Responses => true,
     }
 }
 
@@ -244,6 +250,9 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
         (Dialect::Anthropic, None) => {
             anthropic::request::body(asked).map(|body| splice::whole(&body))
         }
+        (Dialect::Responses, None) => {
+            responses::request::body(asked).map(|body| splice::whole(&body))
+        }
         (Dialect::Gemini, None) => gemini::request::body(asked).map(|body| splice::whole(&body)),
     }
 }
@@ -257,6 +266,7 @@ pub fn answer(dialect: Dialect, body: Bytes, names: &Names) -> Result<Answered, 
         Dialect::OpenAi | Dialect::Azure | Dialect::Images => Ok(body.into()),
         Dialect::Anthropic => anthropic::answer::completion(&body, names).map(Answered::from),
         Dialect::Gemini => gemini::answer::completion(&body, names),
+        Dialect::Responses => responses::answer::completion(&body, names),
     }
 }
 
@@ -265,7 +275,9 @@ pub fn answer(dialect: Dialect, body: Bytes, names: &Names) -> Result<Answered, 
 pub fn error(dialect: Dialect, body: &[u8]) -> Option<UpstreamError> {
     match dialect {
         // Anthropic's error object has the same members in the same place.
-        Dialect::OpenAi | Dialect::Images | Dialect::Anthropic => UpstreamError::read(body),
+        Dialect::OpenAi | Dialect::Images | Dialect::Anthropic | Dialect::Responses => {
+            UpstreamError::read(body)
+        }
         Dialect::Azure => azure::error(body),
         Dialect::Gemini => gemini::failure::error(body),
     }
@@ -275,7 +287,11 @@ pub fn error(dialect: Dialect, body: &[u8]) -> Option<UpstreamError> {
 #[must_use]
 pub fn status(dialect: Dialect, status: StatusCode, error: Option<&UpstreamError>) -> StatusCode {
     match dialect {
-        Dialect::OpenAi | Dialect::Azure | Dialect::Images | Dialect::Anthropic => status,
+        Dialect::OpenAi
+        | Dialect::Azure
+        | Dialect::Images
+        | Dialect::Anthropic
+        | Dialect::Responses => status,
         Dialect::Gemini => gemini::failure::status(status, error),
     }
 }
@@ -295,6 +311,7 @@ pub struct Translation {
 enum Translator {
     Anthropic(anthropic::events::Events),
     Gemini(gemini::events::Events),
+    Responses(responses::events::Events),
 }
 
 impl Translation {
@@ -331,7 +348,7 @@ impl Translation {
     /// of that one [`Translation::feed`].
     pub fn pictures(&mut self) -> Vec<Picture> {
         match &mut self.translator {
-            Translator::Anthropic(_) => Vec::new(),
+            Translator::Anthropic(_) | Translator::Responses(_) => Vec::new(),
             Translator::Gemini(events) => events.pictures(),
         }
     }
@@ -354,6 +371,7 @@ impl Translator {
             Dialect::OpenAi | Dialect::Azure | Dialect::Images => None,
             Dialect::Anthropic => Some(Self::Anthropic(anthropic::events::Events::new(names))),
             Dialect::Gemini => Some(Self::Gemini(gemini::events::Events::new(names))),
+            Dialect::Responses => Some(Self::Responses(responses::events::Events::new(names))),
         }
     }
 
@@ -362,14 +380,15 @@ impl Translator {
         match self {
             Self::Anthropic(events) => events.event(data, out),
             Self::Gemini(events) => events.event(data, out),
+            Self::Responses(events) => events.event(data, out),
         }
     }
 
     /// The end of the connection.
     fn end(&mut self, out: &mut Vec<u8>) {
         match self {
-            // It says its end itself.
-            Self::Anthropic(_) => {}
+            // They say their end themselves.
+            Self::Anthropic(_) | Self::Responses(_) => {}
             Self::Gemini(events) => events.end(out),
         }
     }

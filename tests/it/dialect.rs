@@ -9,5 +9,7 @@ mod golden;
 mod anthropic;
 /// Google's Gemini, through the whole gateway.
 mod gemini;
+/// OpenAI's Responses, through the whole gateway.
+mod responses;
 /// OpenAI's protocol as Azure speaks it.
 mod azure;

@@ -53,6 +53,7 @@ pub(super) fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Poo
             file::Dialect::Images => Dialect::Images,
             file::Dialect::Anthropic => Dialect::Anthropic,
             file::Dialect::Gemini => Dialect::Gemini,
+            file::Dialect::Responses => Dialect::Responses,
         },
         api_version: file.api_version.map(|version| version.0),
         stream_usage: match file.stream_usage {

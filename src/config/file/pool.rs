@@ -84,6 +84,8 @@ pub(in crate::config) enum Dialect {
     Anthropic,
     /// Google's Gemini.
     Gemini,
+    /// OpenAI's Responses, for models that are served nowhere else.
+    Responses,
 }
 
 /// What becomes of a request that asks for something the dialect has no words for.

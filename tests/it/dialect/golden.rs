@@ -21,7 +21,7 @@ use spafe::gateway::cache::assembly;
 use spafe::gateway::dialect::{self, Asked, Names, Picture, Terms, Translation};
 use spafe::gateway::inspect::{Bounds, inspect};
 
-const DIALECTS: [Dialect; 2] = [Dialect::Anthropic, Dialect::Gemini];
+const DIALECTS: [Dialect; 3] = [Dialect::Anthropic, Dialect::Gemini, Dialect::Responses];
 /// The fewest cases of a dialect.
 const CASES_MIN: usize = 25;
 

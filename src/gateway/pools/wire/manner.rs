@@ -75,6 +75,7 @@ impl Manner {
                     fields: &[],
                 }
             }
+            Dialect::Responses => bearer("/responses"),
             Dialect::Images => bearer("/images/generations"),
             Dialect::Gemini => Self {
                 path: Path::Named {
