@@ -222,21 +222,26 @@ fn scan_events(bencher: Bencher, reads: &str) {
         });
 }
 
-/// The same words in Anthropic's events, one a read, put into OpenAI's and scanned.
-#[divan::bench(args = ["passed through", "translated"])]
+/// The same words in the events of other protocols, one a read, put into OpenAI's and scanned.
+#[divan::bench(args = ["passed through", "Anthropic's", "Gemini's"])]
 fn events_one_by_one(bencher: Bencher, way: &str) {
     const WORDS: usize = 100;
-    let is_translated = way == "translated";
-    let (first, event) = if is_translated {
-        (
+    let (dialect, first, event) = match way {
+        "Anthropic's" => (
+            Some(Dialect::Anthropic),
             r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"claude-sonnet-4-5","usage":{"input_tokens":25,"output_tokens":1}}}"#,
             r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" word"}}"#,
-        )
-    } else {
-        (
+        ),
+        "Gemini's" => (
+            Some(Dialect::Gemini),
+            r#"{"candidates":[{"content":{"parts":[{"text":"A"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":25,"totalTokenCount":25},"modelVersion":"gemini-2.5-flash","responseId":"Il0taoSYJ5Cez7"}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":" word"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":25,"candidatesTokenCount":9,"totalTokenCount":34},"modelVersion":"gemini-2.5-flash","responseId":"Il0taoSYJ5Cez7"}"#,
+        ),
+        _ => (
+            None,
             r#"{"id":"chatcmpl-1234567890","object":"chat.completion.chunk","created":1730889622,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#,
             r#"{"id":"chatcmpl-1234567890","object":"chat.completion.chunk","created":1730889622,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}],"usage":null}"#,
-        )
+        ),
     };
     let first = Bytes::from(format!("data: {first}\n\n"));
     let event = Bytes::from(format!("data: {event}\n\n"));
@@ -245,11 +250,7 @@ fn events_one_by_one(bencher: Bencher, way: &str) {
         created: 1_730_889_622,
         model: "claude".to_owned(),
     };
-    let translation = || {
-        is_translated
-            .then(|| Translation::new(Dialect::Anthropic, names(), MIB))
-            .flatten()
-    };
+    let translation = || dialect.and_then(|dialect| Translation::new(dialect, names(), MIB));
     bencher
         .counter(ItemsCount::new(WORDS))
         .with_inputs(|| (translation(), Scanner::new(MIB), Vec::with_capacity(256)))

@@ -19,7 +19,7 @@ impl Dialect {
                 Operation::Responses | Operation::Moderations | Operation::Rerank
             ),
             Self::Images => matches!(operation, Operation::Chat | Operation::Images),
-            Self::Anthropic | Self::Gemini => operation == Operation::Chat,
+            Self::Anthropic | Self::Gemini | Self::Responses => operation == Operation::Chat,
         }
     }
 
@@ -31,6 +31,7 @@ impl Dialect {
             Self::Images,
             Self::Anthropic,
             Self::Gemini,
+            Self::Responses,
         ];
         all.into_iter().find(|dialect| dialect.as_str() == name)
     }
