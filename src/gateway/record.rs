@@ -12,7 +12,7 @@ pub mod metrics;
 /// What is counted apart.
 pub mod outcome;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -348,10 +348,8 @@ impl Line<'_> {
         );
         let mut put = |name: &str, value: Option<&str>| {
             if let Some(value) = value {
-                text.push_str("  ");
-                text.push_str(name);
-                text.push('=');
-                text.push_str(value);
+                // A text takes whatever is written into it.
+                let _ = write!(text, "  {name}={value}");
             }
         };
         put("asked", self.asked);

@@ -93,15 +93,14 @@ fn parts(asked: &Asked<'_>) -> Result<Vec<Value>, Invalid> {
         parts.extend(calls);
         return Ok(parts);
     }
-    let text = match asked.schema {
-        Some(schema) => along(schema).to_string(),
-        None => {
-            let said = chat::said(&asked.as_chat());
-            let said = said.map_err(|Refusal { message, .. }| Invalid(message))?;
-            match asked.results() {
-                results if results.is_empty() => said,
-                results => format!("That came of it: {}. {said}", results.join(", ")),
-            }
+    let text = if let Some(schema) = asked.schema {
+        along(schema).to_string()
+    } else {
+        let said = chat::said(&asked.as_chat());
+        let said = said.map_err(|Refusal { message, .. }| Invalid(message))?;
+        match asked.results() {
+            results if results.is_empty() => said,
+            results => format!("That came of it: {}. {said}", results.join(", ")),
         }
     };
     parts.push(json!({"text": text}));
@@ -124,15 +123,12 @@ impl Choice {
     fn cut(parts: Vec<Value>, tokens_max: usize) -> Self {
         let mut pieces = Vec::new();
         for part in parts {
-            let Some(text) = part["text"].as_str() else {
+            let Some(text) = part.get("text").and_then(Value::as_str) else {
                 pieces.push(part);
                 continue;
             };
-            for token in chat::tokens(text) {
-                let mut piece = part.clone();
-                piece["text"] = json!(token);
-                pieces.push(piece);
-            }
+            let thought = part.get("thought").and_then(Value::as_bool);
+            pieces.extend(chat::tokens(text).map(|token| said(token, thought)));
         }
         let is_cut = pieces.len() > tokens_max;
         pieces.truncate(tokens_max);
@@ -157,7 +153,7 @@ impl Choice {
                 Some(last) => {
                     let more = piece["text"].as_str().unwrap_or_default();
                     let text = last["text"].as_str().unwrap_or_default();
-                    last["text"] = json!(format!("{text}{more}"));
+                    *last = said(&format!("{text}{more}"), last["thought"].as_bool());
                 }
                 None => parts.push(piece.clone()),
             }
@@ -194,7 +190,7 @@ impl Answer {
             .choices
             .iter()
             .enumerate()
-            .map(|(index, choice)| candidate(index, choice.parts(), Some(choice.finish_reason)))
+            .map(|(index, choice)| candidate(index, &choice.parts(), Some(choice.finish_reason)))
             .collect();
         let body = serde_json::to_string_pretty(&self.said(&candidates, tokens));
         Script::json(200, body.unwrap_or_default())
@@ -211,7 +207,7 @@ impl Answer {
                 tokens += 1;
                 let is_last = pieces.peek().is_none();
                 let reason = is_last.then_some(choice.finish_reason);
-                let candidate = candidate(index, vec![piece.clone()], reason);
+                let candidate = candidate(index, std::slice::from_ref(piece), reason);
                 events.push(self.said(&[candidate], tokens));
             }
         }
@@ -239,15 +235,26 @@ impl Answer {
     }
 }
 
-fn candidate(index: usize, parts: Vec<Value>, finish_reason: Option<&str>) -> Value {
-    let mut candidate = json!({"content": {"parts": parts, "role": "model"}});
+/// A part that is a text, said or thought.
+fn said(text: &str, thought: Option<bool>) -> Value {
+    match thought {
+        Some(thought) => json!({"text": text, "thought": thought}),
+        None => json!({ "text": text }),
+    }
+}
+
+/// What is not said is left out, as protocol buffers do.
+fn candidate(index: usize, parts: &[Value], finish_reason: Option<&str>) -> Value {
+    let content = json!({"parts": parts, "role": "model"});
+    let mut candidate = serde_json::Map::new();
+    candidate.insert("content".to_owned(), content);
     if index > 0 {
-        candidate["index"] = json!(index);
+        candidate.insert("index".to_owned(), json!(index));
     }
     if let Some(reason) = finish_reason {
-        candidate["finishReason"] = json!(reason);
+        candidate.insert("finishReason".to_owned(), json!(reason));
     }
-    candidate
+    Value::Object(candidate)
 }
 
 impl Script {
@@ -266,13 +273,11 @@ impl Script {
     /// An error in Google's form.
     #[must_use]
     pub fn gemini_error(code: u16, status: &str, message: &str, details: &Value) -> Self {
-        let mut error = json!({"code": code, "message": message, "status": status});
-        if details
-            .as_array()
-            .is_some_and(|details| !details.is_empty())
-        {
-            error["details"] = details.clone();
-        }
+        let error = if details.as_array().is_some_and(Vec::is_empty) {
+            json!({"code": code, "message": message, "status": status})
+        } else {
+            json!({"code": code, "message": message, "status": status, "details": details})
+        };
         Self::json(code, json!({ "error": error }).to_string())
     }
 

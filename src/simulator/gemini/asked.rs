@@ -104,7 +104,8 @@ impl<'a> Asked<'a> {
         }
         let contents = list(body, "/contents");
         turns(contents, model)?;
-        let calling = &body["toolConfig"]["functionCallingConfig"];
+        let calling = body.pointer("/toolConfig/functionCallingConfig");
+        let calling = calling.unwrap_or(&Value::Null);
         let mode = calling["mode"].as_str();
         if calling["allowedFunctionNames"].is_array() && !matches!(mode, Some("ANY" | "VALIDATED"))
         {
@@ -116,7 +117,7 @@ impl<'a> Asked<'a> {
             model,
             candidates,
             tokens_max: usize::try_from(tokens_max).unwrap_or(usize::MAX),
-            thinks: settings["thinkingConfig"]["includeThoughts"] == true,
+            thinks: settings.pointer("/thinkingConfig/includeThoughts") == Some(&Value::Bool(true)),
             shows: list(settings, "/responseModalities").contains(&json!("IMAGE")),
             schema: settings.get("responseJsonSchema"),
             stops: stops.filter_map(Value::as_str).collect(),
@@ -156,8 +157,8 @@ impl<'a> Asked<'a> {
             .map_or(&[][..], |turn| list(turn, "/parts"));
         let results = last.iter().filter_map(|part| part.get("functionResponse"));
         results
-            .map(|result| match &result["response"]["output"] {
-                Value::String(text) => text.clone(),
+            .map(|result| match result.pointer("/response/output") {
+                Some(Value::String(text)) => text.clone(),
                 _ => result["response"].to_string(),
             })
             .collect()
@@ -191,7 +192,7 @@ fn turns(contents: &[Value], model: &str) -> Result<(), Invalid> {
     if contents.is_empty() {
         return invalid("* GenerateContentRequest.contents: contents is not specified\n");
     }
-    let is_said = |turn: &Value| turn["role"] == "user" && turn["parts"][0].get("text").is_some();
+    let is_said = |turn: &Value| turn["role"] == "user" && turn.pointer("/parts/0/text").is_some();
     let current = contents.iter().rposition(is_said).unwrap_or(0);
     let mut open = 0;
     for (place, turn) in contents.iter().enumerate() {

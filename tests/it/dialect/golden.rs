@@ -11,6 +11,7 @@
 //! `SPAFE_GOLDEN=write` writes what is made, to be read before it is committed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -160,11 +161,11 @@ fn errors_are_told_by_class_and_words() {
             let error = dialect::error(dialect, &body).unwrap_or_else(|| panic!("{case}"));
             let mut told = format!("{:?}: {:?}", error.kind, error.message);
             if let Some(wait) = error.retry_after {
-                told.push_str(&format!(", in {wait:?}"));
+                write!(told, ", in {wait:?}").unwrap();
             }
             let status = dialect::status(dialect, StatusCode::BAD_REQUEST, Some(&error));
             if status != StatusCode::BAD_REQUEST {
-                told.push_str(&format!(", as {status}"));
+                write!(told, ", as {status}").unwrap();
             }
             check(
                 dialect,

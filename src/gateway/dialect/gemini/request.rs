@@ -87,16 +87,17 @@ impl<'a> Body<'a> {
         drops: bool,
     ) -> Result<(), Inexpressible> {
         match name {
-            // In the path, or taken already, or taken with others.
+            // In the path, or taken already, or taken with others; and how an answer is
+            // delivered, and by what it is routed, is our own business.
             "model"
             | "stream"
             | "messages"
             | "max_tokens"
             | "max_completion_tokens"
             | "tool_choice"
-            | "parallel_tool_calls" => {}
-            // How an answer is delivered, and by what it is routed, is our own business.
-            "stream_options" | "prompt_cache_key" => {}
+            | "parallel_tool_calls"
+            | "stream_options"
+            | "prompt_cache_key" => {}
             "tools" => self.tools = tools::tools(value, drops)?.map(|tools| [tools]),
             _ if self
                 .generation_config

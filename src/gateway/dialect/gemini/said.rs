@@ -139,7 +139,8 @@ pub(super) struct Told<'a> {
 
 #[derive(Serialize)]
 struct Token<'a> {
-    token: &'a str,
+    #[serde(rename = "token")]
+    text: &'a str,
     logprob: f64,
     bytes: Option<()>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -302,7 +303,7 @@ impl Logprobs<'_> {
                 log_probability,
             }: &Weighed<'_> = weighed;
             Token {
-                token,
+                text: token,
                 logprob: *log_probability,
                 bytes: None,
                 top_logprobs,

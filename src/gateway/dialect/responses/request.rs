@@ -121,10 +121,14 @@ impl<'a> Body<'a> {
     /// Takes one member that says something.
     fn take(&mut self, name: &str, value: &'a RawValue, drops: bool) -> Result<(), Inexpressible> {
         match name {
-            // Taken already.
-            "model" | "messages" | "stream" | "store" | "max_tokens" | "max_completion_tokens" => {}
-            // How an answer is delivered is our own business.
-            "stream_options" => {}
+            // Taken already; and how an answer is delivered is our own business.
+            "model"
+            | "messages"
+            | "stream"
+            | "store"
+            | "max_tokens"
+            | "max_completion_tokens"
+            | "stream_options" => {}
             "tools" => self.tools = tools::tools(value, drops)?,
             "tool_choice" => self.tool_choice = Some(tools::choice(value)?),
             "response_format" => self.text.format = tools::format(value, drops)?,

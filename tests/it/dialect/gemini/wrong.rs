@@ -48,7 +48,9 @@ async fn errors_are_told_by_what_they_are() {
             _ => &gateway,
         };
         up.clear_scripts();
-        scripts.into_iter().for_each(|script| up.push(script));
+        for script in scripts {
+            up.push(script);
+        }
         let answer = post_chat(gateway, json!({})).await;
         assert_eq!(
             (answer.status, &answer.json()["error"]["code"]),
