@@ -8,6 +8,8 @@
 mod shapes;
 /// What can be called?
 mod operations;
+/// And beside chats?
+mod further;
 /// What can come back?
 mod answers;
 
@@ -32,7 +34,7 @@ pub(super) fn asset() -> &'static Asset {
 
 fn document() -> Value {
     let mut paths = Map::new();
-    for operation in &OPERATIONS {
+    for operation in OPERATIONS.iter().chain(&further::FURTHER) {
         for prefix in operation.root.prefixes() {
             let path = format!("{prefix}{}", operation.path);
             paths.insert(path, item(operation, prefix));
@@ -44,7 +46,7 @@ fn document() -> Value {
             "title": "spafe",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "One address for many language models.",
-            "description": "OpenAI's chat completions, for text and image models alike. What stands under /api/v1 stands under /v1, too.",
+            "description": "OpenAI's chat completions, for text and image models alike, and what else models are called for. What stands under /api/v1 stands under /v1, too.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],

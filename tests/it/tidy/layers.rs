@@ -99,7 +99,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // `route` for who could answer for a model, `models` and `openai` for what answers look like.
     (
         "pages",
-        &["config", "names", "refusal", "openai", "route", "models"],
+        // `operation` for what can be called, as it is told to programs.
+        &[
+            "config",
+            "names",
+            "refusal",
+            "openai",
+            "route",
+            "models",
+            "operation",
+        ],
     ),
     // The configuration compiled for each step: their types and no more than that.
     (

@@ -48,13 +48,13 @@ pub(super) struct Operation {
     pub(super) is_kept: bool,
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 /// What whoever asks a model may be refused.
-const ASKING: &[Of] = &[Of::Anything, Of::Keyed, Of::Model, Of::Body, Of::Answer];
+pub(super) const ASKING: &[Of] = &[Of::Anything, Of::Keyed, Of::Model, Of::Body, Of::Answer];
 const READING: &[Of] = &[Of::Anything];
 
-/// Everything that is served, one after the other.
+/// Chats and what is around them; what models are called for beside is in `further.rs`.
 pub(super) const OPERATIONS: [Operation; 8] = [
     Operation {
         root: Root::Api,

@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::further::sent;
 use crate::gateway::models::List;
 use crate::gateway::pages::state::Told;
 use crate::openai::{ChatChunk, ChatCompletion, ErrorEnvelope};
@@ -137,6 +138,7 @@ pub(super) fn all() -> Map<String, Value> {
         .with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = SchemaGenerator::new(settings);
     generator.subschema_for::<ChatRequest<'_>>();
+    sent::declare(&mut generator);
     generator.subschema_for::<ChatCompletion>();
     generator.subschema_for::<ChatChunk>();
     generator.subschema_for::<ErrorEnvelope<'_>>();

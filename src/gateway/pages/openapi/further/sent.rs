@@ -1,0 +1,132 @@
+//! What is sent there?
+
+#![expect(
+    dead_code,
+    reason = "these describe requests, which are never made here"
+)]
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, SchemaGenerator};
+
+/// The shapes of these requests.
+pub(in super::super) fn declare(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<CompletionRequest<'_>>();
+    generator.subschema_for::<EmbeddingRequest<'_>>();
+    generator.subschema_for::<ImageRequest<'_>>();
+    generator.subschema_for::<ResponseRequest<'_>>();
+    generator.subschema_for::<SpeechRequest<'_>>();
+    generator.subschema_for::<TranscriptionRequest<'_>>();
+    generator.subschema_for::<ModerationRequest<'_>>();
+    generator.subschema_for::<RerankRequest<'_>>();
+}
+
+/// A text, or several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Texts<'a> {
+    One(Cow<'a, str>),
+    Many(Vec<Cow<'a, str>>),
+}
+
+/// A text, or items of a conversation.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Items<'a> {
+    Text(Cow<'a, str>),
+    Items(Vec<serde_json::Map<String, serde_json::Value>>),
+}
+
+/// A text to go on with.
+#[derive(JsonSchema)]
+struct CompletionRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// What stands before.
+    prompt: Texts<'a>,
+    /// Whether the answer comes as events while it is written.
+    stream: Option<bool>,
+}
+
+/// Texts to become vectors.
+#[derive(JsonSchema)]
+struct EmbeddingRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// Which.
+    input: Texts<'a>,
+}
+
+/// An image to be made.
+#[derive(JsonSchema)]
+struct ImageRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// What is on it.
+    prompt: Cow<'a, str>,
+    /// How many.
+    n: Option<u32>,
+    /// How large, such as 1024x1024.
+    size: Option<Cow<'a, str>>,
+}
+
+/// A conversation in items.
+#[derive(JsonSchema)]
+struct ResponseRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// A text, or all items so far.
+    input: Items<'a>,
+    /// Whether the answer comes as events while it is written.
+    stream: Option<bool>,
+}
+
+/// A text to be read aloud.
+#[derive(JsonSchema)]
+struct SpeechRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// The text.
+    input: Cow<'a, str>,
+    /// Whose voice.
+    voice: Cow<'a, str>,
+}
+
+/// Speech to be written down.
+#[derive(JsonSchema)]
+struct TranscriptionRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// The recording.
+    #[schemars(extend("contentMediaType" = "application/octet-stream"))]
+    file: Cow<'a, str>,
+}
+
+/// Texts to be judged.
+#[derive(JsonSchema)]
+struct ModerationRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// Which.
+    input: Texts<'a>,
+}
+
+/// Documents to be put in order.
+#[derive(JsonSchema)]
+struct RerankRequest<'a> {
+    /// Which model, exactly as listed.
+    #[schemars(length(min = 1))]
+    model: Cow<'a, str>,
+    /// What they are to fit.
+    query: Cow<'a, str>,
+    /// The documents.
+    #[schemars(length(min = 1))]
+    documents: Vec<Cow<'a, str>>,
+}
