@@ -68,8 +68,6 @@ use client::Client;
 use door::Endpoint;
 use exchange::{Exchange, Question};
 use images::ImageStore;
-use inspect::Within;
-use inspect::form::inspect_form;
 use limit::heaviest::Heaviest;
 use limit::{Limiter, Quota};
 use record::RequestRecord;
@@ -243,17 +241,7 @@ impl Gateway {
         visit.permit(&self.limiter)?;
         let (body, boundary) = visit.body(&self.bodies, operation.question()).await?;
         reach(Phase::Body, visit.record.id.as_str());
-        let is_anonymous = visit.record.client.key.is_none();
-        let within = Within {
-            bounds: &snapshot.bounds,
-            inputs_max: snapshot.config.bounds.inputs_max,
-            caps: is_anonymous.then_some(&snapshot.config.anonymous),
-        };
-        let ask = match boundary {
-            None => inspect::inspect_for(operation, &body, &within),
-            Some(boundary) => inspect_form(operation, &body, boundary, &within),
-        };
-        let ask = ask.map_err(Refusal::Body)?;
+        let ask = visit.inspected(operation, &body, boundary)?;
         let plan = snapshot.router.route(&ask.model);
         let plan = plan.ok_or_else(|| Refusal::unknown_model(&ask.model))?;
         visit.record.plan = Some(Arc::clone(plan));

@@ -131,7 +131,7 @@ pub struct RequestRecord {
     pub tokens_in: Option<u64>,
     /// Tokens of the answer, where the upstream told.
     pub tokens_out: Option<u64>,
-    /// Tokens of both, where it did not.
+    /// Of both, where it did not.
     pub estimated: Option<(u64, u64)>,
 }
 
@@ -228,8 +228,8 @@ impl RequestRecord {
     /// The tokens it used, as far as that is known.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        let tokens_in = self.tokens_in.unwrap_or(0);
-        tokens_in.saturating_add(self.tokens_out.unwrap_or(0))
+        let told = self.tokens_in.into_iter().chain(self.tokens_out);
+        told.fold(0, u64::saturating_add)
     }
 
     /// Counts the request and writes its line.
@@ -251,10 +251,8 @@ impl RequestRecord {
             metrics.error(code);
         }
         if let Some(key) = &self.client.key {
-            metrics.keys.request(&key.name, class);
-            metrics
-                .keys
-                .tokens(&key.name, self.tokens_in, self.tokens_out);
+            let tokens = [("in", self.tokens_in), ("out", self.tokens_out)];
+            metrics.keys.count(&key.name, class, tokens);
         }
         if let Some((limit, kind)) = &self.limited {
             metrics.limiter.refused(limit, *kind);

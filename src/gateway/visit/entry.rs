@@ -8,11 +8,14 @@ use std::time::SystemTime;
 
 use super::Visit;
 use crate::gateway::door::Endpoint;
-use crate::gateway::inspect::Ask;
+use crate::gateway::door::boundary::Boundary;
+use crate::gateway::inspect::form::inspect_form;
+use crate::gateway::inspect::{self, Ask, Within};
 use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Quota, Refused};
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
+use crate::operation::Operation;
 use crate::sys;
 
 impl<'a> Visit<'a> {
@@ -57,6 +60,27 @@ impl<'a> Visit<'a> {
         self.record.shadowed.append(&mut permit.take_shadowed());
         self.stay.permit = Some(permit);
         Ok(())
+    }
+
+    /// What is asked in its body.
+    pub(in crate::gateway) fn inspected(
+        &self,
+        operation: Operation,
+        body: &[u8],
+        boundary: Option<Boundary>,
+    ) -> Result<Ask, Refusal> {
+        let config = &self.snapshot.config;
+        let is_anonymous = self.record.client.key.is_none();
+        let within = Within {
+            bounds: &self.snapshot.bounds,
+            inputs_max: config.bounds.inputs_max,
+            caps: is_anonymous.then_some(&config.anonymous),
+        };
+        let ask = match boundary {
+            None => inspect::inspect_for(operation, body, &within),
+            Some(boundary) => inspect_form(operation, body, boundary, &within),
+        };
+        ask.map_err(Refusal::Body)
     }
 
     /// Takes what the request is expected to use of its limits.

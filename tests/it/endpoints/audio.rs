@@ -118,13 +118,12 @@ async fn a_recording_is_written_down_in_every_form() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_large_file_the_models_name_is_found_and_replaced() {
-    let two = Two::start("").await;
-    two.first.default(Script::json(500, "{}"));
+    let two = Two::start("[[models]]\nid = \"short\"\npools = [{ pool = \"second\", name = \"vendor/any\" }]\nendpoints = [\"audio.transcriptions\"]\n").await;
     let sound: Vec<u8> = (0..=250_u8).cycle().take(20 << 20).collect();
     let answer = two
         .form(&recording(
             &sound,
-            &[part("model", "any"), part("language", "en")],
+            &[part("model", "short"), part("language", "en")],
         ))
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text());

@@ -32,15 +32,11 @@ impl KeyMetrics {
         }
     }
 
-    /// Counts a request with this key.
-    pub fn request(&self, key: &KeyName, class: Class) {
+    /// Counts a request with this key, and what it used, as far as that was told.
+    pub fn count(&self, key: &KeyName, class: Class, tokens: [(&str, Option<u64>); 2]) {
         let labels = [key.as_str(), class.as_str()];
         self.requests.with_label_values(&labels).inc();
-    }
-
-    /// Counts what it used, as far as that is known.
-    pub fn tokens(&self, key: &KeyName, tokens_in: Option<u64>, tokens_out: Option<u64>) {
-        for (direction, tokens) in [("in", tokens_in), ("out", tokens_out)] {
+        for (direction, tokens) in tokens {
             if let Some(tokens) = tokens {
                 let labels = [key.as_str(), direction];
                 self.tokens.with_label_values(&labels).inc_by(tokens);
