@@ -117,6 +117,7 @@ fn head_of_answer(bencher: Bencher, limited: bool) {
         tokens: limited.then_some(level),
     };
     let common = Common {
+        idiom: spafe::gateway::idiom::Idiom::default(),
         id: RequestId::made(1, 2),
         origin: AllowOrigin::Any,
         chunks: true,
@@ -249,6 +250,7 @@ fn events_one_by_one(bencher: Bencher, way: &str) {
         id: "chatcmpl-1234567890".to_owned(),
         created: 1_730_889_622,
         model: "claude".to_owned(),
+        verbatim: false,
     };
     let translation = || dialect.and_then(|dialect| Translation::new(dialect, names(), MIB));
     bencher

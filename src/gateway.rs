@@ -37,6 +37,8 @@ pub mod pools;
 pub mod shared;
 /// How is a model's name replaced in a body?
 pub mod splice;
+/// In which protocol does a caller ask?
+pub mod idiom;
 /// What do other protocols look like as OpenAI's?
 pub mod dialect;
 /// Which generated images are kept, and where?
@@ -68,8 +70,8 @@ use client::Client;
 use door::Endpoint;
 use exchange::{Exchange, Question};
 use images::ImageStore;
+use limit::Limiter;
 use limit::heaviest::Heaviest;
-use limit::{Limiter, Quota};
 use record::RequestRecord;
 use record::failures::Failures;
 use record::id::RequestId;
@@ -179,9 +181,10 @@ impl Gateway {
             visit.admit(&endpoint)?;
             Ok(endpoint)
         });
-        let is_asked = matches!(entered, Ok(Endpoint::Operation(_)));
+        let is_asked = matches!(entered, Ok(Endpoint::Operation(_) | Endpoint::Messages));
         let served = match entered {
             Ok(Endpoint::Operation(operation)) => self.ask(&mut visit, operation, tls).await,
+            Ok(Endpoint::Messages) => self.ask(&mut visit, Operation::Chat, tls).await,
             Ok(Endpoint::Models) => visit.models().await,
             Ok(Endpoint::Model(id)) => visit.model(&id).await,
             Ok(Endpoint::Image(id)) => visit.image(&self.images, &id).await,
@@ -215,14 +218,8 @@ impl Gateway {
         let mut record = RequestRecord::begin(sys::now(), self.next_id(), Client::new(peer));
         record.endpoint = "malformed";
         let snapshot = self.snapshot.load_full();
-        let common = Common {
-            id: record.id.clone(),
-            origin: snapshot.rules.allow_unknown_origin(),
-            chunks: true,
-            version: snapshot.version_header.clone(),
-            quota: Quota::default(),
-            cache: None,
-        };
+        let (id, origin) = (record.id.clone(), snapshot.rules.allow_unknown_origin());
+        let common = Common::new(id, origin, true, snapshot.version_header.clone());
         let mut visit = Visit::new(session, snapshot, common, record, departure);
         visit.unanswered(Unanswered::Refused(refusal)).await;
         let now = sys::instant();
@@ -240,6 +237,7 @@ impl Gateway {
         reach(Phase::Door, visit.record.id.as_str());
         visit.permit(&self.limiter)?;
         let (body, boundary) = visit.body(&self.bodies, operation.question()).await?;
+        let (body, original) = visit.understood(body)?;
         reach(Phase::Body, visit.record.id.as_str());
         let ask = visit.inspected(operation, &body, boundary)?;
         let plan = snapshot.router.route(&ask.model);
@@ -267,6 +265,7 @@ impl Gateway {
             plan: Arc::clone(plan),
             ask,
             body,
+            original,
             id: visit.record.id.clone(),
             client: visit.record.client.id().key(),
             key: visit.record.client.key.clone(),
@@ -352,14 +351,9 @@ impl Gateway {
         let head = session.req_header();
         let sent = head.headers.get(REQUEST_ID).and_then(RequestId::accept);
         let id = sent.unwrap_or_else(|| self.next_id());
-        let common = Common {
-            id: id.clone(),
-            origin: snapshot.rules.allow_origin(head),
-            chunks: head.version != http::Version::HTTP_10,
-            version: snapshot.version_header.clone(),
-            quota: Quota::default(),
-            cache: None,
-        };
+        let origin = snapshot.rules.allow_origin(head);
+        let chunks = head.version != http::Version::HTTP_10;
+        let common = Common::new(id.clone(), origin, chunks, snapshot.version_header.clone());
         let client = snapshot.clients.behind(peer, head);
         let record = RequestRecord::begin(sys::now(), id, client);
         Visit::new(session, snapshot, common, record, departure)

@@ -14,6 +14,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The member of a message, or of a chunk's delta, in which Anthropic's own words stand beside
+/// what they mean, for callers who speak that: whole messages and events of streams, as a list.
+pub const VERBATIM: &str = "anthropic";
+
 /// An error as clients see it, in a body or as an event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ErrorEnvelope<'a> {

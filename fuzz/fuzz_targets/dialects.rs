@@ -44,6 +44,7 @@ fn request(dialect: Dialect, body: &Bytes) {
             let asked = Asked {
                 body,
                 ask: &ask,
+                original: None,
                 image: None,
                 model: "m",
                 terms: Terms {
@@ -107,5 +108,6 @@ fn names() -> Names {
         id: "chatcmpl-1".to_owned(),
         created: 1,
         model: "m".to_owned(),
+        verbatim: false,
     }
 }

@@ -28,7 +28,9 @@ mod responses;
 /// How is an answer written that is made here?
 mod written;
 /// What does an object say, member by member?
-mod members;
+pub mod members;
+/// What did a caller say who speaks a dialect itself?
+pub mod original;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -40,6 +42,7 @@ use crate::gateway::splice::{self, Spliced};
 use crate::openai::UpstreamError;
 use crate::operation::Operation;
 use crate::sse::split::{Said, Splitter, TooLong};
+use original::Original;
 
 /// What an upstream is to be asked.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +51,8 @@ pub struct Asked<'a> {
     pub body: &'a Bytes,
     /// What was read in it.
     pub ask: &'a Ask,
+    /// Where the caller speaks Anthropic's protocol: what it said, of which the body is made.
+    pub original: Option<&'a Original>,
     /// For an image model: what is to be drawn.
     pub image: Option<&'a ImageAsk>,
     /// What the upstream calls the model.
@@ -102,6 +107,9 @@ pub struct Names {
     pub created: i64,
     /// The model, where the upstream does not tell.
     pub model: String,
+    /// Whether the upstream's own words are to stand beside what they mean, for a caller who
+    /// speaks its protocol.
+    pub verbatim: bool,
 }
 
 /// A whole answer that was put into OpenAI's words.
@@ -228,6 +236,12 @@ pub fn asks_for_usage(stream_usage: StreamUsage, ask: &Ask) -> bool {
 /// # Errors
 /// The first thing that it has no words for, unless that is to be left out.
 pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpressible> {
+    if let Some(original) = asked.original {
+        if dialect == Dialect::Anthropic {
+            return Ok(original.for_model(*asked.ask.model == *asked.model, asked.model));
+        }
+        original.unsaid.is_let_go(asked.terms.unsupported)?;
+    }
     let is_openai = matches!(dialect, Dialect::OpenAi | Dialect::Azure);
     if is_openai && asks_for_usage(asked.terms.stream_usage, asked.ask) {
         let name = (asked.model != &*asked.ask.model).then_some(asked.model);

@@ -17,6 +17,7 @@ use http::{HeaderValue, Method, Version};
 use pingora_http::RequestHeader;
 
 use crate::config::Config;
+use crate::gateway::idiom::Idiom;
 use crate::gateway::pages::Page;
 use crate::gateway::refusal::Refusal;
 use crate::operation::{Operation, Question};
@@ -47,6 +48,8 @@ pub struct Rules {
 pub enum Endpoint {
     /// `POST …/chat/completions` and whatever else a model is asked for.
     Operation(Operation),
+    /// `POST …/messages`: a chat, in Anthropic's words.
+    Messages,
     /// `GET …/models`
     Models,
     /// `GET …/models/{id}`
@@ -65,6 +68,7 @@ impl Endpoint {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Operation(operation) => operation.name(),
+            Self::Messages => "messages",
             Self::Models => "models",
             Self::Model(_) => "model",
             Self::Image(_) => "image",
@@ -78,7 +82,7 @@ impl Endpoint {
     #[must_use]
     pub fn asks_for_keys(&self) -> bool {
         match self {
-            Self::Operation(_) | Self::Models | Self::Model(_) => true,
+            Self::Operation(_) | Self::Messages | Self::Models | Self::Model(_) => true,
             Self::Page(page) => page.asks_for_keys(),
             Self::Image(_) | Self::Preflight(_) => false,
         }
@@ -180,6 +184,18 @@ impl Rules {
         let endpoint = endpoint(&head.uri)?;
         method_fits(&endpoint, &head.method)?;
         Ok(endpoint)
+    }
+
+    /// In which protocol a head asks, whatever is said of it: refusals are written in that, too.
+    #[must_use]
+    pub fn idiom(head: &RequestHeader) -> Idiom {
+        let path = head.uri.path();
+        let path = path.strip_suffix("/count_tokens").unwrap_or(path);
+        if path.ends_with("/v1/messages") {
+            Idiom::Anthropic
+        } else {
+            Idiom::OpenAi
+        }
     }
 
     /// How the body comes, where it may come in.
@@ -324,6 +340,9 @@ fn endpoint(uri: &http::Uri) -> Result<Endpoint, Refusal> {
     if let Some(operation) = Operation::at(below) {
         return Ok(Endpoint::Operation(operation));
     }
+    if below == "/messages" {
+        return Ok(Endpoint::Messages);
+    }
     if below == "/models" {
         return Ok(Endpoint::Models);
     }
@@ -352,7 +371,7 @@ fn percent_decoded(path: &str) -> Option<String> {
 
 fn method_fits(endpoint: &Endpoint, method: &Method) -> Result<(), Refusal> {
     let (fits, allow) = match endpoint {
-        Endpoint::Operation(_) => (method == Method::POST, "POST, OPTIONS"),
+        Endpoint::Operation(_) | Endpoint::Messages => (method == Method::POST, "POST, OPTIONS"),
         Endpoint::Models
         | Endpoint::Model(_)
         | Endpoint::Image(_)

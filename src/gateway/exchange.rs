@@ -53,6 +53,7 @@ use crate::config::bounds::Attempts;
 use crate::config::clients::Key;
 use crate::fail_point::{Phase, reach};
 use crate::gateway::body::Held;
+use crate::gateway::dialect::original::Original;
 use crate::gateway::images::ImageStore;
 use crate::gateway::inspect::Ask;
 use crate::gateway::inspect::image::ImageAsk;
@@ -88,6 +89,9 @@ pub struct Question {
     pub ask: Ask,
     /// The body as it came; it counts as held until this is dropped.
     pub body: Held,
+    /// Where the caller speaks Anthropic's protocol: what it said, of which the body is made. It
+    /// counts as held until this is dropped.
+    pub original: Option<(Original, Held)>,
     /// The id it carries upstream.
     pub id: RequestId,
     /// Who asks, as a number that is the same for the same client.
@@ -136,6 +140,15 @@ pub enum Body {
 }
 
 impl Question {
+    /// The body as the caller wrote it.
+    #[must_use]
+    pub fn as_asked(&self) -> &[u8] {
+        match &self.original {
+            Some((original, _)) => &original.body,
+            None => &self.body,
+        }
+    }
+
     /// Whether the images are here that an earlier answer to it names.
     #[must_use]
     pub fn has_images(&self, answer: &[u8], images: &ImageStore, now: SystemTime) -> bool {

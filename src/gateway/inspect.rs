@@ -26,6 +26,8 @@ pub mod pictures;
 mod caps;
 /// Which keys could two readers take differently?
 mod keys;
+/// Is it one strict object, in another protocol?
+pub mod strict;
 /// What may be said to an operation that is no chat?
 mod parameters;
 /// What is it asked about?

@@ -26,6 +26,7 @@ use crate::deadline::within;
 use crate::gateway::exchange::Through;
 use crate::gateway::exchange::events::{Next, StreamBreak};
 use crate::gateway::exchange::tape::Reader;
+use crate::gateway::idiom::Voice;
 use crate::gateway::limit::stay::Stay;
 use crate::gateway::refusal::Refusal;
 use crate::sys;
@@ -34,8 +35,6 @@ use departure::{Departure, Parting};
 /// A write this large is cut, so that progress is seen within it.
 const WRITE_BYTES_MAX: usize = 128 * 1024;
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
-/// What tells a waiting client, and what stands between, that work goes on.
-const COMMENT: Bytes = Bytes::from_static(b": working\n\n");
 
 /// How an answer reached its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +60,14 @@ pub struct Delivered {
     pub done_added: bool,
     /// Whether the framing was brought to its end, so that the connection can go on.
     pub orderly: bool,
+}
+
+/// What a stream begins with.
+pub struct Opening {
+    /// Its head, if that has not left.
+    pub head: Option<ResponseHeader>,
+    /// How its caller is told anything beside it.
+    pub voice: Voice,
 }
 
 impl Delivered {
@@ -223,11 +230,12 @@ pub async fn through(
 pub async fn events(
     session: &mut ServerSession,
     departure: &mut Departure,
-    head: Option<ResponseHeader>,
+    opening: Opening,
     stream: &mut Reader,
     stay: &mut Stay<'_>,
 ) -> Delivered {
     let mut delivered = Delivered::new();
+    let Opening { head, voice } = opening;
     if let Some(head) = head
         && write_head(session, head).await.is_err()
     {
@@ -259,7 +267,7 @@ pub async fn events(
         match next {
             Ok(Next::Slices) => {}
             Ok(Next::Quiet) => {
-                let comment = mark.at_boundary.then_some(COMMENT);
+                let comment = mark.at_boundary.then(|| voice.idiom.sign_of_life());
                 if let Some(comment) = comment
                     && delivered.write(session, comment, false).await.is_err()
                 {
@@ -275,7 +283,8 @@ pub async fn events(
                 return delivered;
             }
             Err(broken) => {
-                let told = broken_off(session, &mut delivered, broken, mark.at_boundary).await;
+                let at_boundary = mark.at_boundary;
+                let told = broken_off(session, &mut delivered, broken, at_boundary, &voice).await;
                 delivered.how = if told.is_ok() {
                     Delivery::Broken(broken)
                 } else {
@@ -288,9 +297,8 @@ pub async fn events(
 }
 
 /// Tells a client that a stream with a head but no events has failed.
-pub async fn failed_stream(session: &mut ServerSession, refusal: &Refusal) -> Delivered {
+pub async fn failed_stream(session: &mut ServerSession, event: Bytes) -> Delivered {
     let mut delivered = Delivered::new();
-    let event = error_event(refusal);
     if delivered.write(session, event, true).await.is_ok() {
         delivered.how = Delivery::Complete;
     }
@@ -298,13 +306,14 @@ pub async fn failed_stream(session: &mut ServerSession, refusal: &Refusal) -> De
 }
 
 /// A comment that keeps a waiting stream's connection alive.
-pub async fn comment(session: &mut ServerSession, head: Option<ResponseHeader>) -> bool {
-    if let Some(head) = head
+pub async fn comment(session: &mut ServerSession, opening: Opening) -> bool {
+    let comment = opening.voice.idiom.sign_of_life();
+    if let Some(head) = opening.head
         && write_head(session, head).await.is_err()
     {
         return false;
     }
-    session.write_response_body(COMMENT, false).await.is_ok()
+    session.write_response_body(comment, false).await.is_ok()
 }
 
 /// Ends a broken stream: an event of its own and an orderly end without `[DONE]`, or,
@@ -314,6 +323,7 @@ async fn broken_off(
     delivered: &mut Delivered,
     broken: StreamBreak,
     at_boundary: bool,
+    voice: &Voice,
 ) -> Result<(), Left> {
     if !at_boundary {
         break_off(session).await;
@@ -332,9 +342,7 @@ async fn broken_off(
             Refusal::UpstreamUnavailable
         }
     };
-    delivered.write(session, error_event(&refusal), true).await
-}
-
-fn error_event(refusal: &Refusal) -> Bytes {
-    format!("data: {}\n\n", refusal.envelope().json()).into()
+    delivered
+        .write(session, voice.refusal_event(&refusal), true)
+        .await
 }

@@ -4,6 +4,8 @@
 //! learned about it for the record. Each method here asks one step and writes down
 //! what it says; `gateway.rs` decides in which order.
 
+/// What does it say, whatever protocol it is asked in?
+mod understood;
 /// May it come in, and how much is left for its caller?
 mod entry;
 /// How does an answer leave?
@@ -32,7 +34,7 @@ use crate::gateway::record::{Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::departure::{Departure, Parting};
 use crate::gateway::relay::head::Common;
-use crate::gateway::relay::{self, Delivered, Delivery};
+use crate::gateway::relay::{self, Delivered, Delivery, Opening};
 use crate::gateway::route::Plan;
 use crate::gateway::work::Landed;
 use crate::gateway::work::boarding::Seat;
@@ -118,6 +120,7 @@ impl<'a> Visit<'a> {
     pub(super) fn enter(&mut self) -> Result<Endpoint, Refusal> {
         let raw = raw_head(self.session);
         let head = self.session.req_header();
+        self.common.idiom = Rules::idiom(head);
         let entered = self.snapshot.rules.enter(head, raw.as_deref());
         let endpoint = entered.inspect_err(|_| {
             self.record.refused = Some(in_short(&head.method, head.uri.path()));
@@ -241,15 +244,20 @@ impl<'a> Visit<'a> {
 
     /// Tells a client whose stream waits that work goes on.
     async fn comment(&mut self) -> bool {
-        let head = if self.head_sent {
-            None
-        } else {
-            Some(self.common.stream(None))
-        };
+        let unsent = !self.head_sent;
+        let opening = self.opening(unsent.then(|| self.common.stream(None)));
         self.head_sent = true;
         self.record.status = 200;
         self.no_further_request_if_leaving();
-        relay::comment(self.session, head).await
+        relay::comment(self.session, opening).await
+    }
+
+    /// What a stream begins with, and how its caller is told anything beside it.
+    fn opening(&self, head: Option<ResponseHeader>) -> Opening {
+        Opening {
+            head,
+            voice: self.common.voice(),
+        }
     }
 
     /// Tells in the head that the next request needs another connection, while there is
@@ -287,14 +295,15 @@ impl<'a> Visit<'a> {
         if self.head_sent {
             self.record.outcome = Outcome::StreamBroken("before_first_event");
             self.stay.release();
-            let delivered = relay::failed_stream(self.session, &refusal).await;
+            let event = self.common.voice().refusal_event(&refusal);
+            let delivered = relay::failed_stream(self.session, event).await;
             return self.delivered(&delivered);
         }
         if refusal == Refusal::UnknownPath && self.page_is_not_here().await {
             return;
         }
         self.look_what_is_left();
-        let body = Bytes::from(envelope.json());
+        let body = self.common.voice().refusal(&envelope);
         let head = self
             .common
             .refusal(&refusal, envelope.status, body.len(), self.attempts);

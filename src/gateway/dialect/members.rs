@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 /// The members of an object in their order. That no name stands twice, inspection has seen to.
 #[derive(Debug)]
-pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Members<'a>(pub(in crate::gateway) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A text, its escapes decoded.
 #[derive(Deserialize)]
@@ -21,12 +21,12 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Members<'a> {
     /// Those of this value; `None` where it is no object.
-    pub(super) fn of(value: &'a RawValue) -> Option<Self> {
+    pub fn of(value: &'a RawValue) -> Option<Self> {
         serde_json::from_str(value.get()).ok()
     }
 
     /// The value of a member that says something.
-    pub(super) fn member(&self, name: &str) -> Option<&'a RawValue> {
+    pub fn member(&self, name: &str) -> Option<&'a RawValue> {
         let mut members = self.0.iter();
         let found = members.find(|(known, _)| known == name);
         found
@@ -35,7 +35,7 @@ impl<'a> Members<'a> {
     }
 
     /// The text of a member; `None` where it is none.
-    pub(super) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         text(self.member(name)?)
     }
 }
@@ -65,29 +65,29 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 /// A text; `None` where the value is none.
-pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(value.get())
         .ok()
         .map(|Text(text)| text)
 }
 
 /// The values of a list; `None` where it is none.
-pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
+pub fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// Whether it is a text, whatever it says.
-pub(super) fn is_text(value: &RawValue) -> bool {
+pub fn is_text(value: &RawValue) -> bool {
     value.get().starts_with('"')
 }
 
 /// Whether it is `null`.
-pub(super) fn is_null(value: &RawValue) -> bool {
+pub fn is_null(value: &RawValue) -> bool {
     value.get() == "null"
 }
 
 /// Whether it says nothing: `null`, or a text, list or object with nothing inside.
-pub(super) fn is_empty(value: &RawValue) -> bool {
+pub fn is_empty(value: &RawValue) -> bool {
     let inside = value.get();
     let pairs = [('"', '"'), ('[', ']'), ('{', '}')];
     is_null(value)
@@ -101,6 +101,6 @@ pub(super) fn is_empty(value: &RawValue) -> bool {
 }
 
 /// The number; `None` where it is none.
-pub(super) fn number(value: &RawValue) -> Option<f64> {
+pub fn number(value: &RawValue) -> Option<f64> {
     serde_json::from_str(value.get()).ok()
 }

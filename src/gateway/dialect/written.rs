@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Names;
-use crate::openai::{ChatChunk, ChatCompletion, ErrorEnvelope, ErrorObject};
+use crate::openai::{ChatChunk, ChatCompletion, ErrorEnvelope, ErrorObject, VERBATIM};
 
 /// The event behind which nothing comes.
 pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -149,6 +149,18 @@ impl Chunks {
         out.extend_from_slice(b",\"finish_reason\":null}],\"usage\":null}\n\n");
     }
 
+    /// A chunk with the upstream's own words in it, which are JSON; its line ends stand between
+    /// tokens, and would end the line here.
+    pub(super) fn verbatim(&self, data: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b"{\"index\":0,\"delta\":{\"");
+        out.extend_from_slice(VERBATIM.as_bytes());
+        out.extend_from_slice(b"\":[");
+        let lines = data.split(|byte| matches!(byte, b'\n' | b'\r'));
+        lines.for_each(|line| out.extend_from_slice(line));
+        out.extend_from_slice(b"]},\"finish_reason\":null}],\"usage\":null}\n\n");
+    }
+
     /// The chunk that says why the answer ended.
     pub(super) fn finish(&self, reason: &str, out: &mut Vec<u8>) {
         self.finish_of(0, reason, out);
@@ -200,6 +212,9 @@ pub(super) struct Message<'a> {
     /// Calls of tools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<Call<'a>>,
+    /// [`crate::openai::VERBATIM`]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anthropic: Option<[&'a RawValue; 1]>,
 }
 
 /// A call of a tool, or a part of one.

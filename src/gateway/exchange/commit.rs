@@ -76,9 +76,10 @@ impl Attempt<'_> {
             deadline,
             operation,
             pool,
-            share: match self.question.image {
-                Some(_) => self.question.body.share_beside(),
-                None => self.question.body.share_of_answer(),
+            share: match (&self.question.image, &self.question.original) {
+                // What is made into another must be held.
+                (Some(_), _) | (_, Some(_)) => self.question.body.share_beside(),
+                (None, None) => self.question.body.share_of_answer(),
             },
             names: dialect::is_translated(pool.dialect).then(|| self.names()),
             album: self.album(),
@@ -195,6 +196,7 @@ impl Attempt<'_> {
             id: format!("chatcmpl-{}", self.question.id.as_str()),
             created: i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX),
             model: self.leg.model(self.name).to_owned(),
+            verbatim: self.question.original.is_some(),
         }
     }
 }

@@ -52,6 +52,7 @@ impl<'q> Phrasing<'q> {
         let asked = Asked {
             body: &question.body,
             ask: &question.ask,
+            original: question.original.as_ref().map(|(original, _)| original),
             image: question.image.as_ref(),
             model,
             terms: Terms {
@@ -62,7 +63,8 @@ impl<'q> Phrasing<'q> {
             },
         };
         let phrased = || dialect::request(dialect, &asked).map_err(Unphrased::Inexpressible);
-        if !dialect::is_translated(dialect) {
+        // The caller's own words cost nothing, either.
+        if !dialect::is_translated(dialect) || question.original.is_some() {
             return phrased();
         }
         let known = |made: &&Made<'_>| std::ptr::eq(made.leg, leg) && made.model == model;

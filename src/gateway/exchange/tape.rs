@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, Notify};
 
 use crate::gateway::exchange::events::{EventStream, Mark, Next, StreamBreak};
+use crate::gateway::idiom::Telling;
 use crate::gateway::pools::slots::Slot;
 use crate::sse::without_usage::WithoutUsage;
 pub use reel::Keep;
@@ -53,6 +54,8 @@ pub struct Reader {
     ended: Option<Running>,
     /// Withholds the event that counts tokens, from who did not ask for it.
     without_usage: Option<WithoutUsage>,
+    /// Puts it into the caller's words; `None`: it is.
+    telling: Option<Box<Telling>>,
 }
 
 impl Tape {
@@ -87,6 +90,7 @@ impl Tape {
             mark,
             ended: None,
             without_usage: None,
+            telling: None,
         })
     }
 
@@ -109,12 +113,39 @@ impl Reader {
         self
     }
 
+    /// The same in the caller's words.
+    #[must_use]
+    pub fn told(mut self, telling: Option<Telling>) -> Self {
+        self.telling = telling.map(Box::new);
+        self
+    }
+
     /// Waits for what comes next; whole events are appended to `out`. A call that is dropped
     /// has taken nothing.
     ///
     /// # Errors
     /// Where the stream breaks, or has gone on too far without this reader.
     pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
+        if self.telling.is_none() {
+            return self.next_in_chunks(out).await;
+        }
+        let mut chunks = Vec::new();
+        let next = self.next_in_chunks(&mut chunks).await;
+        let Some(telling) = &mut self.telling else {
+            return next;
+        };
+        for slice in &chunks {
+            let fed = telling.feed(slice, out);
+            fed.map_err(|_| StreamBreak::Malformed)?;
+        }
+        if let Ok(Next::End { .. }) = next {
+            telling.end(out);
+            return Ok(Next::End { add_done: false });
+        }
+        next
+    }
+
+    async fn next_in_chunks(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
         if self.without_usage.is_none() {
             return self.next_of_all(out).await;
         }

@@ -27,7 +27,7 @@ pub struct Through {
     pub(super) begin: Vec<Bytes>,
     pub(super) share: Option<Share>,
     /// Whether it is too large, and not only too large now.
-    pub(super) is_too_large: bool,
+    pub is_too_large: bool,
     /// Its length, where the upstream told and its caller is told: what comes in chunks leaves
     /// at once, and with a length only when there is enough of it.
     pub length: Option<usize>,

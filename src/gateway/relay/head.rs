@@ -22,12 +22,15 @@ use pingora_http::ResponseHeader;
 use crate::gateway::cache::status::CacheStatus;
 use crate::gateway::client::ClientError;
 use crate::gateway::door::AllowOrigin;
+use crate::gateway::idiom::{Idiom, Voice};
 use crate::gateway::limit::Quota;
 use crate::gateway::record::id::RequestId;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::quota;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's clients look for the same.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const MODEL: HeaderName = HeaderName::from_static("x-spafe-model");
 const UPSTREAM: HeaderName = HeaderName::from_static("x-spafe-upstream");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-spafe-attempts");
@@ -40,7 +43,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 /// What a page may read of an answer's head.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, x-spafe-config, server-timing, \
+    "x-request-id, request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, x-spafe-config, server-timing, \
      retry-after, retry-after-ms, x-should-retry, cache-status, age, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
@@ -59,6 +62,8 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub struct Common {
     /// The request's id.
     pub id: RequestId,
+    /// In which protocol it is answered.
+    pub idiom: Idiom,
     /// What the answer says about origins.
     pub origin: AllowOrigin,
     /// Whether the client understands chunks; HTTP/1.0 gets the end of the connection instead.
@@ -87,6 +92,34 @@ pub struct Provenance<'a> {
 }
 
 impl Common {
+    /// Of an answer of which nothing else is known yet.
+    #[must_use]
+    pub fn new(
+        id: RequestId,
+        origin: AllowOrigin,
+        chunks: bool,
+        version: Option<HeaderValue>,
+    ) -> Self {
+        Self {
+            id,
+            idiom: Idiom::default(),
+            origin,
+            chunks,
+            version,
+            quota: Quota::default(),
+            cache: None,
+        }
+    }
+
+    /// Who is told anything beside the answer, and how.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        Voice {
+            idiom: self.idiom,
+            id: self.id.clone(),
+        }
+    }
+
     /// The head of an answer from a model.
     #[must_use]
     pub fn answer(
@@ -217,6 +250,9 @@ impl Common {
         head.status = status;
         head.headers.reserve(FIELDS);
         head.headers.insert(REQUEST_ID, self.id.header());
+        if self.idiom == Idiom::Anthropic {
+            head.headers.insert(ANTHROPIC_REQUEST_ID, self.id.header());
+        }
         head.headers
             .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         head.headers

@@ -10,7 +10,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
 use super::departure::{Departure, Parting};
-use super::{Delivered, Delivery, broken_off, write_head};
+use super::{Delivered, Delivery, Opening, broken_off, write_head};
 use crate::gateway::exchange::events::StreamBreak;
 use crate::gateway::limit::stay::Stay;
 
@@ -42,11 +42,12 @@ pub async fn at_once(
 pub async fn paced(
     session: &mut ServerSession,
     departure: &mut Departure,
-    head: Option<ResponseHeader>,
+    opening: Opening,
     (events, gap): (Vec<Bytes>, Duration),
     stay: &mut Stay<'_>,
 ) -> Delivered {
     let mut delivered = Delivered::new();
+    let Opening { head, voice } = opening;
     if let Some(head) = head
         && write_head(session, head).await.is_err()
     {
@@ -70,7 +71,7 @@ pub async fn paced(
                 if parting == Parting::Process {
                     stay.release();
                     let stopped = StreamBreak::Stopped;
-                    let told = broken_off(session, &mut delivered, stopped, true).await;
+                    let told = broken_off(session, &mut delivered, stopped, true, &voice).await;
                     if told.is_ok() {
                         delivered.how = Delivery::Broken(stopped);
                     }

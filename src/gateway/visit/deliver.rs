@@ -11,7 +11,7 @@ use super::{Unanswered, Visit};
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::Provenance;
-use crate::gateway::relay::{self, Delivered, Delivery, ready};
+use crate::gateway::relay::{self, Delivered, Delivery, Opening, ready};
 use crate::gateway::work::boarding::Seat;
 use crate::gateway::work::{Given, Taken};
 use crate::openai::Usage;
@@ -26,6 +26,10 @@ impl Visit<'_> {
         seat: &Seat,
         metrics: &Metrics,
     ) {
+        let taken = match self.in_idiom(taken) {
+            Ok(taken) => taken,
+            Err(refusal) => return self.unanswered(refusal.into()).await,
+        };
         let plan = &given.plan;
         let Some(leg) = plan.legs.get(given.leg) else {
             return;
@@ -89,6 +93,7 @@ impl Visit<'_> {
     /// Sends what an answer is made of, and gives this request's places back before its last
     /// byte; `None` where it cannot follow the head that has left.
     async fn send(&mut self, taken: Taken, unsent: Option<ResponseHeader>) -> Option<Delivered> {
+        let voice = self.common.voice();
         let (departure, stay) = (&mut *self.departure, &mut self.stay);
         let delivered = match (taken, unsent) {
             (Taken::Whole { bytes, .. }, Some(head)) => {
@@ -107,8 +112,9 @@ impl Visit<'_> {
                 ready::at_once(self.session, head, events).await
             }
             (Taken::Events(mut reader), head) => {
+                let opening = Opening { head, voice };
                 let delivered =
-                    relay::events(self.session, departure, head, &mut reader, stay).await;
+                    relay::events(self.session, departure, opening, &mut reader, stay).await;
                 self.record.events = reader.mark().events;
                 self.tokens(reader.mark().usage);
                 if delivered.how == Delivery::Complete {

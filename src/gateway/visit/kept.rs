@@ -89,7 +89,7 @@ impl Visit<'_> {
             plan,
             model: &ask.model,
             base_url: question.base_url.as_deref(),
-            body: &question.body,
+            body: question.as_asked(),
             ignored: &config.ignored_fields,
         });
         sought.key = Some(key);
@@ -110,10 +110,9 @@ impl Visit<'_> {
     /// Gives an answer from memory; false where it cannot be given in the form that is wanted.
     pub(in crate::gateway) async fn deliver_kept(&mut self, found: &Found, form: Form) -> bool {
         let entry = &found.entry;
-        let events = match form.stream.then(|| replay::events(&entry.body, form.usage)) {
-            None => None,
-            Some(Ok(events)) => Some(events),
-            Some(Err(_)) => return false,
+        let Some(taken) = in_form(&entry.body, form).and_then(|taken| self.in_idiom(taken).ok())
+        else {
+            return false;
         };
         self.note_cache(status(found));
         self.record.status = 200;
@@ -126,11 +125,14 @@ impl Visit<'_> {
                 .saturating_sub(self.record.upstream + self.record.body),
             upstream: self.record.upstream,
         };
-        let Some(events) = events else {
-            let length = Some(entry.body.len());
-            let head = self.common.answer(length, JSON, provenance);
-            self.whole(head, entry.body.clone()).await;
-            return true;
+        let events = match taken {
+            Taken::Said(events) => events,
+            Taken::Whole { bytes, .. } => {
+                let head = self.common.answer(Some(bytes.len()), JSON, provenance);
+                self.whole(head, bytes).await;
+                return true;
+            }
+            Taken::Events(_) | Taken::Through(_) => return false,
         };
         let head = self.common.stream(Some(provenance));
         let unsent = (!self.head_sent).then_some(head);
@@ -140,8 +142,9 @@ impl Visit<'_> {
             self.stay.release();
             ready::at_once(self.session, unsent, events).await
         } else {
+            let opening = self.opening(unsent);
             let (departure, stay) = (&mut *self.departure, &mut self.stay);
-            ready::paced(self.session, departure, unsent, (events, gap), stay).await
+            ready::paced(self.session, departure, opening, (events, gap), stay).await
         };
         self.delivered(&delivered);
         true
@@ -219,6 +222,16 @@ impl Visit<'_> {
         let charged = self.snapshot.config.cache.charge_tokens;
         let tokens = usage.filter(|_| charged).map_or(0, |usage| usage.all());
         self.settle_as(tokens, now);
+    }
+}
+
+/// What is kept, in the form that is wanted; `None` where it cannot be brought into that.
+fn in_form(kept: &Bytes, form: Form) -> Option<Taken> {
+    if form.stream {
+        replay::events(kept, form.usage).ok().map(Taken::Said)
+    } else {
+        let (bytes, usage) = (kept.clone(), None);
+        Some(Taken::Whole { bytes, usage })
     }
 }
 

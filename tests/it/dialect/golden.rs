@@ -76,6 +76,7 @@ fn names() -> Names {
         id: "chatcmpl-req_1".to_owned(),
         created: 1_730_888_458,
         model: "asked-for".to_owned(),
+        verbatim: false,
     }
 }
 
@@ -112,6 +113,7 @@ fn requests_are_put_into_the_upstreams_words_or_refused_by_name() {
             let asked = Asked {
                 body: &body,
                 ask: &ask,
+                original: None,
                 image: None,
                 model: "claude-x",
                 terms: Terms {

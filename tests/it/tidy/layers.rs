@@ -32,12 +32,14 @@ const UNDER_STEPS: [&str; 13] = [
 ];
 
 /// What one step may import beside that.
-const UNDER_ONE_STEP: [(&str, &[&str]); 4] = [
+const UNDER_ONE_STEP: [(&str, &[&str]); 5] = [
     // Which pages there are, as what can be called.
-    ("door", &["pages"]),
+    ("door", &["pages", "idiom"]),
     ("limit", &["shared"]),
     ("cache", &["shared"]),
-    ("exchange", &["dialect", "splice", "images"]),
+    ("exchange", &["dialect", "idiom", "splice", "images"]),
+    // In which protocol everything is told.
+    ("relay", &["idiom"]),
 ];
 
 /// Who may import what, steps apart. `*` is everything.
@@ -166,6 +168,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sse",
         ],
     ),
+    // `record` for the id of a request, `refusal` for what is told of one, `dialect` for what
+    // another protocol looks like, and `sse` for where events end.
+    ("idiom", &["dialect", "openai", "record", "refusal", "sse"]),
     ("splice", &["inspect"]),
     // `shared` for the registry of what outlives a configuration.
     ("pools", &["config", "names", "sys", "shared", "operation"]),

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::pieces::pieces;
 use super::{ReplayError, Stream};
 use crate::gateway::cache::raw::{Members, Object, is_empty, is_null, text};
+use crate::openai::VERBATIM;
 
 /// One choice, taken apart.
 pub(super) struct Choice<'a> {
@@ -115,7 +116,7 @@ impl<'a> Choice<'a> {
 
     /// Adds a member of the message that is sent in one piece.
     fn whole(&mut self, name: &str, value: &RawValue) {
-        if is_empty(value) || name.starts_with("reasoning") {
+        if is_empty(value) || name.starts_with("reasoning") || name == VERBATIM {
             self.first.member(name, value.get());
         } else {
             self.others.member(name, value.get());

@@ -78,8 +78,10 @@ pub(in crate::gateway::dialect) fn completion(
     let (Some("message"), Some(blocks)) = (answer.kind.as_deref(), &answer.content) else {
         return Err(Unreadable("no message"));
     };
+    let own = names.verbatim.then(|| serde_json::from_slice(body).ok());
     let mut message = Message {
         role: Some("assistant"),
+        anthropic: own.flatten().map(|own| [own]),
         ..Message::default()
     };
     for block in blocks {

@@ -111,9 +111,14 @@ impl Events {
     ) -> Result<(), Unreadable> {
         let event: Event =
             serde_json::from_slice(data).map_err(|_| Unreadable("an event that is none"))?;
+        if let (Some(chunks), true) = (&self.chunks, self.names.verbatim)
+            && !matches!(&*event.kind, "ping" | "error")
+        {
+            chunks.verbatim(data, out);
+        }
         match &*event.kind {
             "content_block_delta" => self.piece(&event, out),
-            "message_start" => self.start(event.message, out),
+            "message_start" => self.start(data, event.message, out),
             "content_block_start" => self.begin(&event, out),
             "content_block_stop" => {
                 self.stop(event.index, out);
@@ -139,7 +144,12 @@ impl Events {
         }
     }
 
-    fn start(&mut self, message: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    fn start(
+        &mut self,
+        data: &[u8],
+        message: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unreadable> {
         if self.chunks.is_some() {
             return Err(Unreadable("a second message"));
         }
@@ -147,6 +157,9 @@ impl Events {
         self.usage = start.usage.unwrap_or_default();
         let model = self.names.model(start.model.as_deref());
         let chunks = self.chunks.insert(Chunks::new(&self.names, model));
+        if self.names.verbatim {
+            chunks.verbatim(data, out);
+        }
         let role = Message {
             role: Some("assistant"),
             content: Some(String::new()),

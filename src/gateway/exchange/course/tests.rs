@@ -50,6 +50,7 @@ fn question(tables: &str, model_keys: &str) -> Question {
     let snapshot = Snapshot::new(config, &Registry::default(), &Metrics::new()).unwrap();
     let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
     Question {
+        original: None,
         plan: Arc::clone(snapshot.router.route("m").unwrap()),
         ask: inspect(&body, &snapshot.bounds).unwrap(),
         body: body.into(),

@@ -1,0 +1,72 @@
+//! What did a caller say who speaks a dialect itself?
+//!
+//! Whoever asks in Anthropic's words is understood as a chat, and limited, routed and kept
+//! as one. A pool that speaks the same protocol gets the caller's own words all the same, so that
+//! nothing is lost on a way there and back; any other pool gets the chat, unless something was
+//! said that a chat cannot say.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::Inexpressible;
+use crate::config::dialect::Unsupported;
+use crate::gateway::splice::{self, Spliced};
+
+/// A request in Anthropic's words.
+#[derive(Debug, Clone)]
+pub struct Original {
+    /// The body, as it came.
+    pub body: Bytes,
+    /// Where the value of `model` stands in it.
+    pub model_span: Range<usize>,
+    /// What of it the chat does not say.
+    pub unsaid: Unsaid,
+}
+
+/// What a chat cannot say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unsaid {
+    /// Part of what is talked about, which is never left out.
+    pub content: Option<Inexpressible>,
+    /// How it is to be answered.
+    pub setting: Option<Inexpressible>,
+}
+
+impl Original {
+    /// The body for an upstream that calls the model so.
+    pub(super) fn for_model(&self, is_same: bool, model: &str) -> Spliced {
+        if is_same {
+            splice::whole(&self.body)
+        } else {
+            splice::model_name(&self.body, &self.model_span, model)
+        }
+    }
+}
+
+impl Unsaid {
+    /// Notes a part of what is talked about. The first one counts.
+    pub fn content(&mut self, what: Inexpressible) {
+        self.content.get_or_insert(what);
+    }
+
+    /// Notes how it would have been to be answered. The first one counts.
+    pub fn setting(&mut self, what: Inexpressible) {
+        self.setting.get_or_insert(what);
+    }
+
+    /// Whether a pool that speaks another protocol may be asked without that.
+    ///
+    /// # Errors
+    /// What would be missing.
+    pub fn is_let_go(&self, unsupported: Unsupported) -> Result<(), Inexpressible> {
+        let setting = match unsupported {
+            Unsupported::Refuse => self.setting.as_ref(),
+            Unsupported::Drop => None,
+        };
+        match self.content.as_ref().or(setting) {
+            Some(what) => Err(what.clone()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What does it say, whatever protocol it is asked in?
+//!
+//! In OpenAI's it is what came. What comes in Anthropic's is put into a chat, and both count as
+//! held until the request is over. What is answered goes the way back.
+
+use bytes::Bytes;
+
+use super::Visit;
+use crate::gateway::body::Held;
+use crate::gateway::dialect::Unreadable;
+use crate::gateway::dialect::original::Original;
+use crate::gateway::idiom::{Idiom, Telling, question};
+use crate::gateway::inspect::strict;
+use crate::gateway::record::outcome::Shed;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::work::Taken;
+
+impl Visit<'_> {
+    /// The body as a chat, and what it is made of where that is something else.
+    pub(in crate::gateway) fn understood(
+        &mut self,
+        body: Held,
+    ) -> Result<(Held, Option<(Original, Held)>), Refusal> {
+        match self.common.idiom {
+            Idiom::OpenAi => return Ok((body, None)),
+            Idiom::Anthropic => {}
+        }
+        let model_span = strict::model(&body, &self.snapshot.bounds).map_err(Refusal::Body)?;
+        let chat = question::chat(&body).map_err(Refusal::Inexpressible)?;
+        let mut share = body.share_beside();
+        if share.grow(chat.body.len()).is_err() {
+            self.record.shed = Some(Shed::Bodies);
+            return Err(Refusal::Overloaded);
+        }
+        let original = Original {
+            body: Bytes::clone(&body),
+            model_span,
+            unsaid: chat.unsaid,
+        };
+        Ok((Held::new(chat.body.into(), share), Some((original, body))))
+    }
+
+    /// An answer in the words it was asked in.
+    pub(super) fn in_idiom(&self, taken: Taken) -> Result<Taken, Refusal> {
+        let (idiom, id) = (self.common.idiom, &self.common.id);
+        if idiom == Idiom::OpenAi {
+            return Ok(taken);
+        }
+        let told = match taken {
+            Taken::Whole { bytes, usage } => {
+                let bytes = idiom.answer(bytes);
+                bytes.map(|bytes| Taken::Whole { bytes, usage })
+            }
+            Taken::Said(events) => idiom.answers(events, id).map(Taken::Said),
+            Taken::Events(reader) => Ok(Taken::Events(reader.told(Telling::new(idiom, id)))),
+            Taken::Through((through, _)) if !through.is_too_large => {
+                return Err(Refusal::Overloaded);
+            }
+            Taken::Through(_) => Err(Unreadable("an answer too large to be held")),
+        };
+        told.map_err(|Unreadable(why)| {
+            tracing::warn!(
+                request_id = id.as_str(),
+                why,
+                "answer not put into the caller's words"
+            );
+            Refusal::UpstreamInvalidResponse
+        })
+    }
+}
