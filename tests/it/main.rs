@@ -80,6 +80,9 @@ mod upstreams;
 /// Other protocols than OpenAI's.
 #[cfg(test)]
 mod dialect;
+/// Callers who ask in Anthropic's words.
+#[cfg(test)]
+mod messages;
 /// What the compiler cannot check about the house.
 #[cfg(test)]
 #[expect(
