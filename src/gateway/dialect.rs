@@ -31,6 +31,8 @@ mod written;
 pub mod members;
 /// What did a caller say who speaks a dialect itself?
 pub mod original;
+/// Why can something not be said?
+mod inexpressible;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -159,35 +161,6 @@ pub struct Unreadable(pub &'static str);
 impl From<TooLong> for Unreadable {
     fn from(_: TooLong) -> Self {
         Self("an event that is too long")
-    }
-}
-
-impl Inexpressible {
-    /// The upstream has nothing like this.
-    #[must_use]
-    pub fn unknown(param: impl Into<String>) -> Self {
-        Self {
-            param: param.into(),
-            why: Why::Unknown,
-        }
-    }
-
-    /// The upstream does not take this value; `must` follows the field's name.
-    #[must_use]
-    pub fn value(param: impl Into<String>, must: &'static str) -> Self {
-        Self {
-            param: param.into(),
-            why: Why::Value(must),
-        }
-    }
-
-    /// This is not what it should be in the first place.
-    #[must_use]
-    pub fn malformed(param: impl Into<String>, must: &'static str) -> Self {
-        Self {
-            param: param.into(),
-            why: Why::Malformed(must),
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 /// The members of an object in their order. That no name stands twice, inspection has seen to.
 #[derive(Debug)]
-pub struct Members<'a>(pub(in crate::gateway) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A text, its escapes decoded.
 #[derive(Deserialize)]
@@ -21,11 +21,19 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Members<'a> {
     /// Those of this value; `None` where it is no object.
+    #[must_use]
     pub fn of(value: &'a RawValue) -> Option<Self> {
         serde_json::from_str(value.get()).ok()
     }
 
+    /// Each name with its value, as they came.
+    #[must_use]
+    pub fn all(&self) -> &[(Cow<'a, str>, &'a RawValue)] {
+        &self.0
+    }
+
     /// The value of a member that says something.
+    #[must_use]
     pub fn member(&self, name: &str) -> Option<&'a RawValue> {
         let mut members = self.0.iter();
         let found = members.find(|(known, _)| known == name);
@@ -35,6 +43,7 @@ impl<'a> Members<'a> {
     }
 
     /// The text of a member; `None` where it is none.
+    #[must_use]
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         text(self.member(name)?)
     }
@@ -65,6 +74,7 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 /// A text; `None` where the value is none.
+#[must_use]
 pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(value.get())
         .ok()
@@ -72,21 +82,25 @@ pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// The values of a list; `None` where it is none.
+#[must_use]
 pub fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// Whether it is a text, whatever it says.
+#[must_use]
 pub fn is_text(value: &RawValue) -> bool {
     value.get().starts_with('"')
 }
 
 /// Whether it is `null`.
+#[must_use]
 pub fn is_null(value: &RawValue) -> bool {
     value.get() == "null"
 }
 
 /// Whether it says nothing: `null`, or a text, list or object with nothing inside.
+#[must_use]
 pub fn is_empty(value: &RawValue) -> bool {
     let inside = value.get();
     let pairs = [('"', '"'), ('[', ']'), ('{', '}')];
@@ -101,6 +115,7 @@ pub fn is_empty(value: &RawValue) -> bool {
 }
 
 /// The number; `None` where it is none.
+#[must_use]
 pub fn number(value: &RawValue) -> Option<f64> {
     serde_json::from_str(value.get()).ok()
 }

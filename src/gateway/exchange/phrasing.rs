@@ -4,6 +4,7 @@
 //! dialect's they are made once for all attempts at the same leg, and count as held until
 //! the request is over.
 
+use crate::config::dialect::Dialect;
 use crate::gateway::body::Share;
 use crate::gateway::dialect::{self, Asked, Inexpressible, Terms};
 use crate::gateway::exchange::Question;
@@ -64,7 +65,8 @@ impl<'q> Phrasing<'q> {
         };
         let phrased = || dialect::request(dialect, &asked).map_err(Unphrased::Inexpressible);
         // The caller's own words cost nothing, either.
-        if !dialect::is_translated(dialect) || question.original.is_some() {
+        let is_own = dialect == Dialect::Anthropic && question.original.is_some();
+        if is_own || !dialect::is_translated(dialect) {
             return phrased();
         }
         let known = |made: &&Made<'_>| std::ptr::eq(made.leg, leg) && made.model == model;

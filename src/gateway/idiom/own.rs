@@ -94,7 +94,7 @@ fn block(index: usize, block: &Members<'_>, out: &mut Vec<u8>) -> Option<()> {
 
 /// The object with other values in some of its members.
 fn object(members: &Members<'_>, other: &[(&str, &str)]) -> String {
-    let written = members.0.iter().map(|(name, value)| {
+    let written = members.all().iter().map(|(name, value)| {
         let other = other.iter().find(|(known, _)| known == name);
         let value = other.map_or(value.get(), |(_, other)| other);
         // A text can always be written.

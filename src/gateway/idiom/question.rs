@@ -98,7 +98,7 @@ pub fn chat(body: &[u8]) -> Result<Chat, Inexpressible> {
     let mut unsaid = Unsaid::default();
     let mut chat = Body::default();
     chat.converse(&members, &mut unsaid)?;
-    for (name, value) in members.0.iter().filter(|(_, value)| !is_null(value)) {
+    for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
         chat.take(name, value, &members, &mut unsaid)?;
     }
     let body = serde_json::to_vec(&chat)
@@ -186,7 +186,7 @@ impl<'a> Body<'a> {
 
     fn user(&mut self, value: &'a RawValue, unsaid: &mut Unsaid) -> Result<(), Inexpressible> {
         let members = object(value, "metadata")?;
-        for (name, value) in members.0.iter().filter(|(_, value)| !is_null(value)) {
+        for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
             match &**name {
                 "user_id" if is_text(value) => self.user = Some(value),
                 "user_id" => {
@@ -233,7 +233,7 @@ impl<'a> Body<'a> {
 
     fn output(&mut self, value: &'a RawValue, unsaid: &mut Unsaid) -> Result<(), Inexpressible> {
         let members = object(value, "output_config")?;
-        for (name, value) in members.0.iter().filter(|(_, value)| !is_null(value)) {
+        for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
             match &**name {
                 "effort" => match value.get() {
                     "\"low\"" => self.reasoning_effort = Some("low"),

@@ -55,11 +55,11 @@ pub(super) fn message(events: &[&RawValue]) -> Option<String> {
     let content = blocks.collect::<Option<Vec<_>>>()?.join(",");
     let mut all: Vec<(Cow<'_, str>, String)> = Vec::new();
     let begun = begun?;
-    for (name, value) in begun.0.iter().chain(told.iter().flat_map(|it| &it.0)) {
+    for (name, value) in begun.all().iter().chain(told.iter().flat_map(Members::all)) {
         put(&mut all, name, value.get().to_owned());
     }
     let mut usage: Vec<(Cow<'_, str>, String)> = Vec::new();
-    for (name, value) in usages.iter().flat_map(|it| &it.0) {
+    for (name, value) in usages.iter().flat_map(Members::all) {
         // What is told later counts, unless it says nothing.
         if value.get() != "null" || !usage.iter().any(|(known, _)| known == name) {
             put(&mut usage, name, value.get().to_owned());
@@ -101,7 +101,7 @@ impl<'a> Block<'a> {
 
     fn written(&self) -> Option<String> {
         let mut all: Vec<(Cow<'_, str>, String)> = Vec::new();
-        for (name, value) in &self.begun.0 {
+        for (name, value) in self.begun.all() {
             put(&mut all, name, value.get().to_owned());
         }
         for (name, text) in &self.texts {

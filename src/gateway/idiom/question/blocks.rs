@@ -110,7 +110,7 @@ pub(super) fn block<'a>(
             return Err(Inexpressible::malformed(at, "must be a text"));
         }
     };
-    for (name, value) in members.0.iter().filter(|(_, value)| !is_null(value)) {
+    for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
         let is_known = own.contains(&&**name) || matches!(&**name, "type" | "cache_control");
         if !is_known && !is_neutral(name, value) {
             unsaid.content(Inexpressible::unknown(format!("{path}.{name}")));

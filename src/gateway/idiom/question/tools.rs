@@ -75,7 +75,7 @@ fn tool<'a>(
     path: &str,
     unsaid: &mut Unsaid,
 ) -> Result<Tool<'a>, Inexpressible> {
-    for (name, value) in members.0.iter().filter(|(_, value)| !is_null(value)) {
+    for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
         match &**name {
             "type" | "name" | "description" | "input_schema" | "strict" | "cache_control" => {}
             _ => {

@@ -115,7 +115,7 @@ pub(super) fn turn<'a>(
     unsaid: &mut Unsaid,
 ) -> Result<(), Inexpressible> {
     let members = object(value, path)?;
-    for (name, _) in members.0.iter().filter(|(_, value)| !is_null(value)) {
+    for (name, _) in members.all().iter().filter(|(_, value)| !is_null(value)) {
         if !matches!(&**name, "role" | "content") {
             unsaid.content(Inexpressible::unknown(format!("{path}.{name}")));
         }
