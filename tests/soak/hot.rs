@@ -85,7 +85,7 @@ const UPSTREAM: Duration = Duration::from_millis(50);
 const ANSWERED: &str = r#"spafe_attempts_total{outcome="answered",pool="p"}"#;
 
 /// Asks at that pace; what callers saw, and how often the upstream was asked.
-async fn hot(keys: &str) -> (Course, u64) {
+async fn hot(keys: &str) -> (Course, f64) {
     let script = completion("Hello").delay_head(UPSTREAM);
     let upstream = quiet(script).await;
     let gateway = gateway(&upstream, keys);
@@ -101,7 +101,7 @@ async fn hot(keys: &str) -> (Course, u64) {
     assert_eq!(course.lost + course.refused.len(), 0);
     assert!(course.odd.is_empty(), "{:?}", course.odd);
     let asked = gateway.metric(ANSWERED).await;
-    (course, asked as u64)
+    (course, asked)
 }
 
 /// An upstream that records nothing.
@@ -121,9 +121,9 @@ fn gateway(upstream: &Simulator, keys: &str) -> Gateway {
 }
 
 /// How often it can have been too old: an answer's time may be a tenth shorter, by chance.
-fn expiries() -> u64 {
+fn expiries() -> f64 {
     let shortest = TTL.mul_f64(0.9) + UPSTREAM;
-    (lasting(30).as_secs_f64() / shortest.as_secs_f64()) as u64 + 2
+    (lasting(30).as_secs_f64() / shortest.as_secs_f64()).floor() + 2.0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +132,7 @@ async fn one_fetches_what_all_ask_for_when_it_is_too_old() {
     let (course, asked) = hot("cache = { ttl = \"1s\" }").await;
     println!("asked {asked} times in {:?}", began.elapsed());
     assert!(
-        asked >= 2 && asked <= expiries(),
+        asked >= 2.0 && asked <= expiries(),
         "{asked} of {}",
         expiries()
     );
@@ -144,10 +144,10 @@ async fn one_fetches_what_all_ask_for_when_it_is_too_old() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_notices_where_an_old_answer_will_do_meanwhile() {
     let (usual, asked) = hot("cache = { ttl = \"1h\" }").await;
-    assert_eq!(asked, 1);
+    assert!(asked < 1.5, "{asked}");
     let (course, asked) = hot("cache = { ttl = \"1s\", stale_while_revalidate = \"10s\" }").await;
     assert!(
-        asked >= 2 && asked <= expiries(),
+        asked >= 2.0 && asked <= expiries(),
         "{asked} of {}",
         expiries()
     );

@@ -76,12 +76,12 @@ struct Seen {
     wrong: Vec<String>,
 }
 
-/// Every id in an answer.
+/// The digits of every id in an answer.
 fn ids(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices(MARK).map(|(at, _)| {
-        let rest = &text[at..];
-        let end = rest[MARK.len()..].find(|letter: char| !letter.is_ascii_hexdigit());
-        end.map_or(rest, |end| &rest[..MARK.len() + end])
+    let behind = text.split(MARK).skip(1);
+    behind.filter_map(|rest| {
+        rest.split(|letter: char| !letter.is_ascii_hexdigit())
+            .next()
     })
 }
 
@@ -127,10 +127,10 @@ async fn call(address: std::net::SocketAddr, next: Arc<AtomicU64>) -> Seen {
         if number >= REQUESTS {
             return seen;
         }
-        let id = format!("{MARK}{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let stream = number % 3 == 0;
+        let id = format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let stream = number.is_multiple_of(3);
         let body = format!(
-            r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"{id}"}}]}}"#
+            r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"{MARK}{id}"}}]}}"#
         );
         let answer = connection.post("/v1/chat/completions", body).await;
         seen.take(&id, &answer);
@@ -142,7 +142,7 @@ async fn call(address: std::net::SocketAddr, next: Arc<AtomicU64>) -> Seen {
 
 fn setup(upstreams: &[Simulator], number: u64) -> Setup {
     let bases: Vec<String> = upstreams.iter().map(base).collect();
-    let order = if number % 2 == 0 {
+    let order = if number.is_multiple_of(2) {
         ["a", "b"]
     } else {
         ["b", "a"]
