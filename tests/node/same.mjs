@@ -61,13 +61,19 @@ for (const { name, asks } of JSON.parse(process.env.SPAFE_CASES)) {
   let first;
   for (const [place, { model, stream, cache }] of asks.entries()) {
     const where = `${name}, answer ${place} (${model}, ${stream ? 'streamed' : 'whole'})`;
-    const answer = plain(
-      stream ? await streamed(model) : await client.chat.completions.create({ model, messages }),
-    );
+    let answer;
+    let status;
+    // What came as a stream is kept a moment after its end, and until then is joined.
+    for (let turn = 0; turn < 100; turn += 1) {
+      answer = plain(
+        stream ? await streamed(model) : await client.chat.completions.create({ model, messages }),
+      );
+      status = head.get('cache-status').split('; ');
+      if (cache !== 'hit' || !status.includes('collapsed')) break;
+    }
     first ??= answer;
     assert.deepEqual(answer, first, where);
-    const status = head.get('cache-status');
-    assert.ok(status.split('; ').includes(cache), `${where}: ${status}`);
+    assert.ok(status.includes(cache), `${where}: ${status}`);
   }
   assert.ok(first.choices.length > 0, name);
 }
