@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use spafe::config::dialect::{Dialect, Thinking, Unsupported};
+use spafe::config::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
 use spafe::gateway::dialect::{self, Asked, Names, Terms, Translation};
 use spafe::gateway::inspect::{Bounds, inspect};
 use spafe::sse::finished::Finished;
@@ -49,6 +49,7 @@ fn request(dialect: Dialect, body: &Bytes) {
                 model: "m",
                 terms: Terms {
                     unsupported,
+                    stream_usage: StreamUsage::Leave,
                     max_tokens_default: 8192,
                     thinking,
                 },
