@@ -18,12 +18,16 @@ pub mod record;
 mod application;
 /// What does a model say?
 mod chat;
+/// What does it do with tools and schemas?
+mod calling;
 /// How does Azure say what OpenAI says?
 mod azure;
 /// What does a model say in Anthropic's protocol?
 mod messages;
 /// What does a model say that is asked for no chat?
 mod text;
+/// What does it say in Responses?
+mod responses;
 /// What does one answer that makes no text?
 mod offer;
 /// What does one hear, and how does it sound?

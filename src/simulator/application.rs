@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::record::Request;
 use super::script::Script;
-use super::{Options, audio, azure, chat, gemini, image, messages, offer, text};
+use super::{Options, audio, azure, chat, gemini, image, messages, offer, responses, text};
 
 /// A simulated vendor.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Application {
         let (_, last) = path.rsplit_once('/')?;
         Some(match last {
             "completions" => json(&|body| text::completions(body, options, number)),
-            "responses" => json(&|body| text::responses(body, options, number)),
+            "responses" => json(&|body| responses::answer(body, options, number)),
             "embeddings" => json(&offer::embeddings),
             "moderations" => json(&|body| offer::moderations(body, number)),
             "rerank" => json(&|body| offer::rerank(body, number)),

@@ -4,62 +4,18 @@
 //! the same request gives the same words. It greets, says which model it plays and that
 //! it is played, and repeats the question. A token is a word with the space before it,
 //! which is close enough for limits and usage to be seen working.
+//! What it does with tools and schemas: `calling.rs`.
 
-use std::time::Duration;
+/// How is an answer written, whole and in chunks?
+mod wire;
 
-use serde::Serialize;
 use serde_json::Value;
 
-use super::application::{Refusal, bounded, written};
-use super::script::{DONE, Script};
-use super::{Options, unix_seconds};
-
-/// A completion, or one chunk of it.
-#[derive(Debug, Serialize)]
-struct Completion<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: Vec<Choice<'a>>,
-    /// In a chunk: absent unless usage was asked for, then `null` until the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Told>,
-}
-
-#[derive(Debug, Serialize)]
-struct Choice<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<Message<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delta: Option<Message<'a>>,
-    finish_reason: Option<&'static str>,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Message<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-}
-
-/// Usage where it is known; `null` in the chunks before that.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Told {
-    NotYet,
-    Tokens(Usage),
-}
-
-#[derive(Debug, Serialize)]
-#[expect(clippy::struct_field_names, reason = "these are OpenAI's names")]
-struct Usage {
-    prompt_tokens: usize,
-    completion_tokens: usize,
-    total_tokens: usize,
-}
+use super::Options;
+use super::application::{Refusal, bounded};
+use super::calling::{Call, Doing};
+use super::script::Script;
+use wire::{Usage, stream, whole};
 
 /// What was asked, as far as it shapes the answer.
 struct Ask<'a> {
@@ -71,11 +27,13 @@ struct Ask<'a> {
     stop: Vec<&'a str>,
     stream: bool,
     usage_in_stream: bool,
+    doing: Doing,
 }
 
 /// One of the `n` answers.
 struct Answer {
     tokens: Vec<String>,
+    calls: Vec<Call>,
     finish_reason: &'static str,
 }
 
@@ -143,6 +101,7 @@ impl Answer {
     fn of(tokens: Vec<String>) -> Self {
         Self {
             tokens,
+            calls: Vec::new(),
             finish_reason: "stop",
         }
     }
@@ -160,6 +119,7 @@ impl<'a> Ask<'a> {
             stop: Vec::new(),
             stream: false,
             usage_in_stream: false,
+            doing: Doing::default(),
         }
     }
 
@@ -195,10 +155,35 @@ impl<'a> Ask<'a> {
             stop: stop_sequences(body),
             stream: flag(body.get("stream")),
             usage_in_stream: flag(body.pointer("/stream_options/include_usage")),
+            doing: Doing::of_chat(body)?,
         })
     }
 
     fn answer(&self, index: usize) -> Answer {
+        if !self.doing.calls.is_empty() {
+            return Answer {
+                tokens: Vec::new(),
+                calls: self.doing.calls.clone(),
+                finish_reason: "tool_calls",
+            };
+        }
+        let mut said = self.doing.said(self.small_talk(index));
+        let stops = self.stop.iter().filter_map(|stop| said.find(stop));
+        if let Some(at) = stops.min() {
+            said.truncate(at);
+        }
+        let mut tokens: Vec<String> = tokens(&said).map(str::to_owned).collect();
+        let cut = tokens.len() > self.tokens_max;
+        tokens.truncate(self.tokens_max);
+        Answer {
+            tokens,
+            calls: Vec::new(),
+            finish_reason: if cut { "length" } else { "stop" },
+        }
+    }
+
+    /// What is said to whoever wants nothing in particular.
+    fn small_talk(&self, index: usize) -> String {
         let greeting = match index % 4 {
             0 => "Hello!",
             1 => "Good day!",
@@ -217,21 +202,10 @@ impl<'a> Ask<'a> {
         } else {
             format!("You asked: “{asked}”")
         };
-        let mut said = format!(
+        format!(
             "{greeting} I am {model}, played by the built-in simulator. {about} \
              A real model would answer here; this one shows that your request found its way."
-        );
-        let stops = self.stop.iter().filter_map(|stop| said.find(stop));
-        if let Some(at) = stops.min() {
-            said.truncate(at);
-        }
-        let mut tokens: Vec<String> = tokens(&said).map(str::to_owned).collect();
-        let cut = tokens.len() > self.tokens_max;
-        tokens.truncate(self.tokens_max);
-        Answer {
-            tokens,
-            finish_reason: if cut { "length" } else { "stop" },
-        }
+        )
     }
 
     fn usage(&self, answers: &[Answer]) -> Usage {
@@ -278,92 +252,4 @@ pub(super) fn tokens(said: &str) -> impl Iterator<Item = &str> {
         rest = after;
         (!token.is_empty()).then_some(token)
     })
-}
-
-fn whole(ask: &Ask<'_>, id: &str, answers: &[Answer], options: &Options) -> Script {
-    let said: Vec<String> = answers
-        .iter()
-        .map(|answer| answer.tokens.concat())
-        .collect();
-    let choices = answers.iter().zip(&said).enumerate();
-    let body = Completion {
-        id,
-        object: "chat.completion",
-        created: unix_seconds(),
-        model: ask.model,
-        choices: choices
-            .map(|(index, (answer, said))| Choice {
-                index,
-                message: Some(Message {
-                    role: Some("assistant"),
-                    content: Some(said),
-                }),
-                delta: None,
-                finish_reason: Some(answer.finish_reason),
-            })
-            .collect(),
-        usage: Some(Told::Tokens(ask.usage(answers))),
-    };
-    let longest = answers.iter().map(|answer| answer.tokens.len()).max();
-    let gaps = u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX);
-    let speaking = options.token_gap.saturating_mul(gaps);
-    Script::json(200, written(&body)).delay_head(options.first_token.saturating_add(speaking))
-}
-
-/// First who speaks, then token by token all choices in turn, then why each ended.
-fn stream(ask: &Ask<'_>, id: &str, answers: &[Answer], options: &Options) -> Script {
-    let created = unix_seconds();
-    let chunk = |choices, usage| {
-        let body = Completion {
-            id,
-            object: "chat.completion.chunk",
-            created,
-            model: ask.model,
-            choices,
-            usage: ask.usage_in_stream.then_some(usage),
-        };
-        format!("data: {}\n\n", written(&body))
-    };
-    let delta = |index, delta, finish_reason| {
-        let choice = Choice {
-            index,
-            message: None,
-            delta: Some(delta),
-            finish_reason,
-        };
-        chunk(vec![choice], Told::NotYet)
-    };
-    let content = |content| Message {
-        content: Some(content),
-        ..Message::default()
-    };
-    let mut script = Script::event_stream().delay_head(options.first_token);
-    for index in 0..answers.len() {
-        let role = Message {
-            role: Some("assistant"),
-            ..content("")
-        };
-        script = script.piece(delta(index, role, None));
-    }
-    let longest = answers.iter().map(|answer| answer.tokens.len()).max();
-    for at in 0..longest.unwrap_or(0) {
-        let mut gap = if at == 0 {
-            Duration::ZERO
-        } else {
-            options.token_gap
-        };
-        for (index, answer) in answers.iter().enumerate() {
-            if let Some(token) = answer.tokens.get(at) {
-                script = script.piece_after(gap, delta(index, content(token), None));
-                gap = Duration::ZERO;
-            }
-        }
-    }
-    for (index, answer) in answers.iter().enumerate() {
-        script = script.piece(delta(index, Message::default(), Some(answer.finish_reason)));
-    }
-    if ask.usage_in_stream {
-        script = script.piece(chunk(Vec::new(), Told::Tokens(ask.usage(answers))));
-    }
-    script.piece(DONE)
 }
