@@ -105,6 +105,12 @@ impl Answer {
             finish_reason: "stop",
         }
     }
+
+    /// What is paid for: a call costs as much as the pieces that it comes in.
+    fn counted(&self) -> usize {
+        let calls = self.calls.iter().map(|call| 1 + call.pieces().len());
+        self.tokens.len() + calls.sum::<usize>()
+    }
 }
 
 impl<'a> Ask<'a> {
@@ -209,7 +215,7 @@ impl<'a> Ask<'a> {
     }
 
     fn usage(&self, answers: &[Answer]) -> Usage {
-        let completion_tokens = answers.iter().map(|answer| answer.tokens.len()).sum();
+        let completion_tokens = answers.iter().map(Answer::counted).sum();
         Usage {
             prompt_tokens: self.prompt_tokens,
             completion_tokens,

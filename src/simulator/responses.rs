@@ -91,7 +91,9 @@ impl Response<'_> {
         };
         let cut = is_done && self.is_cut;
         let output = if is_done { self.output() } else { Vec::new() };
-        let (question, answer) = (self.input_tokens, self.tokens.len());
+        let calls = self.calls.iter().map(|call| 1 + call.pieces().len());
+        let answer = self.tokens.len() + calls.sum::<usize>();
+        let question = self.input_tokens;
         let usage = json!({"input_tokens": question, "input_tokens_details": {"cached_tokens": 0},
             "output_tokens": answer, "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": question + answer});
