@@ -6,6 +6,8 @@
 
 /// Whole and streamed, from an upstream and from memory.
 mod same;
+/// Whatever protocol its model's upstream speaks.
+mod dialects;
 
 use std::collections::BTreeSet;
 

@@ -6,6 +6,7 @@
 //! of three languages and a browser.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use serde::Serialize;
 use spafe::simulator::script::Script;
@@ -40,6 +41,15 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// An upstream that answers at once, at a port of the system's choice.
 pub(crate) async fn upstream() -> Simulator {
     Simulator::start(loopback(), Options::test()).await.unwrap()
+}
+
+/// An upstream that takes this long from token to token.
+pub(crate) async fn slow(token_gap: Duration) -> Simulator {
+    let options = Options {
+        token_gap,
+        ..Options::test()
+    };
+    Simulator::start(loopback(), options).await.unwrap()
 }
 
 /// What a pool's target says for this upstream.
