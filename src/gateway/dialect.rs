@@ -27,6 +27,8 @@ mod gemini;
 mod responses;
 /// How is an answer written that is made here?
 mod written;
+/// And a call of a tool?
+mod calls;
 /// What does an object say, member by member?
 pub mod members;
 /// What did a caller say who speaks a dialect itself?
@@ -199,9 +201,10 @@ pub fn is_translated(dialect: Dialect) -> bool {
 
 /// Whether a stream is asked to count its tokens though its caller did not ask for that.
 #[must_use]
-pub fn asks_for_usage(stream_usage: StreamUsage, ask: &Ask) -> bool {
+pub fn asks_for_usage(dialect: Dialect, stream_usage: StreamUsage, ask: &Ask) -> bool {
+    let is_openai = matches!(dialect, Dialect::OpenAi | Dialect::Azure);
     let has_options = matches!(ask.operation, Operation::Chat | Operation::Completions);
-    stream_usage == StreamUsage::Ask && has_options && ask.stream && !ask.include_usage
+    is_openai && stream_usage == StreamUsage::Ask && has_options && ask.stream && !ask.include_usage
 }
 
 /// The body of a request in the upstream's words.
@@ -215,8 +218,7 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
         }
         original.unsaid.is_let_go(asked.terms.unsupported)?;
     }
-    let is_openai = matches!(dialect, Dialect::OpenAi | Dialect::Azure);
-    if is_openai && asks_for_usage(asked.terms.stream_usage, asked.ask) {
+    if asks_for_usage(dialect, asked.terms.stream_usage, asked.ask) {
         let name = (asked.model != &*asked.ask.model).then_some(asked.model);
         return Ok(splice::with_usage(asked.body, asked.ask, name));
     }

@@ -11,6 +11,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::Inexpressible;
+
 /// The members of an object in their order. That no name stands twice, inspection has seen to.
 #[derive(Debug)]
 pub struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -24,6 +26,26 @@ impl<'a> Members<'a> {
     #[must_use]
     pub fn of(value: &'a RawValue) -> Option<Self> {
         serde_json::from_str(value.get()).ok()
+    }
+
+    /// Those of what must be an object, and stands at this place of the caller's body.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn at(value: &'a RawValue, path: &str) -> Result<Self, Inexpressible> {
+        Self::of(value).ok_or_else(|| Inexpressible::malformed(path, "must be an object"))
+    }
+
+    /// Sees to it that nothing but these members says something.
+    ///
+    /// # Errors
+    /// The first other one, unless such are left out.
+    pub fn only(&self, known: &[&str], path: &str, drops: bool) -> Result<(), Inexpressible> {
+        let mut said = self.0.iter().filter(|(_, value)| !is_null(value));
+        match said.find(|(name, _)| !known.contains(&&**name)) {
+            Some((name, _)) if !drops => Err(Inexpressible::unknown(format!("{path}.{name}"))),
+            _ => Ok(()),
+        }
     }
 
     /// Each name with its value, as they came.

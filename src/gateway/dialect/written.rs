@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Names;
+use super::calls::Call;
 use crate::openai::{ChatChunk, ChatCompletion, ErrorEnvelope, ErrorObject, VERBATIM};
 
 /// The event behind which nothing comes.
@@ -215,39 +216,6 @@ pub(super) struct Message<'a> {
     /// [`crate::openai::VERBATIM`]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anthropic: Option<[&'a RawValue; 1]>,
-}
-
-/// A call of a tool, or a part of one.
-#[derive(Debug, Serialize)]
-pub(super) struct Call<'a> {
-    /// Its place among the calls, in a stream.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub index: Option<u32>,
-    /// What its result will be known by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'a str>,
-    /// `function`
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<&'static str>,
-    /// What is called.
-    pub function: Function<'a>,
-}
-
-/// What is called, and with what.
-#[derive(Debug, Serialize)]
-pub(super) struct Function<'a> {
-    /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<&'a str>,
-    /// JSON as a text.
-    pub arguments: &'a str,
-}
-
-/// A delta of calls alone.
-#[derive(Serialize)]
-pub(super) struct Calls<'a> {
-    /// The parts.
-    pub tool_calls: [Call<'a>; 1],
 }
 
 /// A whole answer with one choice.

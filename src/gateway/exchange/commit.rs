@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
-use crate::config::dialect::Dialect;
 use crate::deadline::until;
 use crate::gateway::dialect::{self, Names, Translation};
 use crate::gateway::exchange::Body;
@@ -48,8 +47,8 @@ impl Attempt<'_> {
             Some(Ending::Typed(last)) => stream.typed(last),
             Some(Ending::Choices) | None => stream.put(self.putting()),
         };
-        let usage = dialect::asks_for_usage(self.leg.pool.stream_usage, ask);
-        let stream = stream.asked_for_usage(usage && dialect != Dialect::Images);
+        let usage = dialect::asks_for_usage(dialect, self.leg.pool.stream_usage, ask);
+        let stream = stream.asked_for_usage(usage);
         let stream = stream.with_first_event(deadline).await?;
         Ok(Body::Events(Box::new(stream)))
     }

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Usage, finish_reason};
-use crate::gateway::dialect::written::{self, Call, Function, Message};
+use crate::gateway::dialect::calls::Call;
+use crate::gateway::dialect::written::{self, Message};
 use crate::gateway::dialect::{Names, Unreadable};
 
 /// As much of an answer as is read.
@@ -111,13 +112,6 @@ fn call<'a>(block: &'a Block<'_>) -> Result<Call<'a>, Unreadable> {
     let (Some(id), Some(name)) = (block.id.as_deref(), block.name.as_deref()) else {
         return Err(Unreadable("a call without id or name"));
     };
-    Ok(Call {
-        index: None,
-        id: Some(id),
-        kind: Some("function"),
-        function: Function {
-            name: Some(name),
-            arguments: block.input.map_or("{}", RawValue::get),
-        },
-    })
+    let arguments = block.input.map_or("{}", RawValue::get);
+    Ok(Call::whole(None, id, name, arguments))
 }

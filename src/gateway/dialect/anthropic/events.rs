@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::answer::Failure;
 use super::{Usage, finish_reason};
 use crate::gateway::dialect::members::is_text;
-use crate::gateway::dialect::written::{Call, Calls, Chunks, DONE, Function, Message};
+use crate::gateway::dialect::written::{Chunks, DONE, Message};
 use crate::gateway::dialect::{Names, Unreadable};
 
 /// What a stream said so far.
@@ -189,21 +189,7 @@ impl Events {
                     index,
                     input: Some(piece.input.map_or("{}", RawValue::get).into()),
                 });
-                let begun = Call {
-                    index: Some(index),
-                    id: Some(id),
-                    kind: Some("function"),
-                    function: Function {
-                        name: Some(name),
-                        arguments: "",
-                    },
-                };
-                chunks.delta(
-                    &Calls {
-                        tool_calls: [begun],
-                    },
-                    out,
-                );
+                chunks.call(index, (id, name), out);
                 Ok(())
             }
             _ => Ok(()),
@@ -229,7 +215,7 @@ impl Events {
                 let arguments = piece.partial_json.as_deref().unwrap_or_default();
                 if !arguments.is_empty() {
                     call.input = None;
-                    called(chunks, call.index, arguments, out);
+                    chunks.arguments(call.index, arguments, out);
                 }
                 Ok(())
             }
@@ -243,7 +229,7 @@ impl Events {
             return;
         };
         if let (Some(input), Some(chunks)) = (call.input, &self.chunks) {
-            called(chunks, call.index, &input, out);
+            chunks.arguments(call.index, &input, out);
         }
     }
 
@@ -286,17 +272,4 @@ fn said(
         }
         _ => Ok(()),
     }
-}
-
-fn called(chunks: &Chunks, index: u32, arguments: &str, out: &mut Vec<u8>) {
-    let part = Call {
-        index: Some(index),
-        id: None,
-        kind: None,
-        function: Function {
-            name: None,
-            arguments,
-        },
-    };
-    chunks.delta(&Calls { tool_calls: [part] }, out);
 }

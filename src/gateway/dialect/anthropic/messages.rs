@@ -156,10 +156,7 @@ fn assistants<'a>(
 }
 
 fn call<'a>(call: &'a RawValue, path: &str) -> Result<Block<'a>, Inexpressible> {
-    let object = |value, at: &str| {
-        Members::of(value).ok_or_else(|| Inexpressible::malformed(at, "must be an object"))
-    };
-    let call = object(call, path)?;
+    let call = Members::at(call, path)?;
     let string = |members: &Members<'a>, name: &str, at: &str| {
         let member = members.member(name).filter(|value| is_text(value));
         member.ok_or_else(|| Inexpressible::malformed(format!("{at}.{name}"), "must be a text"))
@@ -168,7 +165,7 @@ fn call<'a>(call: &'a RawValue, path: &str) -> Result<Block<'a>, Inexpressible> 
     let function = call
         .member("function")
         .ok_or_else(|| Inexpressible::value(&*at, "must be there: only functions can be called"))?;
-    let function = object(function, &at)?;
+    let function = Members::at(function, &at)?;
     let arguments = text(string(&function, "arguments", &at)?).unwrap_or_default();
     Ok(Block::ToolUse {
         id: string(&call, "id", path)?,

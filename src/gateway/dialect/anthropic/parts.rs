@@ -100,8 +100,7 @@ fn block<'a>(
     path: &str,
     drops: bool,
 ) -> Result<Option<Block<'a>>, Inexpressible> {
-    let members =
-        Members::of(part).ok_or_else(|| Inexpressible::malformed(path, "must be an object"))?;
+    let members = Members::at(part, path)?;
     let kind = members.text("type");
     let kind = kind.as_deref().unwrap_or_default();
     let cache_control = members.member("cache_control");
@@ -139,8 +138,7 @@ fn image<'a>(
     drops: bool,
     cache_control: Option<&'a RawValue>,
 ) -> Result<Block<'a>, Inexpressible> {
-    let members =
-        Members::of(value).ok_or_else(|| Inexpressible::malformed(path, "must be an object"))?;
+    let members = Members::at(value, path)?;
     for (name, value) in &members.0 {
         let neutral =
             name == "url" || is_null(value) || (name == "detail" && value.get() == "\"auto\"");
@@ -177,8 +175,7 @@ fn document<'a>(
     drops: bool,
     cache_control: Option<&'a RawValue>,
 ) -> Result<Block<'a>, Inexpressible> {
-    let members =
-        Members::of(value).ok_or_else(|| Inexpressible::malformed(path, "must be an object"))?;
+    let members = Members::at(value, path)?;
     for (name, value) in &members.0 {
         // A file that is kept elsewhere is what the message says.
         let is_dropped = drops && name != "file_id";

@@ -72,10 +72,7 @@ pub(super) fn tools(tools: &RawValue, drops: bool) -> Result<Vec<Tool<'_>>, Inex
 }
 
 fn tool<'a>(value: &'a RawValue, path: &str, drops: bool) -> Result<Tool<'a>, Inexpressible> {
-    let object = |value, at: &str| {
-        Members::of(value).ok_or_else(|| Inexpressible::malformed(at, "must be an object"))
-    };
-    let outer = object(value, path)?;
+    let outer = Members::at(value, path)?;
     if outer.text("type").as_deref() != Some("function") {
         return Err(Inexpressible::value(
             format!("{path}.type"),
@@ -86,7 +83,7 @@ fn tool<'a>(value: &'a RawValue, path: &str, drops: bool) -> Result<Tool<'a>, In
     let function = outer
         .member("function")
         .ok_or_else(|| Inexpressible::malformed(&*at, "must be there"))?;
-    let function = object(function, &at)?;
+    let function = Members::at(function, &at)?;
     for (name, value) in &function.0 {
         let known = [
             "name",

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::said::{Candidate, Extra, Line, Member, Part, Piece, Said};
 use super::{failure, finish_reason};
-use crate::gateway::dialect::written::{Call, Completion, Function, compact};
+use crate::gateway::dialect::calls::Call;
+use crate::gateway::dialect::written::{Completion, compact};
 use crate::gateway::dialect::{Answered, Names, Picture, Unreadable};
 
 /// A call with what the model wants to see again with it.
@@ -108,15 +109,12 @@ impl Message {
                 *calls = calls.saturating_add(1);
                 let arguments = call.args.map_or("{}".into(), |args| compact(args.get()));
                 let signed = Signed {
-                    call: Call {
-                        index: None,
-                        id: Some(call.id.as_deref().unwrap_or(&made)),
-                        kind: Some("function"),
-                        function: Function {
-                            name: Some(&call.name),
-                            arguments: &arguments,
-                        },
-                    },
+                    call: Call::whole(
+                        None,
+                        call.id.as_deref().unwrap_or(&made),
+                        &call.name,
+                        &arguments,
+                    ),
                     extra_content,
                 };
                 if self.has_calls {

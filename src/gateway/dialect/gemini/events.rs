@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::answer::{Signed, call_id, parts};
 use super::said::{Candidate, Counts, Extra, Line, Member, Part, Piece, Said};
 use super::{failure, finish_reason};
-use crate::gateway::dialect::written::{Call, Chunks, DONE, Function, Message, compact};
+use crate::gateway::dialect::calls::{Call, Calls};
+use crate::gateway::dialect::written::{Chunks, DONE, Message, compact};
 use crate::gateway::dialect::{Names, Picture, Unreadable};
 
 /// More candidates than anybody may ask for.
@@ -42,12 +43,6 @@ struct Choice {
     calls: u32,
     /// Why it ended, as told last.
     finish: Option<Box<str>>,
-}
-
-/// A delta of a call alone.
-#[derive(Serialize)]
-struct Calls<'a> {
-    tool_calls: [Signed<'a>; 1],
 }
 
 /// A delta of a signature alone.
@@ -150,15 +145,12 @@ impl Events {
             self.calls = self.calls.saturating_add(1);
             let arguments = call.args.map_or("{}".into(), |args| compact(args.get()));
             let signed = Signed {
-                call: Call {
-                    index: Some(choice.calls),
-                    id: Some(call.id.as_deref().unwrap_or(&made)),
-                    kind: Some("function"),
-                    function: Function {
-                        name: Some(&call.name),
-                        arguments: &arguments,
-                    },
-                },
+                call: Call::whole(
+                    Some(choice.calls),
+                    call.id.as_deref().unwrap_or(&made),
+                    &call.name,
+                    &arguments,
+                ),
                 extra_content: part.extra(),
             };
             choice.calls = choice.calls.saturating_add(1);

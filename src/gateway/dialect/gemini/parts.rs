@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::gateway::dialect::Inexpressible;
-use crate::gateway::dialect::members::{Members, is_null, is_text, list};
+use crate::gateway::dialect::members::{Members, is_text, list};
 
 /// A part of a turn.
 #[derive(Debug, Default, Serialize)]
@@ -139,7 +139,7 @@ fn is_blank(part: &Part<'_>) -> bool {
 }
 
 fn part<'a>(value: &'a RawValue, path: &str, drops: bool) -> Result<Part<'a>, Inexpressible> {
-    let members = object(value, path)?;
+    let members = Members::at(value, path)?;
     let kind = members.text("type").unwrap_or_default();
     if !matches!(
         &*kind,
@@ -149,35 +149,17 @@ fn part<'a>(value: &'a RawValue, path: &str, drops: bool) -> Result<Part<'a>, In
         let must = "must be a text, an image_url, an input_audio or a file";
         return Err(Inexpressible::value(path, must));
     }
-    only(&members, &["type", &kind], path, drops)?;
+    members.only(&["type", &kind], path, drops)?;
     let path = format!("{path}.{kind}");
     let value = members
         .member(&kind)
         .ok_or_else(|| Inexpressible::malformed(&*path, "must be there"))?;
     match &*kind {
-        "image_url" => image(&object(value, &path)?, &path, drops),
-        "input_audio" => audio(&object(value, &path)?, &path, drops),
-        "file" => file(&object(value, &path)?, &path, drops),
+        "image_url" => image(&Members::at(value, &path)?, &path, drops),
+        "input_audio" => audio(&Members::at(value, &path)?, &path, drops),
+        "file" => file(&Members::at(value, &path)?, &path, drops),
         _ if is_text(value) => Ok(said(value)),
         _ => Err(Inexpressible::malformed(path, "must be a text")),
-    }
-}
-
-fn object<'a>(value: &'a RawValue, path: &str) -> Result<Members<'a>, Inexpressible> {
-    Members::of(value).ok_or_else(|| Inexpressible::malformed(path, "must be an object"))
-}
-
-/// Refuses members that are not known.
-fn only(
-    members: &Members<'_>,
-    known: &[&str],
-    path: &str,
-    drops: bool,
-) -> Result<(), Inexpressible> {
-    let mut said = members.0.iter().filter(|(_, value)| !is_null(value));
-    match said.find(|(name, _)| !known.contains(&&**name)) {
-        Some((name, _)) if !drops => Err(Inexpressible::unknown(format!("{path}.{name}"))),
-        _ => Ok(()),
     }
 }
 
@@ -189,7 +171,7 @@ fn image<'a>(members: &Members<'a>, path: &str, drops: bool) -> Result<Part<'a>,
             "must be auto",
         ));
     }
-    only(members, &["url", "detail"], path, drops)?;
+    members.only(&["url", "detail"], path, drops)?;
     let path = format!("{path}.url");
     let url = members
         .text("url")
@@ -198,7 +180,7 @@ fn image<'a>(members: &Members<'a>, path: &str, drops: bool) -> Result<Part<'a>,
 }
 
 fn audio<'a>(members: &Members<'a>, path: &str, drops: bool) -> Result<Part<'a>, Inexpressible> {
-    only(members, &["data", "format"], path, drops)?;
+    members.only(&["data", "format"], path, drops)?;
     let data = members
         .text("data")
         .ok_or_else(|| Inexpressible::malformed(format!("{path}.data"), "must be a text"))?;
@@ -214,7 +196,7 @@ fn audio<'a>(members: &Members<'a>, path: &str, drops: bool) -> Result<Part<'a>,
 }
 
 fn file<'a>(members: &Members<'a>, path: &str, drops: bool) -> Result<Part<'a>, Inexpressible> {
-    only(members, &["file_data", "file_id", "filename"], path, drops)?;
+    members.only(&["file_data", "file_id", "filename"], path, drops)?;
     if let Some(uri) = members.text("file_id") {
         return somewhere(uri, format!("{path}.file_id"));
     }

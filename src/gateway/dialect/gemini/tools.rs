@@ -76,10 +76,7 @@ pub(super) fn tools(tools: &RawValue, drops: bool) -> Result<Option<Tools<'_>>, 
 
 impl<'a> Tools<'a> {
     fn add(&mut self, value: &'a RawValue, path: &str, drops: bool) -> Result<(), Inexpressible> {
-        let object = |value, at: &str| {
-            Members::of(value).ok_or_else(|| Inexpressible::malformed(at, "must be an object"))
-        };
-        let outer = object(value, path)?;
+        let outer = Members::at(value, path)?;
         if outer.text("type").as_deref() != Some("function") {
             return Err(Inexpressible::value(
                 format!("{path}.type"),
@@ -90,7 +87,7 @@ impl<'a> Tools<'a> {
         let function = outer
             .member("function")
             .ok_or_else(|| Inexpressible::malformed(&*at, "must be there"))?;
-        let function = object(function, &at)?;
+        let function = Members::at(function, &at)?;
         let outside = outer.0.iter().map(|member| (path, member));
         let inside = function.0.iter().map(|member| (&*at, member));
         for (path, (name, value)) in outside.chain(inside) {

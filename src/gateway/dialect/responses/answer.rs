@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Failure, Incomplete, Usage, finish_reason};
-use crate::gateway::dialect::written::{Call, Completion, Function, Message};
+use crate::gateway::dialect::calls::Call;
+use crate::gateway::dialect::written::{Completion, Message};
 use crate::gateway::dialect::{Answered, Names, Unreadable};
 
 /// As much of an answer as is read.
@@ -147,13 +148,6 @@ fn call<'a>(item: &'a Item<'_>) -> Result<Call<'a>, Unreadable> {
     let (Some(id), Some(name)) = (item.call_id.as_deref(), item.name.as_deref()) else {
         return Err(Unreadable("a call without id or name"));
     };
-    Ok(Call {
-        index: None,
-        id: Some(id),
-        kind: Some("function"),
-        function: Function {
-            name: Some(name),
-            arguments: item.arguments.as_deref().unwrap_or_default(),
-        },
-    })
+    let arguments = item.arguments.as_deref().unwrap_or_default();
+    Ok(Call::whole(None, id, name, arguments))
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::answer::{Item, Response};
 use super::{Failure, finish_reason};
 use crate::gateway::dialect::members::is_text;
-use crate::gateway::dialect::written::{Call, Calls, Chunks, DONE, Function, Message, compact};
+use crate::gateway::dialect::written::{Chunks, DONE, Message, compact};
 use crate::gateway::dialect::{Names, Unreadable};
 
 /// Calls that may be open at once. OpenAI's models make a handful.
@@ -195,17 +195,7 @@ impl Events {
             index,
             has_pieces: false,
         });
-        let begun = Call {
-            index: Some(index),
-            id: Some(&id),
-            kind: Some("function"),
-            function: Function {
-                name: Some(&name),
-                arguments: "",
-            },
-        };
-        let tool_calls = [begun];
-        chunks.delta(&Calls { tool_calls }, out);
+        chunks.call(index, (&id, &name), out);
         Ok(())
     }
 
@@ -218,7 +208,7 @@ impl Events {
         let arguments: Cow<'_, str> = read(event.delta)?;
         if !arguments.is_empty() {
             call.has_pieces = true;
-            called(chunks, call.index, &arguments, out);
+            chunks.arguments(call.index, &arguments, out);
         }
         Ok(())
     }
@@ -234,8 +224,7 @@ impl Events {
         let call = self.open.swap_remove(place);
         if !call.has_pieces {
             let item: Item = read(event.item)?;
-            called(
-                chunks,
+            chunks.arguments(
                 call.index,
                 item.arguments.as_deref().unwrap_or_default(),
                 out,
@@ -269,18 +258,4 @@ fn begun(chunks: Option<&Chunks>) -> Result<&Chunks, Unreadable> {
 fn read<'a, T: Deserialize<'a>>(part: Option<&'a RawValue>) -> Result<T, Unreadable> {
     let part = part.map_or("null", RawValue::get);
     serde_json::from_str(part).map_err(|_| Unreadable("an event that is not like its kind"))
-}
-
-fn called(chunks: &Chunks, index: u32, arguments: &str, out: &mut Vec<u8>) {
-    let part = Call {
-        index: Some(index),
-        id: None,
-        kind: None,
-        function: Function {
-            name: None,
-            arguments,
-        },
-    };
-    let tool_calls = [part];
-    chunks.delta(&Calls { tool_calls }, out);
 }

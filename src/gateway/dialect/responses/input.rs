@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::gateway::dialect::Inexpressible;
-use crate::gateway::dialect::members::{Members, is_empty, is_null, is_text, list};
+use crate::gateway::dialect::members::{Members, is_empty, is_text, list};
 
 /// One thing that was said or done.
 #[derive(Serialize)]
@@ -216,10 +216,7 @@ fn part<'a>(
     is_ours: bool,
     drops: bool,
 ) -> Result<Part<'a>, Inexpressible> {
-    let object = |value, at: &str| {
-        Members::of(value).ok_or_else(|| Inexpressible::malformed(at, "must be an object"))
-    };
-    let members = object(value, path)?;
+    let members = Members::at(value, path)?;
     let kind = members.text("type").unwrap_or_default();
     let own = match &*kind {
         "text" => "text",
@@ -231,15 +228,15 @@ fn part<'a>(
             return Err(Inexpressible::value(path, must));
         }
     };
-    only(&members, &["type", own], path, drops)?;
+    members.only(&["type", own], path, drops)?;
     let path = format!("{path}.{own}");
     let value = members
         .member(own)
         .ok_or_else(|| Inexpressible::malformed(&*path, "must be there"))?;
     match own {
         "image_url" => {
-            let members = object(value, &path)?;
-            only(&members, &["url", "detail"], &path, drops)?;
+            let members = Members::at(value, &path)?;
+            members.only(&["url", "detail"], &path, drops)?;
             let url = members.member("url").filter(|it| is_text(it));
             let at = format!("{path}.url");
             Ok(Part::InputImage {
@@ -248,13 +245,8 @@ fn part<'a>(
             })
         }
         "file" => {
-            let members = object(value, &path)?;
-            only(
-                &members,
-                &["file_data", "file_id", "filename"],
-                &path,
-                drops,
-            )?;
+            let members = Members::at(value, &path)?;
+            members.only(&["file_data", "file_id", "filename"], &path, drops)?;
             Ok(Part::InputFile {
                 file_data: members.member("file_data"),
                 file_id: members.member("file_id"),
@@ -265,19 +257,5 @@ fn part<'a>(
         "refusal" => Ok(Part::Refusal { refusal: value }),
         _ if is_ours => Ok(Part::OutputText { text: value }),
         _ => Ok(Part::InputText { text: value }),
-    }
-}
-
-/// Refuses members that are not known.
-fn only(
-    members: &Members<'_>,
-    known: &[&str],
-    path: &str,
-    drops: bool,
-) -> Result<(), Inexpressible> {
-    let mut said = members.0.iter().filter(|(_, value)| !is_null(value));
-    match said.find(|(name, _)| !known.contains(&&**name)) {
-        Some((name, _)) if !drops => Err(Inexpressible::unknown(format!("{path}.{name}"))),
-        _ => Ok(()),
     }
 }
