@@ -3,6 +3,10 @@
 //! The steps return facts, and this step alone turns them into metrics and the
 //! one line a request leaves in the log. Nothing is counted or logged per chunk.
 
+/// What is counted of a request?
+mod count;
+/// What does its line in the log say?
+mod line;
 /// What is a request called?
 pub mod id;
 /// What failed last?
@@ -12,7 +16,7 @@ pub mod metrics;
 /// What is counted apart.
 pub mod outcome;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +31,7 @@ use crate::sys::Now;
 use crate::telemetry::RequestLog;
 use id::RequestId;
 use metrics::{LegMetrics, Metrics};
-use outcome::{Class, Shed};
+use outcome::Shed;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,51 +139,6 @@ pub struct RequestRecord {
     pub estimated: Option<(u64, u64)>,
 }
 
-/// The log line, field by field.
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    request_id: &'a str,
-    client: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    endpoint: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    asked: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<&'a str>,
-    attempts: usize,
-    status: u16,
-    outcome: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit_kind: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache: Option<&'a str>,
-    stream: bool,
-    duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_byte_ms: Option<f64>,
-    upstream_ms: f64,
-    bytes_in: u64,
-    bytes_out: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_in: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_out: Option<u64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tried: &'a [AttemptRecord],
-}
-
 impl RequestRecord {
     /// A record that begins now.
     #[must_use]
@@ -239,134 +198,6 @@ impl RequestRecord {
             log.write(self.line(now, log.is_json()));
         }
     }
-
-    fn count(&self, now: Instant, metrics: &Metrics) {
-        let class = Class::of(self.status, self.outcome == Outcome::ClientGone);
-        match (&self.leg, &self.plan) {
-            (Some(leg), _) => leg.requests(class).inc(),
-            (None, Some(plan)) => plan.metrics.unpooled(class).inc(),
-            (None, None) => metrics.unrouted(class).inc(),
-        }
-        if let Some(code) = &self.code {
-            metrics.error(code);
-        }
-        if let Some(key) = &self.client.key {
-            let tokens = [("in", self.tokens_in), ("out", self.tokens_out)];
-            metrics.keys.count(&key.name, class, tokens);
-        }
-        if let Some((limit, kind)) = &self.limited {
-            metrics.limiter.refused(limit, *kind);
-        }
-        for (limit, kind) in &self.shadowed {
-            metrics.limiter.shadow_refused(limit, *kind);
-        }
-        if let Some(shed) = self.shed {
-            metrics.load.shed(shed).inc();
-        }
-        if let Outcome::StreamBroken(kind) = self.outcome {
-            metrics.stream_broken(kind);
-        }
-        let Some(plan) = &self.plan else {
-            return;
-        };
-        let model = &plan.metrics;
-        model.duration.observe(seconds(now, self.began.instant));
-        if let Some(status) = self.cache {
-            metrics.cache.request(&model.cache, status);
-        }
-        model.bytes_in.inc_by(self.bytes_in);
-        model.bytes_out.inc_by(self.bytes_out);
-        model.tokens((self.tokens_in, self.tokens_out), self.estimated);
-        if let Some(first_byte) = self.first_byte {
-            let to_first_byte = first_byte.saturating_duration_since(self.began.instant);
-            model.first_byte.observe(to_first_byte.as_secs_f64());
-            let overhead = to_first_byte.saturating_sub(self.upstream + self.body);
-            metrics.overhead.observe(overhead.as_secs_f64());
-        }
-    }
-
-    fn line(&self, now: Instant, json: bool) -> Vec<u8> {
-        let last = self.attempts.last();
-        let line = Line {
-            time: timestamp(self.began.wall),
-            request_id: self.id.as_str(),
-            client: self.client.to_string(),
-            key: self.client.key.as_ref().map(|key| key.name.as_str()),
-            endpoint: self.endpoint,
-            asked: self.refused.as_deref(),
-            model: self.plan.as_ref().map(|plan| plan.model.as_str()),
-            pool: last.map(|attempt| attempt.pool.as_str()),
-            target: last.map(|attempt| attempt.target.as_str()),
-            attempts: self.attempts.len(),
-            status: self.status,
-            outcome: self.outcome.as_str(),
-            cause: match self.outcome {
-                Outcome::StreamBroken(kind) => Some(kind),
-                _ => self.shed.map(Shed::as_str),
-            },
-            code: self.code.as_deref(),
-            limit: self.limited.as_ref().map(|(name, _)| name.as_str()),
-            limit_kind: self.limited.as_ref().map(|(_, kind)| kind.as_str()),
-            cache: self.cache.map(|status| status.counted().as_str()),
-            stream: self.stream,
-            duration_ms: millis(now.saturating_duration_since(self.began.instant)),
-            first_byte_ms: self
-                .first_byte
-                .map(|at| millis(at.saturating_duration_since(self.began.instant))),
-            upstream_ms: millis(self.upstream),
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
-            tokens_in: self.tokens_in,
-            tokens_out: self.tokens_out,
-            tried: self.failures(),
-        };
-        let mut bytes = Vec::with_capacity(512);
-        if json {
-            // Plain fields into memory: there is nothing that could fail.
-            let _ = serde_json::to_writer(&mut bytes, &line);
-        } else {
-            bytes.extend_from_slice(line.for_people().as_bytes());
-        }
-        bytes.push(b'\n');
-        bytes
-    }
-
-    /// The attempts, where they tell more than the line does.
-    fn failures(&self) -> &[AttemptRecord] {
-        let all_well = matches!(self.attempts.as_slice(), [only] if only.cause.is_none());
-        if all_well { &[] } else { &self.attempts }
-    }
-}
-
-impl Line<'_> {
-    fn for_people(&self) -> String {
-        let mut text = format!(
-            "{} {} {} {} {:.1} ms",
-            self.time, self.status, self.outcome, self.endpoint, self.duration_ms
-        );
-        let mut put = |name: &str, value: Option<&str>| {
-            if let Some(value) = value {
-                // A text takes whatever is written into it.
-                let _ = write!(text, "  {name}={value}");
-            }
-        };
-        put("asked", self.asked);
-        put("model", self.model);
-        put("pool", self.pool);
-        put("target", self.target);
-        put("code", self.code);
-        put("cause", self.cause);
-        put("limit", self.limit);
-        put("limit_kind", self.limit_kind);
-        put("cache", self.cache);
-        put("client", Some(&self.client));
-        put("key", self.key);
-        put("id", Some(self.request_id));
-        for attempt in self.tried {
-            put("tried", Some(&attempt.to_string()));
-        }
-        text
-    }
 }
 
 impl fmt::Display for AttemptRecord {
@@ -383,16 +214,8 @@ fn as_text<S: serde::Serializer>(name: &PoolName, to: S) -> Result<S::Ok, S::Err
     to.serialize_str(name.as_str())
 }
 
-fn seconds(later: Instant, earlier: Instant) -> f64 {
-    later.saturating_duration_since(earlier).as_secs_f64()
-}
-
 /// A duration in milliseconds, to the microsecond.
 #[must_use]
 pub fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn timestamp(wall: std::time::SystemTime) -> String {
-    jiff::Timestamp::try_from(wall).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
 }
