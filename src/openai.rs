@@ -6,6 +6,8 @@
 
 /// What must be known of a whole chat answer?
 pub mod glance;
+/// What of a question did the upstream remember?
+mod details;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -143,6 +145,15 @@ pub struct Usage {
     /// Of both.
     #[serde(default)]
     pub total_tokens: u64,
+    /// Of the question, what the upstream remembered. Read, and never written.
+    #[serde(
+        default,
+        rename = "prompt_tokens_details",
+        deserialize_with = "details::cached",
+        skip_serializing
+    )]
+    #[schemars(skip)]
+    pub cached_tokens: u64,
 }
 
 impl Usage {
@@ -154,6 +165,7 @@ impl Usage {
             prompt_tokens: self.prompt_tokens.max(other.prompt_tokens),
             completion_tokens: self.completion_tokens.max(other.completion_tokens),
             total_tokens: self.total_tokens.max(other.total_tokens),
+            cached_tokens: self.cached_tokens.max(other.cached_tokens),
         }
     }
 

@@ -53,6 +53,7 @@ use crate::config::{self, ApiKey};
 use crate::names::{PoolName, Secret};
 use balance::Place;
 use balance::turns::Turns;
+pub use health::EjectionReason;
 use health::{Learned, Verdict, View};
 use latency::Latency;
 use registry::{PoolState, Registry};
@@ -130,8 +131,8 @@ pub enum Lesson {
 /// How an endpoint's standing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It rests after failures, for this long.
-    Ejected(Duration),
+    /// It rests after failures, for this long, and what was one too many.
+    Ejected(Duration, EjectionReason),
     /// It refused our credential, and rests.
     Refused,
     /// It rested, and is back.
@@ -332,7 +333,10 @@ impl Pool {
         match learned {
             Learned::Nothing => None,
             Learned::Returned => Some(Change::Returned),
-            Learned::Eject => self.eject(endpoint, now, chance),
+            Learned::Eject(reason) => {
+                let rest = self.eject(endpoint, now, chance)?;
+                Some(Change::Ejected(rest, reason))
+            }
         }
     }
 
@@ -377,7 +381,7 @@ impl Pool {
 
     /// Sends an endpoint to rest, if not too many do. One always may: in a pool of one it
     /// is asked all the same where no other pool is left, but only then.
-    fn eject(&self, endpoint: &Endpoint, now: Instant, chance: u64) -> Option<Change> {
+    fn eject(&self, endpoint: &Endpoint, now: Instant, chance: u64) -> Option<Duration> {
         let percent = usize::try_from(self.ejection.pool_percent_max).unwrap_or(100);
         if percent == 0 {
             return None;
@@ -392,8 +396,7 @@ impl Pool {
         if others.count() >= allowed && !endpoint.state.health.is_ejected() {
             return None;
         }
-        let rest = endpoint.state.health.eject(now, &self.ejection, chance);
-        Some(Change::Ejected(rest))
+        Some(endpoint.state.health.eject(now, &self.ejection, chance))
     }
 }
 

@@ -32,6 +32,7 @@ use crate::telemetry::RequestLog;
 use id::RequestId;
 use metrics::{LegMetrics, Metrics};
 use outcome::Shed;
+use outcome::called::Called;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct RequestRecord {
     pub client: Client,
     /// What was called.
     pub endpoint: &'static str,
+    /// The same, as it is counted.
+    pub called: Called,
     /// Method and path of a request that the door refused, at most 128 characters.
     pub refused: Option<String>,
     /// Who might have answered.
@@ -135,6 +138,8 @@ pub struct RequestRecord {
     pub tokens_in: Option<u64>,
     /// Tokens of the answer, where the upstream told.
     pub tokens_out: Option<u64>,
+    /// Of those of the prompt, what the upstream remembered.
+    pub tokens_cached: Option<u64>,
     /// Of both, where it did not.
     pub estimated: Option<(u64, u64)>,
 }
@@ -148,6 +153,7 @@ impl RequestRecord {
             id,
             client,
             endpoint: "none",
+            called: Called::Nothing,
             refused: None,
             plan: None,
             leg: None,
@@ -168,6 +174,7 @@ impl RequestRecord {
             bytes_out: 0,
             tokens_in: None,
             tokens_out: None,
+            tokens_cached: None,
             estimated: None,
         }
     }

@@ -30,6 +30,7 @@ use crate::gateway::door::{Endpoint, Rules};
 use crate::gateway::exchange::Question;
 use crate::gateway::limit::stay::Stay;
 use crate::gateway::record::outcome::Shed;
+use crate::gateway::record::outcome::called::Called;
 use crate::gateway::record::{Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::departure::{Departure, Parting};
@@ -126,6 +127,7 @@ impl<'a> Visit<'a> {
             self.record.refused = Some(in_short(&head.method, head.uri.path()));
         })?;
         self.record.endpoint = endpoint.name();
+        self.record.called = Called::from(&endpoint);
         if Rules::is_soon_over(head) {
             // Where it is answered before it is read, the connection need not end.
             self.session
@@ -271,6 +273,7 @@ impl<'a> Visit<'a> {
     fn tokens(&mut self, usage: Option<crate::openai::Usage>) {
         self.record.tokens_in = usage.map(|usage| usage.prompt_tokens);
         self.record.tokens_out = usage.map(|usage| usage.completion_tokens);
+        self.record.tokens_cached = usage.map(|usage| usage.cached_tokens);
     }
 
     /// Ends a request that has no answer: with a status, or, behind a head that

@@ -223,6 +223,7 @@ mod tests {
             prompt_tokens: 1,
             completion_tokens: 2,
             total_tokens: 3,
+            cached_tokens: 0,
         });
         let told = r#""usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
         check(&format!("{{{told}}}"), Some(Glance { usage, ..NOTHING }));

@@ -135,6 +135,7 @@ fn a_stream_as_the_contract_shows_it() {
         prompt_tokens: 9,
         completion_tokens: 12,
         total_tokens: 21,
+        cached_tokens: 0,
     };
     let expected = Facts {
         events: 4,
@@ -166,6 +167,7 @@ fn counts_of_tokens_do_not_go_down() {
         prompt_tokens: 9,
         completion_tokens: 5,
         total_tokens: 14,
+        cached_tokens: 0,
     };
     assert_eq!(facts.usage, Some(usage));
 }

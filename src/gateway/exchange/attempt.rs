@@ -13,14 +13,14 @@ use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
 use crate::gateway::exchange::failure::wait::spent;
 use crate::gateway::exchange::failure::{AttemptError, CONNECTING, from_answer};
-use crate::gateway::exchange::source::{Source, learn};
+use crate::gateway::exchange::source::{Source, Whose};
 use crate::gateway::exchange::upstream::{Connected, Request, SendError, Upstream};
 use crate::gateway::exchange::word::Word;
 use crate::gateway::exchange::{Body, Question};
 use crate::gateway::images::ImageStore;
+use crate::gateway::pools::Lesson;
 use crate::gateway::pools::target::Endpoint;
 use crate::gateway::pools::wire::{Passed, Varying};
-use crate::gateway::pools::{Change, Lesson};
 use crate::gateway::route::Leg;
 use crate::gateway::splice::Spliced;
 use crate::operation::Operation;
@@ -107,6 +107,7 @@ impl Attempt<'_> {
         Source {
             pool: Arc::clone(&self.leg.pool),
             endpoint: Arc::clone(self.endpoint),
+            metrics: Arc::clone(&self.leg.metrics),
         }
     }
 
@@ -115,16 +116,12 @@ impl Attempt<'_> {
         if let Lesson::Refused = lesson {
             self.leg.metrics.auth_failures.inc();
         }
-        let change = learn(
-            &self.leg.pool,
-            self.endpoint,
-            lesson,
-            now,
-            error.map(|error| error as &dyn fmt::Display),
-        );
-        if let Some(Change::Ejected(_)) = change {
-            self.leg.metrics.ejections.inc();
-        }
+        let whose = Whose {
+            pool: &self.leg.pool,
+            endpoint: self.endpoint,
+            metrics: &self.leg.metrics,
+        };
+        whose.learn(lesson, now, error.map(|error| error as &dyn fmt::Display));
     }
 
     /// Sends the request; a stale connection is replaced once by a fresh one, free of charge.

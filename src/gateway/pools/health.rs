@@ -38,6 +38,8 @@
 
 /// What is kept of an endpoint, and what follows from it.
 mod state;
+/// What was one failure too many?
+mod reason;
 /// How many of the last attempts failed?
 mod window;
 
@@ -46,6 +48,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::policy::{Check, Ejection};
+pub use reason::EjectionReason;
 use state::{Rest, State};
 
 /// How long an endpoint that refused our credential rests.
@@ -105,7 +108,7 @@ pub(super) enum Learned {
     /// Nothing.
     Nothing,
     /// It failed too often: the pool says whether it may rest.
-    Eject,
+    Eject(EjectionReason),
     /// It is back.
     Returned,
 }
@@ -163,7 +166,7 @@ impl Health {
     /// An attempt succeeded that began `took` ago.
     pub(super) fn answered(&self, took: Duration, now: Instant, policy: &Ejection) -> Learned {
         if policy.latency.is_some_and(|most| took >= most) {
-            return self.failed(now, policy);
+            return self.failed(now, policy).of_slowness();
         }
         let mut state = self.lock();
         state.failures = 0;
@@ -209,21 +212,25 @@ impl Health {
             // While it lasts these are requests that fell with it, or panic. Once it is over
             // a failure is news, also of a probe that took longer than its claim.
             return if rest.is_claimed(now) || now >= rest.until {
-                Learned::Eject
+                Learned::Eject(EjectionReason::Probe)
             } else {
                 Learned::Nothing
             };
         }
         state.failures = state.failures.saturating_add(1);
         state.window.count(true, now, policy.window);
-        let too_often = state.failures >= policy.failures
-            || state
-                .window
-                .is_bad(policy.requests_min, policy.failure_percent);
-        if too_often && !state.changed_within(steady(policy), now) {
-            Learned::Eject
+        let window = &state.window;
+        let reason = if state.failures >= policy.failures {
+            EjectionReason::InARow
+        } else if window.is_bad(policy.requests_min, policy.failure_percent) {
+            EjectionReason::Share
         } else {
+            return Learned::Nothing;
+        };
+        if state.changed_within(steady(policy), now) {
             Learned::Nothing
+        } else {
+            Learned::Eject(reason)
         }
     }
 

@@ -8,16 +8,18 @@ use std::time::Instant;
 use super::{Outcome, RequestRecord};
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::Class;
+use crate::gateway::record::outcome::ending::Ending;
 
 impl RequestRecord {
     /// Counts the request.
     pub(super) fn count(&self, now: Instant, metrics: &Metrics) {
         let class = Class::of(self.status, self.outcome == Outcome::ClientGone);
-        match (&self.leg, &self.plan) {
-            (Some(leg), _) => leg.requests(class).inc(),
-            (None, Some(plan)) => plan.metrics.unpooled(class).inc(),
-            (None, None) => metrics.unrouted(class).inc(),
-        }
+        let counters = match (&self.leg, &self.plan) {
+            (Some(leg), _) => &leg.requests,
+            (None, Some(plan)) => &plan.metrics.unpooled,
+            (None, None) => &metrics.unrouted,
+        };
+        counters.count(self.called, self.ending(), class);
         if let Some(code) = &self.code {
             metrics.error(code);
         }
@@ -47,12 +49,28 @@ impl RequestRecord {
         }
         model.bytes_in.inc_by(self.bytes_in);
         model.bytes_out.inc_by(self.bytes_out);
-        model.tokens((self.tokens_in, self.tokens_out), self.estimated);
+        let told = [self.tokens_in, self.tokens_out, self.tokens_cached];
+        model.tokens(told, self.estimated);
         if let Some(first_byte) = self.first_byte {
             let to_first_byte = first_byte.saturating_duration_since(self.began.instant);
             model.first_byte.observe(to_first_byte.as_secs_f64());
             let overhead = to_first_byte.saturating_sub(self.upstream + self.body);
             metrics.overhead.observe(overhead.as_secs_f64());
+        }
+    }
+}
+
+impl RequestRecord {
+    /// How it ended, as it is counted.
+    fn ending(&self) -> Ending {
+        match self.outcome {
+            Outcome::Served => Ending::Served,
+            Outcome::Refused if self.shed.is_some() => Ending::Shed,
+            Outcome::Refused if self.limited.is_some() => Ending::Limited,
+            Outcome::Refused => Ending::Refused,
+            Outcome::UpstreamFailed => Ending::UpstreamFailed,
+            Outcome::StreamBroken(_) => Ending::StreamBroken,
+            Outcome::ClientGone => Ending::ClientGone,
         }
     }
 }

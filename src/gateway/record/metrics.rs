@@ -22,6 +22,8 @@ mod load;
 mod models;
 /// How full are pools, and who waits?
 pub mod places;
+/// How is a request counted?
+mod requests;
 /// How does what replicas share fare?
 mod shared;
 /// How do answers fare that replicas share?
@@ -34,7 +36,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::gateway::record::outcome::{AttemptOutcome, Class};
+use crate::gateway::record::outcome::AttemptOutcome;
 use crate::names::{ModelId, PoolName};
 pub use cache::{CacheMetrics, CacheModelMetrics};
 use configuration::ConfigMetrics;
@@ -43,8 +45,10 @@ pub use keys::KeyMetrics;
 pub use limits::LimitMetrics;
 pub use load::LoadMetrics;
 use make::Make;
+use models::EjectionCounters;
 pub use models::{LegMetrics, ModelMetrics};
 use places::Places;
+pub use requests::RequestCounters;
 pub use second::SecondMetrics;
 pub use shared::{RedisMetrics, SharedMetrics};
 
@@ -58,6 +62,8 @@ const OVERHEAD_BUCKETS: &[f64] = &[
 ];
 /// To an upstream, and from it.
 const DIRECTIONS: [&str; 2] = ["in", "out"];
+/// The same as upstreams tell of tokens, and those of the question that they remembered.
+const TOLD: [&str; 3] = ["in", "out", "cached"];
 /// The pool label where no pool was asked.
 const NO_POOL: &str = "none";
 /// The model label where no model was found.
@@ -68,6 +74,8 @@ const NO_MODEL: &str = "other";
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    /// Requests for which no model was found.
+    pub unrouted: RequestCounters,
     duration: HistogramVec,
     first_byte: HistogramVec,
     /// `spafe_gateway_overhead_seconds`
@@ -122,7 +130,6 @@ pub struct Metrics {
     /// `spafe_request_log_lines_dropped_total`
     pub log_lines_dropped: IntCounter,
     limits: IntGaugeVec,
-    unrouted: [IntCounter; 4],
     labelled: Vec<Labelled>,
 }
 
@@ -141,8 +148,8 @@ impl Metrics {
         let new = Make::new(&registry);
         let requests = new.counters(
             "spafe_requests_total",
-            "Requests by model, pool that answered and class of status.",
-            &["model", "pool", "class"],
+            "Requests by model, pool that answered, what was called, class of status and how they ended.",
+            &["model", "pool", "endpoint", "class", "outcome"],
         );
         let mut metrics = Self {
             duration: new.histograms(
@@ -191,8 +198,8 @@ impl Metrics {
             ),
             ejections: new.counters(
                 "spafe_target_ejections_total",
-                "Endpoints of targets put to rest after failures.",
-                &["pool"],
+                "Endpoints of targets put to rest after failures, by what was one too many.",
+                &["pool", "target", "reason"],
             ),
             retries_unpaid: new.counters(
                 "spafe_retries_unpaid_total",
@@ -265,8 +272,7 @@ impl Metrics {
                 "Request log lines dropped since start because the sink was slow.",
             ),
             limits: new.gauges("spafe_limit", "Effective limits, by name.", &["name"]),
-            unrouted: Class::ALL
-                .map(|(_, class)| requests.with_label_values(&[NO_MODEL, NO_POOL, class])),
+            unrouted: RequestCounters::new(&requests, NO_MODEL, NO_POOL),
             requests,
             registry: registry.clone(),
             labelled: Vec::new(),
@@ -291,12 +297,11 @@ impl Metrics {
             first_byte: self.first_byte.with_label_values(&[name]),
             bytes_in: self.bytes.with_label_values(&[name, "in"]),
             bytes_out: self.bytes.with_label_values(&[name, "out"]),
-            told: DIRECTIONS.map(|to| self.tokens.with_label_values(&[name, to, "told"])),
+            told: TOLD.map(|to| self.tokens.with_label_values(&[name, to, "told"])),
             estimated: DIRECTIONS.map(|to| self.tokens.with_label_values(&[name, to, "estimated"])),
             fallbacks: self.fallbacks.with_label_values(&[name]),
             cache: self.cache.model(name),
-            unpooled: Class::ALL
-                .map(|(_, class)| self.requests.with_label_values(&[name, NO_POOL, class])),
+            unpooled: RequestCounters::new(&self.requests, name, NO_POOL),
         })
     }
 
@@ -305,25 +310,18 @@ impl Metrics {
     pub fn leg(&self, model: &ModelId, pool: &PoolName) -> Arc<LegMetrics> {
         let (model, pool) = (model.as_str(), pool.as_str());
         Arc::new(LegMetrics {
-            requests: Class::ALL
-                .map(|(_, class)| self.requests.with_label_values(&[model, pool, class])),
+            requests: RequestCounters::new(&self.requests, model, pool),
             attempts: AttemptOutcome::ALL
                 .map(|outcome| self.attempts.with_label_values(&[pool, outcome.as_str()])),
             reused: self.connections.with_label_values(&[pool, "true"]),
             connected: self.connections.with_label_values(&[pool, "false"]),
             auth_failures: self.auth_failures.with_label_values(&[pool]),
-            ejections: self.ejections.with_label_values(&[pool]),
+            ejections: EjectionCounters::new(&self.ejections, pool),
             retries_unpaid: self.retries_unpaid.with_label_values(&[pool]),
             hedges: self.hedges.with_label_values(&[pool, "asked"]),
             hedges_sooner: self.hedges.with_label_values(&[pool, "sooner"]),
             places: self.places.pool(pool),
         })
-    }
-
-    /// The counter of requests for which no model was found.
-    #[must_use]
-    pub fn unrouted(&self, class: Class) -> &IntCounter {
-        pick(&self.unrouted, class as usize)
     }
 
     /// Counts an error that a client saw. `code` is one of ours; an upstream's own counts as `upstream_refused`.
@@ -365,6 +363,16 @@ fn pick<const N: usize>(counters: &[IntCounter; N], index: usize) -> &IntCounter
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::record::outcome::Class;
+    use crate::gateway::record::outcome::called::Called;
+    use crate::gateway::record::outcome::ending::Ending;
+    use crate::operation::Operation;
+
+    /// Every ending with every class.
+    fn endings() -> impl Iterator<Item = (Ending, (Class, &'static str))> {
+        let ending = |ending| Class::ALL.into_iter().map(move |class| (ending, class));
+        Ending::ALL.into_iter().flat_map(ending)
+    }
 
     #[test]
     fn every_variant_has_its_own_counter() {
@@ -373,8 +381,10 @@ mod tests {
         for outcome in AttemptOutcome::ALL {
             leg.attempts(outcome).inc();
         }
-        for (class, _) in Class::ALL {
-            leg.requests(class).inc();
+        for called in [Called::Nothing, Called::Operation(Operation::Rerank)] {
+            for (ending, (class, _)) in endings() {
+                leg.requests.count(called, ending, class);
+            }
         }
         let text = String::from_utf8(metrics.text()).unwrap();
         for outcome in AttemptOutcome::ALL {
@@ -384,10 +394,14 @@ mod tests {
             );
             assert!(text.contains(&line), "{line}");
         }
-        for (_, class) in Class::ALL {
-            let line =
-                format!("spafe_requests_total{{class=\"{class}\",model=\"m\",pool=\"p\"}} 1\n");
-            assert!(text.contains(&line), "{line}");
+        for called in ["none", "rerank"] {
+            for (ending, (_, class)) in endings() {
+                let outcome = ending.as_str();
+                let line = format!(
+                    "spafe_requests_total{{class=\"{class}\",endpoint=\"{called}\",model=\"m\",outcome=\"{outcome}\",pool=\"p\"}} 1\n"
+                );
+                assert!(text.contains(&line), "{line}");
+            }
         }
     }
 

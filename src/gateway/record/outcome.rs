@@ -2,6 +2,10 @@
 //!
 //! Closed sets, so that a label's values are known before the first request.
 
+/// What was called, as it is counted?
+pub mod called;
+/// How did a request end, as it is counted?
+pub mod ending;
 /// How do answers fare that replicas share?
 pub mod second;
 

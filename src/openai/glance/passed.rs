@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Ending, Glance};
 use crate::openai::Usage;
+use crate::openai::details::cached;
 use crate::operation::Operation;
 
 /// What is looked at; the rest is only checked to be JSON.
@@ -107,6 +108,10 @@ pub fn counted(usage: &str) -> Option<Usage> {
         completion_tokens: Option<u64>,
         output_tokens: Option<u64>,
         total_tokens: Option<u64>,
+        #[serde(default, deserialize_with = "cached")]
+        prompt_tokens_details: u64,
+        #[serde(default, deserialize_with = "cached")]
+        input_tokens_details: u64,
     }
     if !usage.starts_with('{') {
         return None;
@@ -129,6 +134,9 @@ pub fn counted(usage: &str) -> Option<Usage> {
         total_tokens: counted
             .total_tokens
             .unwrap_or(prompt_tokens.saturating_add(completion_tokens)),
+        cached_tokens: counted
+            .prompt_tokens_details
+            .max(counted.input_tokens_details),
     })
 }
 

@@ -58,7 +58,7 @@ async fn health_metrics_and_configuration_are_told() {
     assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
     let metrics = metrics.text();
     for line in [
-        "spafe_requests_total{class=\"2xx\",model=\"m\",pool=\"main\"} 1",
+        "spafe_requests_total{class=\"2xx\",endpoint=\"chat.completions\",model=\"m\",outcome=\"served\",pool=\"main\"} 1",
         "spafe_requests_in_flight 0",
         "spafe_limit{name=\"body_bytes\"} 10485760",
     ] {

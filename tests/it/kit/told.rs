@@ -83,6 +83,27 @@ impl Gateway {
         panic!("{series} stayed {seen}, not {expected}");
     }
 
+    /// Waits until the series of `name` that have all of `labels` (`pool="p"`) come to `expected`
+    /// together.
+    pub(crate) async fn counts_in_all(&self, name: &str, labels: &[&str], expected: u64) {
+        let mut seen = 0;
+        let deadline = now() + PATIENCE;
+        while now() < deadline {
+            let text = self.metrics().await;
+            let values = text.lines().filter_map(|line| {
+                let (series, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+                let has = |label: &&str| series.contains(*label);
+                (series.starts_with('{') && labels.iter().all(has)).then_some(value)
+            });
+            seen = values.map(|value| value.parse::<u64>().unwrap()).sum();
+            if seen == expected {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        panic!("{name}{labels:?} stayed {seen}, not {expected}");
+    }
+
     /// The most memory that was ever resident.
     pub(crate) fn peak_memory_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -71,6 +71,7 @@ fn deposit(body: impl Into<Bytes>) -> Deposit {
             prompt_tokens: 3,
             completion_tokens: 5,
             total_tokens: 8,
+            cached_tokens: 0,
         }),
         model: ModelId::new("m"),
         pool: PoolName::new("p"),

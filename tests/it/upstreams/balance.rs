@@ -92,7 +92,7 @@ async fn a_target_that_comes_back_grows_into_its_share() {
     let gateway = gateway(&[&falling, &steady], keys);
     asked(&gateway, 6).await;
     gateway
-        .counts("spafe_target_ejections_total{pool=\"p\"}", 1)
+        .counts_in_all("spafe_target_ejections_total", &["pool=\"p\""], 1)
         .await;
     let fallen = falling.requests().len();
     soon("the target's return", async {

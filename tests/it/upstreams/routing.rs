@@ -186,7 +186,7 @@ async fn a_refused_connection_costs_next_to_nothing_and_ejects_after_three() {
             assert!(took < Duration::from_millis(500), "{took:?}");
         }
         gateway
-            .counts("spafe_target_ejections_total{pool=\"gone\"}", 1)
+            .counts_in_all("spafe_target_ejections_total", &["pool=\"gone\""], 1)
             .await;
         gateway
             .counts(

@@ -40,6 +40,8 @@ struct Tried {
     now: Instant,
     /// When it began to rest and when it came back.
     changes: Vec<Instant>,
+    /// Why it was put to rest, each time.
+    reasons: Vec<&'static str>,
 }
 
 impl Tried {
@@ -51,6 +53,7 @@ impl Tried {
             start,
             now: start,
             changes: Vec::new(),
+            reasons: Vec::new(),
         }
     }
 
@@ -79,7 +82,8 @@ impl Tried {
         match learned {
             Learned::Nothing => {}
             Learned::Returned => self.changes.push(self.now),
-            Learned::Eject => {
+            Learned::Eject(reason) => {
+                self.reasons.push(reason.as_str());
                 if !self.health.is_ejected() {
                     self.changes.push(self.now);
                 }
@@ -121,6 +125,7 @@ fn three_failures_in_a_row_eject_and_less_do_not() {
     }
     tried.fails().fails().is(Verdict::Fit);
     tried.fails().is(Verdict::Ejected);
+    assert_eq!(tried.reasons, ["in_a_row"]);
 }
 
 #[test]
@@ -131,6 +136,7 @@ fn half_of_many_attempts_eject_though_never_two_in_a_row() {
     }
     tried.is(Verdict::Fit).answers().is(Verdict::Fit);
     tried.fails().fails().is(Verdict::Ejected);
+    assert_eq!(tried.reasons, ["share"]);
 }
 
 #[test]
@@ -146,6 +152,7 @@ fn a_slow_answer_is_a_failure_where_the_policy_says_so() {
         tried.answers_after(20 * SECOND);
     }
     tried.is(Verdict::Ejected);
+    assert_eq!(tried.reasons, ["slow"]);
 }
 
 #[test]
@@ -172,6 +179,10 @@ fn a_failed_probe_ejects_for_longer_each_time_up_to_the_longest() {
         assert!(tried.claims());
         tried.fails().is(Verdict::Ejected);
     }
+    assert_eq!(
+        tried.reasons,
+        ["in_a_row", "probe", "probe", "probe", "probe", "probe"]
+    );
 }
 
 #[test]

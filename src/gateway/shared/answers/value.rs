@@ -218,6 +218,8 @@ fn read(mut plain: Bytes, body_bytes_max: usize) -> Option<Opened> {
         prompt_tokens: number()?,
         completion_tokens: number()?,
         total_tokens: number()?,
+        // Nobody counts what an answer from memory has used.
+        cached_tokens: 0,
     };
     let is_compressed = plain.try_get_u8().ok()? & IS_COMPRESSED != 0;
     let length = usize::try_from(plain.try_get_u32_le().ok()?).ok()?;

@@ -1,0 +1,44 @@
+//! What was one failure too many?
+//!
+//! An endpoint is put to rest for several reasons, and what an operator does about it is not the
+//! same for each.
+
+use super::Learned;
+
+/// What was one failure too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EjectionReason {
+    /// So many in a row.
+    InARow,
+    /// Too large a part of the last ones.
+    Share,
+    /// An answer that came too late, where the policy bounds that.
+    Slow,
+    /// The request that tried whether its rest is over.
+    Probe,
+}
+
+impl EjectionReason {
+    /// The word for the label and the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InARow => "in_a_row",
+            Self::Share => "share",
+            Self::Slow => "slow",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+impl Learned {
+    /// The same, of an answer that came too late. A probe's is told as the probe that it was.
+    pub(super) fn of_slowness(self) -> Self {
+        match self {
+            Self::Eject(EjectionReason::InARow | EjectionReason::Share) => {
+                Self::Eject(EjectionReason::Slow)
+            }
+            learned => learned,
+        }
+    }
+}
