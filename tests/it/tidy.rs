@@ -9,6 +9,8 @@
 mod documented;
 /// Who may import whom.
 mod layers;
+/// Every promise has its tests.
+mod proven;
 
 use std::path::{Path, PathBuf};
 
