@@ -23,6 +23,9 @@ pub mod clients;
 /// How much may be asked for, and where that is counted.
 pub mod limits;
 
+/// What answers cost.
+pub mod costs;
+
 /// What is answered from memory.
 pub mod cache;
 
@@ -66,6 +69,7 @@ use std::time::Duration;
 use self::bounds::{Attempts, Bounds};
 use self::cache::{Cache, CacheOverride};
 use self::clients::{Anonymous, Auth, Clients, Key};
+use self::costs::{Costs, Price};
 use self::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
 use self::limits::{Limit, Limiter, Shared};
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
@@ -155,6 +159,8 @@ pub struct Config {
     pub reload: Reload,
     /// What is answered from memory, for whom, and for how long.
     pub cache: Cache,
+    /// How long it is remembered what was used.
+    pub costs: Costs,
     /// Where generated images are kept.
     pub images: Images,
     /// Which web pages may call.
@@ -341,6 +347,8 @@ pub struct Model {
     pub operations: Vec<Operation>,
     /// How many requests one request to it counts as, ≥ 1.
     pub weight: u32,
+    /// What its answers cost, where no pool of its says otherwise; `None`: nobody knows.
+    pub price: Option<Price>,
     /// How many tokens an answer may have where the caller does not say and the dialect must,
     /// ≥ 1.
     pub max_tokens_default: u32,
@@ -364,6 +372,8 @@ pub struct ModelPool {
     /// What that pool calls the model; `None`: what the caller called it is sent,
     /// except for an alias, where it is the model's id.
     pub name: Option<String>,
+    /// What its answers cost there; `None`: as the model says.
+    pub price: Option<Price>,
 }
 
 /// What a model makes.

@@ -76,6 +76,7 @@ use record::RequestRecord;
 use record::failures::Failures;
 use record::id::RequestId;
 use record::metrics::Metrics;
+use record::usage::Usage;
 use refusal::Refusal;
 use relay::departure::Departure;
 use relay::head::Common;
@@ -103,6 +104,8 @@ pub struct Gateway {
     pub cache: Cache,
     /// Who asks for most.
     pub heaviest: Heaviest,
+    /// Who has used how much.
+    pub usage: Usage,
     /// What failed last.
     pub failures: Failures,
     /// Whether the process goes on.
@@ -124,13 +127,14 @@ impl Gateway {
         log: RequestLog,
     ) -> Self {
         Self {
-            limiter: Limiter::new(&snapshot.config.limiter, sys::hasher(), sys::instant()),
+            limiter: Limiter::new(&snapshot.config.limiter, sys::hasher(), sys::now()),
             cache: Cache::new(&snapshot.config),
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,
             bodies: Arc::default(),
             heaviest: Heaviest::new(sys::instant()),
+            usage: Usage::new(sys::now().wall),
             failures: Failures::default(),
             outlook: Outlook::default(),
             exchange: Exchange::default(),
@@ -201,6 +205,8 @@ impl Gateway {
         if is_asked {
             self.heaviest
                 .note(&visit.record.client, visit.record.tokens(), now);
+            let costs = &visit.snapshot.config.costs;
+            self.usage.note(&visit.record, costs, now);
         }
         self.failures.note(&visit.record, now);
         visit.record.finish(now, &self.metrics, &self.log);

@@ -21,6 +21,8 @@ pub mod snapshot;
 
 /// What things are called.
 pub mod names;
+/// How much it is worth.
+pub mod money;
 /// What a model can be asked for.
 pub mod operation;
 /// The wire types of the OpenAI protocol, only what is read or written here.

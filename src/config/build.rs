@@ -5,6 +5,8 @@
 
 /// What is answered from memory.
 mod cache;
+/// What answers cost.
+mod costs;
 /// Who callers are, and what they may ask for.
 mod clients;
 /// How much they may ask for.
@@ -55,6 +57,7 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
         dns: upstreams::dns(file.dns),
         reload: server::reload(&file.reload),
         cache: cache::cache(file.cache),
+        costs: costs::costs(&file.costs),
         images: Images {
             store: file.images.store.0,
             store_bytes_max: file.images.store_bytes_max.0,
@@ -101,14 +104,16 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
     let own = file.timeouts;
     let length = |own: Option<Written<Length>>| own.map(|length| length.0);
     let pools = file.pools.into_iter().filter_map(|reference| {
-        let (pool, name) = match reference {
-            file::model::PoolRef::Name(pool) => (pool.0, None),
+        let (pool, name, price) = match reference {
+            file::model::PoolRef::Name(pool) => (pool.0, None, None),
             file::model::PoolRef::Renamed(renamed) => {
-                (renamed.pool.0, renamed.name.map(|name| name.0))
+                let name = renamed.name.map(|name| name.0);
+                (renamed.pool.0, name, renamed.price)
             }
         };
         let pool = pool_names.iter().position(|known| *known == pool)?;
-        Some(ModelPool { pool, name })
+        let price = price.as_ref().map(costs::price);
+        Some(ModelPool { pool, name, price })
     });
     let pools: Vec<ModelPool> = pools.collect();
     let first_pool = pools
@@ -133,6 +138,7 @@ fn model(file: file::model::Model, pool_names: &[String]) -> Model {
             None => modality.operations(),
         },
         weight: file.weight,
+        price: file.price.as_ref().map(costs::price),
         max_tokens_default: file.max_tokens_default,
         thinking: match file.thinking {
             file::model::Thinking::Budget => Thinking::Budget,

@@ -28,6 +28,9 @@ mod limits;
 /// Answers that cannot be kept, or shared.
 mod cache;
 
+/// Prices that say half of what they should.
+mod costs;
+
 /// Keys that cannot be told apart, here and in a file of their own.
 mod keys;
 
@@ -97,6 +100,7 @@ pub(super) fn check(source: Source<'_>, outside: &Outside<'_>) -> Result<Checked
     let keys_file = keys::check(&root, outside, &mut findings);
     let api_keys = pools::check(&root, outside, &mut findings);
     models::check(&root, &mut findings);
+    costs::check(&root, &mut findings);
     findings.none_or_all()?;
 
     let deserializer = toml::de::ValueDeserializer::from(document);

@@ -24,6 +24,9 @@ pub(super) mod upstreams;
 /// `[cache]`, and a model's own.
 pub(super) mod cache;
 
+/// `[costs]`, `price` and `cost`.
+pub(super) mod costs;
+
 /// One of `[[pools]]`.
 pub(super) mod pool;
 
@@ -40,6 +43,7 @@ use serde_json::Value;
 use self::bounds::Bounds;
 use self::cache::Cache;
 use self::clients::{Anonymous, Auth, Clients, Key};
+use self::costs::Costs;
 use self::limits::{Limit, Limiter, Shared};
 use self::model::Model;
 use self::pool::Pool;
@@ -159,6 +163,9 @@ pub(super) struct File {
     /// What is answered from memory, for whom, and for how long.
     #[serde(default)]
     pub(super) cache: Cache,
+    /// How long it is remembered what was used.
+    #[serde(default)]
+    pub(super) costs: Costs,
     /// Where generated images are kept.
     #[serde(default)]
     pub(super) images: Images,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::money::Usd;
 use crate::names::{LimitName, Secret};
 
 /// One of `[[limits]]`.
@@ -50,21 +51,46 @@ pub struct Allowance {
     pub requests: Option<Window>,
     /// Tokens in a span of time.
     pub tokens: Option<Window>,
+    /// Dollars in a span of the calendar, in billionths.
+    pub cost: Option<Window>,
     /// Requests in flight, ≥ 1.
     pub concurrent: Option<u32>,
     /// Streams in flight, ≥ 1.
     pub streams: Option<u32>,
 }
 
-/// So many in any span `t`: at most `burst + t · count / per`.
+/// So many in any span `t`: at most `burst + t · count / per`; or, of the calendar, so many in
+/// each `per` since [`Window::ORIGIN_UNIX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// ≥ 1
-    pub count: u32,
+    /// ≥ 1; of the calendar, ≤ [`Window::CALENDAR_MAX`]
+    pub count: u64,
     /// From one millisecond to 31 days.
     pub per: Duration,
-    /// ≥ 1
-    pub burst: u32,
+    /// ≥ 1; of the calendar, as `count`.
+    pub burst: u64,
+    /// Whether nothing comes back before the span is over, and all of it then.
+    pub calendar: bool,
+}
+
+impl Window {
+    /// Monday, 1970-01-05 in UTC: days begin at midnight from there, and weeks on Mondays.
+    pub const ORIGIN_UNIX: Duration = Duration::from_hours(4 * 24);
+
+    /// The most of a span of the calendar: a million dollars, in billionths.
+    pub const CALENDAR_MAX: u64 = 1_000_000_000_000_000;
+
+    /// So many dollars in each such span of the calendar.
+    #[must_use]
+    pub fn budget(usd: Usd, per: Duration) -> Self {
+        let nanos = usd.as_nanos().clamp(1, Self::CALENDAR_MAX);
+        Self {
+            count: nanos,
+            per,
+            burst: nanos,
+            calendar: true,
+        }
+    }
 }
 
 /// What is counted apart.

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// What is answered from memory.
 mod cache;
+/// What answers cost.
+mod costs;
 /// Limits, and who is limited.
 mod limits;
 /// Pools.
@@ -39,6 +41,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         dns,
         reload,
         cache: answers,
+        costs,
         images,
         cors,
         log,
@@ -62,6 +65,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         "dns": self::dns(dns),
         "reload": self::reload(reload),
         "cache": cache::cache(answers),
+        "costs": costs::costs(*costs),
         "images": self::images(images),
         "cors": { "origins": origins },
         "log": self::log(log),
@@ -259,6 +263,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         modality,
         operations,
         weight,
+        price,
         max_tokens_default,
         thinking,
         owned_by,
@@ -268,7 +273,8 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
     } = model;
     let reference = |reference: &super::ModelPool| {
         let pool = pools.get(reference.pool).map(|pool| pool.name.as_str());
-        json!({ "pool": pool, "name": reference.name })
+        let price = reference.price.map(costs::price);
+        json!({ "pool": pool, "name": reference.name, "price": price })
     };
     let TimeoutsOverride {
         connect,
@@ -293,6 +299,7 @@ fn model(model: &Model, pools: &[Pool]) -> Value {
         },
         "endpoints": operations.iter().map(|operation| operation.name()).collect::<Vec<_>>(),
         "weight": weight,
+        "price": price.map(costs::price),
         "max_tokens_default": max_tokens_default,
         "thinking": thinking.as_str(),
         "owned_by": owned_by,

@@ -162,6 +162,7 @@ impl Stage {
                 .map(|(pool, name)| ModelPool {
                     pool: *pool,
                     name: name.map(str::to_owned),
+                    price: None,
                 })
                 .collect(),
             fallbacks: Vec::new(),
@@ -170,6 +171,7 @@ impl Stage {
             modality: Modality::Text,
             operations: vec![Operation::Chat],
             weight: 1,
+            price: None,
             max_tokens_default: 8192,
             thinking: Thinking::Budget,
             owned_by: "drill".to_owned(),

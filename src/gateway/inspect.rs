@@ -51,6 +51,7 @@ use self::form::FormFault;
 use self::found::Found;
 use self::pictures::PICTURE_TOKENS;
 use self::scan::{Scanner, Value};
+use crate::config::Modality;
 use crate::config::clients::Anonymous;
 use crate::gateway::door::boundary::Boundary;
 use crate::operation::Operation;
@@ -138,6 +139,13 @@ impl Ask {
         let text = body.len().saturating_sub(self.messages_span.len()) as u64;
         let text = text.div_ceil(u64::from(bytes_per_token.max(1)));
         text.saturating_add(PICTURE_TOKENS)
+    }
+
+    /// How many images are asked for, of a model that makes this.
+    #[must_use]
+    pub fn images(&self, modality: Modality) -> u32 {
+        let makes_images = modality == Modality::Image || self.operation == Operation::Images;
+        if makes_images { self.n.unwrap_or(1) } else { 0 }
     }
 
     /// How many tokens the answer may have at most, all choices together; each has so many as

@@ -38,7 +38,7 @@ pub mod heaviest;
 
 use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
@@ -46,6 +46,7 @@ use crate::config;
 use crate::gateway::client::Client;
 use crate::gateway::shared::Shared;
 use crate::names::{LimitName, ModelId};
+use crate::sys::Now;
 use caller::{Caller, Numbers};
 use claims::{OfRoom, PlaceClaim, PlaceClaims, WindowClaims};
 use gate::Gate;
@@ -54,7 +55,7 @@ pub use measure::{Cost, Kind, Level, Quota};
 use policy::Concern;
 pub use policy::Limits;
 use reservation::Taken;
-pub use reservation::{Permit, Reservation};
+pub use reservation::{Permit, Reservation, Used};
 pub use standing::Standing;
 use table::Table;
 
@@ -65,6 +66,8 @@ const GATE: u64 = 0x6761_7465_6761_7465;
 #[derive(Debug)]
 pub struct Limiter {
     began: Instant,
+    /// How long before that spans of the calendar began to be counted.
+    before: Ticks,
     numbers: Numbers,
     gate: Gate,
     table: Table,
@@ -93,8 +96,8 @@ pub struct Limited {
     pub name: LimitName,
     /// Of what.
     pub kind: Kind,
-    /// `count` of its window, or how many in flight.
-    pub count: u32,
+    /// `count` of its window, of a budget in billionths of a dollar; or how many in flight.
+    pub count: u64,
     /// `per` of its window; `None` for what is in flight.
     pub per: Option<Duration>,
     /// After which time it would not be over it; an estimate for what is in flight.
@@ -137,9 +140,12 @@ pub enum Refused {
 impl Limiter {
     /// Nobody has had anything yet. What is counted is known by hashes of this hasher.
     #[must_use]
-    pub fn new(config: &config::limits::Limiter, hasher: RandomState, now: Instant) -> Self {
+    pub fn new(config: &config::limits::Limiter, hasher: RandomState, now: Now) -> Self {
+        let unix = now.wall.duration_since(SystemTime::UNIX_EPOCH);
+        let origin = config::limits::Window::ORIGIN_UNIX;
         Self {
-            began: now,
+            began: now.instant,
+            before: Ticks::of(unix.unwrap_or_default().saturating_sub(origin)),
             numbers: Numbers::new(hasher),
             gate: Gate::default(),
             table: Table::new(config.keys_max),
@@ -264,6 +270,7 @@ impl Limiter {
             taken: estimated(&windows),
             together: None,
             weight: question.asked.cost.requests,
+            reserved: question.asked.cost.usd,
             quota: claims::quota(&windows, now, claims::When::After),
             shadowed: claims::shadowed(&windows, &places),
         })
@@ -279,7 +286,7 @@ impl Limiter {
     }
 
     fn ticks(&self, now: Instant) -> Ticks {
-        Ticks::of(now.saturating_duration_since(self.began))
+        Ticks::of(now.saturating_duration_since(self.began)).plus(self.before)
     }
 }
 
@@ -294,10 +301,11 @@ pub struct Kept {
 
 /// What was taken by an estimate, to be settled.
 fn estimated(windows: &WindowClaims<'_>) -> Taken {
-    let tokens = windows
-        .iter()
-        .filter(|claim| claim.of.window.kind == Kind::Tokens);
-    tokens.filter_map(table::Claim::taken).collect()
+    let estimated = windows.iter().filter_map(|claim| {
+        let kind = Some(claim.of.window.kind).filter(|kind| kind.is_estimated());
+        Some((kind?, claim.taken()?))
+    });
+    estimated.collect()
 }
 
 /// What is asked, of whom, and when.

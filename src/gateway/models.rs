@@ -132,6 +132,7 @@ mod tests {
             modality,
             operations: vec![Operation::Chat],
             weight: 1,
+            price: None,
             max_tokens_default: 1,
             thinking: crate::config::dialect::Thinking::Budget,
             owned_by: "a \"lab\"".to_owned(),

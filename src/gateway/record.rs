@@ -9,6 +9,10 @@ mod count;
 mod line;
 /// What is a request called?
 pub mod id;
+/// What did a request cost, and whom?
+pub mod spend;
+/// Who has used how much, hour by hour?
+pub mod usage;
 /// What failed last?
 pub mod failures;
 /// The metrics, by name.
@@ -26,6 +30,7 @@ use crate::gateway::cache::status::CacheStatus;
 use crate::gateway::client::Client;
 use crate::gateway::limit::Kind;
 use crate::gateway::route::Plan;
+use crate::money::Usd;
 use crate::names::{LimitName, PoolName};
 use crate::sys::Now;
 use crate::telemetry::RequestLog;
@@ -33,6 +38,7 @@ use id::RequestId;
 use metrics::{LegMetrics, Metrics};
 use outcome::Shed;
 use outcome::called::Called;
+use spend::Served;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +110,8 @@ pub struct RequestRecord {
     pub plan: Option<Arc<Plan>>,
     /// Who did, counted by pool.
     pub leg: Option<Arc<LegMetrics>>,
+    /// Who is paid for its answer; `None`: nobody was asked for it.
+    pub served: Option<Arc<Served>>,
     /// Every attempt in order.
     pub attempts: Vec<AttemptRecord>,
     /// Time spent with upstreams before the first byte of the answer.
@@ -142,6 +150,8 @@ pub struct RequestRecord {
     pub tokens_cached: Option<u64>,
     /// Of both, where it did not.
     pub estimated: Option<(u64, u64)>,
+    /// What that cost, where whoever answered has a price.
+    pub cost: Option<Usd>,
 }
 
 impl RequestRecord {
@@ -157,6 +167,7 @@ impl RequestRecord {
             refused: None,
             plan: None,
             leg: None,
+            served: None,
             attempts: Vec::new(),
             upstream: Duration::ZERO,
             body: Duration::ZERO,
@@ -176,6 +187,7 @@ impl RequestRecord {
             tokens_out: None,
             tokens_cached: None,
             estimated: None,
+            cost: None,
         }
     }
 

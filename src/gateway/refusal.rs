@@ -22,7 +22,7 @@ use http::StatusCode;
 use crate::gateway::client::ClientError;
 use crate::gateway::dialect::Inexpressible;
 use crate::gateway::inspect::InspectError;
-use crate::gateway::limit::Limited;
+use crate::gateway::limit::{Kind, Limited};
 use crate::openai::{ErrorEnvelope, ErrorObject};
 use crate::operation::Operation;
 use texts::{INVALID_REQUEST, RATE_LIMIT};
@@ -235,6 +235,12 @@ impl Refusal {
         let status = self.envelope().status;
         !matches!(self, Self::Stopping)
             && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// Whether a budget is spent: nobody who tries again within a while is better off.
+    #[must_use]
+    pub fn is_of_a_budget(&self) -> bool {
+        matches!(self, Self::Limited(limited) if limited.kind == Kind::Cost)
     }
 
     /// Whether upstreams were already tried more than a caller's own retry could help.

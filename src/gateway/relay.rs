@@ -256,7 +256,7 @@ pub async fn events(
             stay.release();
             // Zeros are no count: what has passed by is counted at the end.
             if let Some(usage) = mark.usage.filter(|usage| usage.all() > 0) {
-                stay.settle(usage.all(), sys::instant());
+                stay.settle_usage(usage, sys::instant());
             }
         }
         for slice in slices.drain(..) {

@@ -11,10 +11,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::cache::CachePolicy;
+use crate::config::costs::Used;
 use crate::config::dialect::Thinking;
 use crate::config::{Config, Modality, Timeouts, TimeoutsOverride};
 use crate::gateway::pools::Pool;
 use crate::gateway::record::metrics::{LegMetrics, Metrics, ModelMetrics};
+use crate::gateway::record::spend::Served;
+use crate::money::Usd;
 use crate::names::ModelId;
 use crate::operation::Operation;
 
@@ -74,6 +77,8 @@ pub struct Leg {
     pub max_tokens_default: u32,
     /// How the model is told how hard to think, where the dialect has words for that.
     pub thinking: Thinking,
+    /// Who is paid for its answers, and how much.
+    pub served: Arc<Served>,
     /// Deadlines for this model at this pool.
     pub timeouts: Timeouts,
     /// Where what happens to its attempts is counted.
@@ -207,6 +212,13 @@ impl Plan {
         self.operations.contains(&operation) && self.legs.iter().any(|leg| leg.answers(operation))
     }
 
+    /// What so much would cost at the dearest of its pools; nothing where nobody knows.
+    #[must_use]
+    pub fn cost(&self, used: &Used) -> Usd {
+        let prices = self.legs.iter().filter_map(|leg| leg.served.price);
+        prices.map(|price| price.of(used)).max().unwrap_or_default()
+    }
+
     /// How long all attempts together may take: the longest of what its pools allow.
     #[must_use]
     pub fn request_timeout(&self) -> std::time::Duration {
@@ -230,6 +242,7 @@ fn legs(
             name: wanted.name.clone().or_else(|| renamed.clone()),
             max_tokens_default: model.max_tokens_default,
             thinking: model.thinking,
+            served: metrics.served(&model.id, &pool.name, wanted.price.or(model.price)),
             timeouts: overridden(timeouts, &model.timeouts),
             metrics: metrics.leg(&model.id, &pool.name),
             pool: Arc::clone(pool),

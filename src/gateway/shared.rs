@@ -60,13 +60,15 @@ pub struct Window {
     /// Whose it is: [`Shared::key`].
     pub key: u128,
     /// So many, ≥ 1
-    pub count: u32,
+    pub count: u64,
     /// in this time, from one millisecond to 31 days,
     pub per: Duration,
     /// and so many at once, ≥ 1,
-    pub burst: u32,
+    pub burst: u64,
     /// all so many times, ≥ 1.
     pub times: u32,
+    /// Whether it begins anew with each span of the calendar.
+    pub calendar: bool,
     /// How many a request takes; more than `burst · times` counts as that.
     pub cost: u64,
     /// Whether it refuses nobody.

@@ -87,6 +87,8 @@ pub(super) struct Visit<'a> {
     question_tokens: u64,
     /// And its answer, where that is no text of which tokens could be counted.
     answer_tokens: Option<u64>,
+    /// How many images it asks for.
+    images: u32,
     /// What it holds while it is answered.
     stay: Stay<'a>,
 }
@@ -113,6 +115,7 @@ impl<'a> Visit<'a> {
             owes: false,
             question_tokens: 0,
             answer_tokens: None,
+            images: 0,
             stay: Stay::default(),
         }
     }

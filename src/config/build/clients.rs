@@ -1,6 +1,6 @@
 //! What do `[clients]`, `[anonymous]`, `[auth]` and `[[keys]]` mean?
 
-use super::limits::windows;
+use super::limits::{budget, windows};
 use crate::config::clients::{Anonymous, Auth, Clients, ForwardedHeader, Key, KeyUse, Share};
 use crate::config::file::clients as file;
 use crate::config::limits::Allowance;
@@ -65,6 +65,7 @@ pub(super) fn key(file: file::Key) -> Key {
         allowance: Allowance {
             concurrent: file.concurrent,
             streams: file.streams,
+            cost: file.cost.as_ref().map(budget),
             ..windows(file.requests.as_ref(), file.tokens.as_ref())
         },
     }

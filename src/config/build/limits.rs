@@ -2,8 +2,10 @@
 
 use super::count;
 use crate::config::check::SharedSecrets;
+use crate::config::file::costs::Budget;
 use crate::config::file::limits as file;
 use crate::config::limits::{Allowance, By, Callers, Limit, Limiter, Scope, Shared, Window};
+use crate::money::Usd;
 use crate::names::LimitName;
 
 pub(super) fn limit(file: file::Limit) -> Limit {
@@ -25,6 +27,7 @@ pub(super) fn limit(file: file::Limit) -> Limit {
         allowance: Allowance {
             concurrent: file.concurrent,
             streams: file.streams,
+            cost: file.cost.as_ref().map(budget),
             ..windows(file.requests.as_ref(), file.tokens.as_ref())
         },
         scope: match file.scope {
@@ -38,15 +41,20 @@ pub(super) fn limit(file: file::Limit) -> Limit {
 /// An allowance of these windows, and of any number in flight.
 pub(super) fn windows(requests: Option<&file::Window>, tokens: Option<&file::Window>) -> Allowance {
     let window = |file: &file::Window| Window {
-        count: file.count,
+        count: file.count.into(),
         per: file.per.0,
-        burst: file.burst.unwrap_or(file.count),
+        burst: file.burst.unwrap_or(file.count).into(),
+        calendar: false,
     };
     Allowance {
         requests: requests.map(window),
         tokens: tokens.map(window),
         ..Allowance::default()
     }
+}
+
+pub(super) fn budget(file: &Budget) -> Window {
+    Window::budget(Usd::dollars(file.usd), file.per.0)
 }
 
 pub(super) fn limiter(file: &file::Limiter) -> Limiter {

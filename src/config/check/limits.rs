@@ -20,8 +20,11 @@ use crate::names::Secret;
 /// The longest span of a window: a month, so that what is owed fits a count of nanoseconds.
 const SPAN_CEILING: Duration = Duration::from_hours(31 * 24);
 
+/// The shortest span of a budget: below it a limit of requests is what is meant.
+const BUDGET_SPAN_FLOOR: Duration = Duration::from_mins(1);
+
 /// What limits of one owner limit.
-const ALLOWANCE: [&str; 4] = ["requests", "tokens", "concurrent", "streams"];
+const ALLOWANCE: [&str; 5] = ["requests", "tokens", "cost", "concurrent", "streams"];
 
 /// The secrets of `[shared]`.
 #[derive(Default)]
@@ -125,15 +128,33 @@ pub(super) fn named_once(
 
 /// The spans of an owner's windows.
 pub(super) fn windows(owner: &Node<'_, '_>, findings: &mut Findings<'_>) {
-    for kind in ["requests", "tokens"] {
+    for kind in ["requests", "tokens", "cost"] {
         let per = owner.get(kind).and_then(|window| window.get("per"));
         let Some(node) = per else { continue };
-        if node.read::<Length>().is_some_and(|per| per > SPAN_CEILING) {
-            findings.add(
-                &node,
-                format!("must be at most {}", units::duration_text(SPAN_CEILING)),
-            );
-        }
+        let floor = if kind == "cost" {
+            BUDGET_SPAN_FLOOR
+        } else {
+            Duration::ZERO
+        };
+        within(&node, floor, SPAN_CEILING, findings);
+    }
+}
+
+/// A length of time is not out of these bounds.
+pub(super) fn within(
+    node: &Node<'_, '_>,
+    floor: Duration,
+    ceiling: Duration,
+    findings: &mut Findings<'_>,
+) {
+    let Some(length) = node.read::<Length>() else {
+        return;
+    };
+    let (least, most) = (units::duration_text(floor), units::duration_text(ceiling));
+    if length > ceiling {
+        findings.add(node, format!("must be at most {most}"));
+    } else if length < floor {
+        findings.add(node, format!("must be at least {least}"));
     }
 }
 

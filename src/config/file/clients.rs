@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::costs::Budget;
 use super::limits::Window;
 use crate::config::notation::name::{File as FilePath, Label, ModelPattern};
 use crate::config::notation::{Day, Digest, Network, Written};
@@ -162,6 +163,8 @@ pub(in crate::config) struct Key {
     pub(in crate::config) requests: Option<Window>,
     /// Tokens in a span of time; unset: no limit of its own.
     pub(in crate::config) tokens: Option<Window>,
+    /// Dollars in a span of the calendar; unset: no limit of its own.
+    pub(in crate::config) cost: Option<Budget>,
     /// Requests in flight; unset: no limit of its own.
     #[schemars(range(min = 1))]
     pub(in crate::config) concurrent: Option<u32>,

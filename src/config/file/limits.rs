@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::FileRef;
+use super::costs::Budget;
 use super::pool::SecretRef;
 use crate::config::notation::name::{Label, ModelPattern};
 use crate::config::notation::place::RedisUrl;
@@ -27,6 +28,8 @@ pub(in crate::config) struct Limit {
     pub(in crate::config) requests: Option<Window>,
     /// Tokens in a span of time, of questions and answers; unset: any number.
     pub(in crate::config) tokens: Option<Window>,
+    /// Dollars in a span of the calendar, by `price`; unset: any number.
+    pub(in crate::config) cost: Option<Budget>,
     /// Requests in flight; unset: any number.
     #[schemars(range(min = 1))]
     pub(in crate::config) concurrent: Option<u32>,

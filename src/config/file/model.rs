@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cache::ModelCache;
+use super::costs::Price;
 use crate::config::notation::name::{ModelAlias, ModelPattern, PoolLabel, Words};
 use crate::config::notation::{Day, Length, Written};
 
@@ -39,6 +40,8 @@ pub(in crate::config) struct Model {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub(in crate::config) weight: u32,
+    /// What its answers cost; unset: nobody knows, and nothing is counted.
+    pub(in crate::config) price: Option<Price>,
     /// How many tokens an answer may have where the caller does not say and the dialect must.
     #[serde(default = "max_tokens_default")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -78,6 +81,8 @@ pub(in crate::config) struct RenamedPoolRef {
     pub(in crate::config) pool: Written<PoolLabel>,
     /// What that pool calls the model; unset: its id.
     pub(in crate::config) name: Option<Written<Words>>,
+    /// What its answers cost there; unset: as the model says.
+    pub(in crate::config) price: Option<Price>,
 }
 
 /// What a model makes.

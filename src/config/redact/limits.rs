@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::config::clients::{Anonymous, Auth, Clients, ForwardedHeader, Key, KeyUse, Share};
 use crate::config::limits::{Allowance, Callers, Limit, Limiter, Scope, Shared, Window};
 use crate::config::units::duration_text;
+use crate::money::Usd;
 
 pub(super) fn clients(clients: &Clients) -> Value {
     let Clients {
@@ -120,15 +121,24 @@ fn add(shown: &mut Value, allowance: &Allowance) {
     let Allowance {
         requests,
         tokens,
+        cost,
         concurrent,
         streams,
     } = *allowance;
     let window = |window: Option<Window>| {
-        window.map(|Window { count, per, burst }| {
-            json!({ "count": count, "per": duration_text(per), "burst": burst })
-        })
+        let told = |Window {
+                        count,
+                        per,
+                        burst,
+                        calendar: _,
+                    }| json!({ "count": count, "per": duration_text(per), "burst": burst });
+        window.map(told)
     };
+    let budget = cost.map(|Window { count, per, .. }| {
+        json!({ "usd": Usd::nanos(count), "per": duration_text(per) })
+    });
     if let Value::Object(entries) = shown {
+        entries.insert("cost".to_owned(), json!(budget));
         entries.insert("requests".to_owned(), json!(window(requests)));
         entries.insert("tokens".to_owned(), json!(window(tokens)));
         entries.insert("concurrent".to_owned(), json!(concurrent));

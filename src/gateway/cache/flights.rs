@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures_util::FutureExt;
@@ -43,6 +43,8 @@ pub struct Flight<T: Clone> {
     pub form: Form,
     work: Shared<Work<T>>,
     place: Option<Place<T>>,
+    /// Whether the one who began it has left, and nobody has taken that on yet.
+    let_go: AtomicBool,
 }
 
 /// What whoever waits drives.
@@ -118,6 +120,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             form,
             work: work.shared(),
             place: Some(place()),
+            let_go: AtomicBool::new(false),
         });
         let known = Known {
             number,
@@ -167,12 +170,24 @@ impl<T: Clone> Flight<T> {
             form,
             work: work.shared(),
             place: None,
+            let_go: AtomicBool::new(false),
         })
     }
 
     /// Waits for what comes of it, and works on it meanwhile.
     pub fn landing(&self) -> Shared<Work<T>> {
         self.work.clone()
+    }
+
+    /// The one who began it leaves, and others go on.
+    pub fn let_go(&self) {
+        self.let_go.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the one who began it has left: whoever asks first stands in its place.
+    #[must_use]
+    pub fn take_over(&self) -> bool {
+        self.let_go.swap(false, Ordering::Relaxed)
     }
 
     /// Lets nobody join any more.

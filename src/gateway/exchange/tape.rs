@@ -266,6 +266,16 @@ impl Reader {
     /// # Errors
     /// Where the stream breaks, or is longer.
     pub async fn read_out(mut self, bytes_max: usize) -> Result<Vec<Bytes>, StreamBreak> {
+        let slices = self.read_to_end(bytes_max).await?;
+        self.finish().await;
+        Ok(slices)
+    }
+
+    /// The same, for one who looks at it behind its end.
+    ///
+    /// # Errors
+    /// As [`Self::read_out`].
+    pub async fn read_to_end(&mut self, bytes_max: usize) -> Result<Vec<Bytes>, StreamBreak> {
         let mut slices = Vec::new();
         loop {
             let next = self.next(&mut slices).await?;
@@ -273,7 +283,6 @@ impl Reader {
                 return Err(StreamBreak::Lagged);
             }
             if let Next::End { .. } = next {
-                self.finish().await;
                 return Ok(slices);
             }
         }

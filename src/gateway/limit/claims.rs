@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::gcra::{Rate, Ticks};
 use super::policy::{Concern, Room, Rule, RuleWindow};
 use super::{Cost, Kind, Level, Limited, Quota, gate, table};
+use crate::config::limits::By;
 use crate::names::LimitName;
 
 /// Claims of one request that are kept without memory being asked for.
@@ -31,6 +32,14 @@ pub struct OfWindow<'a> {
     pub place: usize,
     /// How many times what the limit says that may have, ≥ 1.
     pub times: u32,
+}
+
+impl OfWindow<'_> {
+    /// Whether it counts a key apart from everybody else; `named`: its subject is no address.
+    #[must_use]
+    pub fn is_own_of_key(&self, named: bool) -> bool {
+        named && matches!(self.rule.by, By::Client | By::Key | By::ClientModel)
+    }
 }
 
 /// A bound on what is in flight, and its limit.
@@ -57,6 +66,11 @@ pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> Wind
     let mut claims = WindowClaims::new();
     for rule in concern.rules() {
         for window in &rule.windows {
+            let cost = cost.of(window.kind);
+            if window.kind == Kind::Cost && cost == 0 {
+                // What is free asks nothing of a budget, not even of one that is spent.
+                continue;
+            }
             for (place, counted) in caller.counted(rule.by, concern.model).enumerate() {
                 let key = counted.number ^ window.number;
                 let times = counted.times;
@@ -67,7 +81,7 @@ pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> Wind
                     place,
                     times,
                 };
-                let mut claim = WindowClaim::new(of, key, rate, cost.of(window.kind));
+                let mut claim = WindowClaim::new(of, key, rate, cost);
                 claim.named = counted.named;
                 claim.shadow = rule.shadow;
                 claims.push(claim);
@@ -77,11 +91,11 @@ pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> Wind
     claims
 }
 
-/// Whether a window may have more left than is known here: what replicas share of tokens is
-/// settled where it is shared, and by all of them.
+/// Whether a window may have more left than is known here: what replicas share of tokens and
+/// money is settled where it is shared, and by all of them.
 #[must_use]
 pub fn may_have_been_given_back(claim: &WindowClaim<'_>) -> bool {
-    claim.of.rule.is_shared && claim.of.window.kind == Kind::Tokens
+    claim.of.rule.is_shared && claim.of.window.kind.is_estimated()
 }
 
 /// Adds what a limit bounds of requests or streams in flight.
@@ -117,7 +131,7 @@ pub fn refusal(
     let full = places.iter().filter(|claim| claim.refuses());
     let place = full.filter_map(|claim| {
         let OfRoom { rule, kind } = claim.of?;
-        Some(limited(rule, kind, (claim.max, None), PLACE_WAIT))
+        Some(limited(rule, kind, (claim.max.into(), None), PLACE_WAIT))
     });
     let longest = place
         .chain(window)
@@ -131,7 +145,7 @@ pub fn refusal(
 fn limited(
     rule: &Rule,
     kind: Kind,
-    (count, per): (u32, Option<Duration>),
+    (count, per): (u64, Option<Duration>),
     retry_after: Duration,
 ) -> Limited {
     Limited {
@@ -163,12 +177,15 @@ pub fn quota(windows: &[WindowClaim<'_>], now: Ticks, when: When) -> Quota {
     let of = |kind: Kind| -> Option<Level> {
         let of_kind = windows
             .iter()
-            .filter(|claim| claim.of.window.kind == kind && !claim.shadow);
+            .filter(|claim| claim.of.window.kind == kind && !claim.shadow)
+            // What all callers together may still spend is none of theirs.
+            .filter(|claim| kind != Kind::Cost || claim.of.is_own_of_key(claim.named));
         tightest(of_kind.map(|claim| (claim.rate, full(claim))), now)
     };
     Quota {
         requests: of(Kind::Requests),
         tokens: of(Kind::Tokens),
+        cost: of(Kind::Cost),
     }
 }
 

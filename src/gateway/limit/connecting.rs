@@ -21,11 +21,12 @@ impl Limiter {
     /// Whether this address may, where one may so often each second. It is counted then.
     #[must_use]
     pub fn may_connect(&self, client: &Client, per_second: u32, now: Instant) -> bool {
-        let count = per_second.max(1);
+        let count = u64::from(per_second.max(1));
         let rate = Rate::new(&Window {
             count,
             per: Duration::from_secs(1),
             burst: count,
+            calendar: false,
         });
         let caller = self.numbers.of(client);
         let claim = |counted: super::caller::Counted| {
@@ -46,8 +47,9 @@ mod tests {
 
     #[test]
     fn each_address_has_a_pace_of_its_own() {
-        let began = crate::sys::instant();
-        let limiter = Limiter::new(&example("").limiter, RandomState::new(), began);
+        let now = crate::sys::now();
+        let began = now.instant;
+        let limiter = Limiter::new(&example("").limiter, RandomState::new(), now);
         let connected = |last: u8, times, now| {
             let mut client = Client::new(Some([192, 0, 2, last].into()));
             client.times = times;

@@ -6,8 +6,14 @@
 //! with no counters to reset and no edge at which two windows' worth fits (this is GCRA, the
 //! generic cell rate algorithm of ATM).
 //!
-//! Moments are whole numbers of 2⁻³² ns since the limiter began: four thousand million a
-//! millisecond are a million of these apart, and the longest span of the largest burst is
+//! A window of the calendar, which is what a budget is, gives nothing back before its span is
+//! over, and all of it then. It is kept in the same way, as if its span were always over: its
+//! moment lies behind the end of the span by as much as is used, so that the next span, which
+//! ends later, finds it full. How far one moves it is the same whatever `count` is: who has used
+//! 5 of 5 has 5 left when it is raised to 10.
+//!
+//! Moments are whole numbers of 2⁻³² ns, by the steady clock, since a Monday that the wall clock
+//! named when the limiter began: four thousand million a millisecond are a million of these apart, and the longest span of the largest burst is
 //! 2¹¹⁶ of them. Rounding is always towards less, by a millionth at most. Whatever exceeds
 //! a `u128` stays at its end.
 
@@ -26,12 +32,15 @@ pub struct Ticks(u128);
 /// How fast a window refills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How long one takes to come back: `per / count`, rounded up; ≥ 1 tick.
+    /// How long one takes to come back: `per / count`, rounded up; ≥ 1 tick. Of the calendar,
+    /// how far one moves it: `per / CALENDAR_MAX`.
     each: Ticks,
     /// How many it holds, ≥ 1.
     burst: u64,
     /// `each · burst`
     span: Ticks,
+    /// A span of the calendar, `≥ span`; 0: it refills as time goes by.
+    period: Ticks,
 }
 
 impl Ticks {
@@ -84,14 +93,24 @@ impl Rate {
     /// The rate of a window as it is configured.
     #[must_use]
     pub fn new(window: &Window) -> Self {
-        let per = Ticks::of(window.per).0;
-        let each = Ticks(per.div_ceil(u128::from(window.count.max(1))).max(1));
-        Self::of(each, u64::from(window.burst.max(1)))
+        let per = Ticks::of(window.per);
+        let burst = window.burst.max(1);
+        if window.calendar {
+            let each = Ticks((per.0 / u128::from(Window::CALENDAR_MAX)).max(1));
+            return Self::of(each, burst.min(Window::CALENDAR_MAX), per);
+        }
+        let each = Ticks(per.0.div_ceil(window.count.max(1).into()).max(1));
+        Self::of(each, burst, Ticks(0))
     }
 
-    fn of(each: Ticks, burst: u64) -> Self {
+    fn of(each: Ticks, burst: u64, period: Ticks) -> Self {
         let span = each.by(burst);
-        Self { each, burst, span }
+        Self {
+            each,
+            burst,
+            span,
+            period,
+        }
     }
 
     /// As many times as much, in the same span.
@@ -100,15 +119,51 @@ impl Rate {
         if times <= 1 {
             return self;
         }
+        let burst = self.burst.saturating_mul(u64::from(times));
+        if self.is_of_calendar() {
+            return Self::of(self.each, burst.min(Window::CALENDAR_MAX), self.period);
+        }
         let each = Ticks(self.each.0.div_ceil(u128::from(times)));
-        Self::of(each, self.burst.saturating_mul(u64::from(times)))
+        Self::of(each, burst, self.period)
     }
 
     /// The share of one of so many who share it; one at once at least.
     #[must_use]
     pub fn shared_by(self, replicas: u32) -> Self {
         let replicas = u64::from(replicas.max(1));
-        Self::of(self.each.by(replicas), (self.burst / replicas).max(1))
+        let burst = (self.burst / replicas).max(1);
+        Self::of(self.each.by(replicas), burst, self.period)
+    }
+
+    /// Whether it begins anew with each span of the calendar.
+    #[must_use]
+    pub fn is_of_calendar(&self) -> bool {
+        self.period > Ticks(0)
+    }
+
+    /// Behind which moment something is owed: now, or the end of the span in which that lies.
+    #[must_use]
+    pub fn from(&self, now: Ticks) -> Ticks {
+        match now.0.checked_div(self.period.0) {
+            None => now,
+            Some(spans) => Ticks(spans.saturating_add(1).saturating_mul(self.period.0)),
+        }
+    }
+
+    /// Whether what was taken until `until` was taken in the span of the calendar of now.
+    #[must_use]
+    pub fn is_of_this_span(&self, until: Ticks, now: Ticks) -> bool {
+        // What is taken lies behind the end of its span, and not behind that of the next.
+        self.from(until.less(Ticks(1))).less(self.period) == self.from(now)
+    }
+
+    /// How long it takes until so much of what is owed has come back: of the calendar, until
+    /// all has.
+    fn wait(&self, owed: Ticks, now: Ticks) -> Ticks {
+        if self.is_of_calendar() && owed > Ticks(0) {
+            return self.from(now).less(now);
+        }
+        owed
     }
 
     /// How many it holds.
@@ -134,12 +189,13 @@ impl Rate {
     /// # Errors
     /// Where it does not hold so much now: how long until it will.
     pub fn take(&self, full: Ticks, cost: u64, now: Ticks) -> Result<Ticks, Ticks> {
-        let then = full.max(now).plus(self.each.by(cost));
-        let owed = then.less(now);
+        let from = self.from(now);
+        let then = full.max(from).plus(self.each.by(cost));
+        let owed = then.less(from);
         if owed <= self.span {
             Ok(then)
         } else {
-            Err(owed.less(self.span))
+            Err(self.wait(owed.less(self.span), now))
         }
     }
 
@@ -150,18 +206,18 @@ impl Rate {
     )]
     #[must_use]
     pub fn used(&self, full: Ticks, now: Ticks) -> f32 {
-        full.less(now).nanoseconds() as f32 / self.span.nanoseconds().max(1) as f32
+        full.less(self.from(now)).nanoseconds() as f32 / self.span.nanoseconds().max(1) as f32
     }
 
     /// How full it is.
     #[must_use]
     pub fn level(&self, full: Ticks, now: Ticks) -> Level {
-        let owed = full.less(now);
+        let owed = full.less(self.from(now));
         let free = self.span.less(owed).0 / self.each.0;
         Level {
             limit: self.burst,
             remaining: u64::try_from(free).unwrap_or(u64::MAX),
-            reset: owed.duration(),
+            reset: self.wait(owed, now).duration(),
         }
     }
 }
@@ -176,140 +232,4 @@ pub fn still_owed(unused: Ticks, until: Ticks, now: Ticks) -> Ticks {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn rate(count: u32, per: Duration, burst: u32) -> Rate {
-        Rate::new(&Window { count, per, burst })
-    }
-
-    fn at(milliseconds: u64) -> Ticks {
-        Ticks::of(Duration::from_millis(milliseconds))
-    }
-
-    #[test]
-    fn a_burst_and_then_one_by_one() {
-        let rate = rate(60, Duration::from_mins(1), 2);
-        let first = rate.take(Ticks::default(), 1, at(0)).unwrap();
-        let second = rate.take(first, 1, at(0)).unwrap();
-        assert_eq!(rate.level(second, at(0)).remaining, 0);
-        assert_eq!(rate.take(second, 1, at(0)), Err(at(1000)));
-        assert_eq!(rate.take(second, 2, at(0)), Err(at(2000)));
-        assert!(rate.take(second, 1, at(999)).is_err());
-        assert!(rate.take(second, 1, at(1000)).is_ok());
-        let level = rate.level(second, at(500));
-        assert_eq!((level.limit, level.remaining), (2, 0));
-        assert_eq!(level.reset, Duration::from_millis(1500));
-    }
-
-    #[test]
-    fn more_for_many_is_the_same_span() {
-        let one = rate(60, Duration::from_mins(1), 60);
-        let many = one.times(16);
-        assert_eq!(many.burst(), 960);
-        assert_eq!(many.span(), one.span());
-        let share = one.shared_by(4);
-        assert_eq!((share.burst(), share.span()), (15, one.span()));
-        assert_eq!(one.shared_by(100).burst(), 1);
-    }
-
-    #[test]
-    fn the_largest_and_the_smallest_windows_count() {
-        const MONTH: Duration = Duration::from_hours(31 * 24);
-        let slow = rate(1, MONTH, u32::MAX);
-        let mut full = Ticks::default();
-        full = slow.take(full, u64::from(u32::MAX) - 1, at(1)).unwrap();
-        full = slow.take(full, 1, at(1)).unwrap();
-        assert!(slow.take(full, 1, at(1)).is_err());
-        let fast = rate(u32::MAX, Duration::from_millis(1), u32::MAX);
-        let full = fast.take(Ticks::default(), u64::from(u32::MAX), at(1));
-        let again = fast.take(full.unwrap(), u64::from(u32::MAX), at(2));
-        // Rounded towards less, by a millionth.
-        assert!(again.is_err_and(|wait| wait < Ticks::of(Duration::from_nanos(2))));
-        let huge = slow.times(u32::MAX);
-        assert!(huge.take(Ticks(u128::MAX), u64::MAX, at(1)).is_err());
-    }
-
-    #[test]
-    fn only_what_is_still_owed_is_given_back() {
-        assert_eq!(still_owed(at(10), at(50), at(20)), at(10));
-        assert_eq!(still_owed(at(10), at(50), at(45)), at(5));
-        assert_eq!(still_owed(at(10), at(50), at(60)), Ticks::default());
-    }
-
-    /// Asks at each of the moments as often as said, and tells how much was admitted when.
-    fn admitted(rate: Rate, asks: &[(u64, u64)]) -> Vec<(u64, u64)> {
-        let mut full = Ticks::default();
-        let mut now = 0;
-        let mut all = Vec::new();
-        for (pause_us, cost) in asks {
-            now += pause_us;
-            let cost = (*cost).min(rate.burst());
-            if let Ok(then) = rate.take(full, cost, Ticks::of(Duration::from_micros(now))) {
-                full = then;
-                all.push((now, cost));
-            }
-        }
-        all
-    }
-
-    proptest! {
-        #[test]
-        fn no_span_has_more_than_its_share(
-            count in 1_u32..1000, per_us in 1000_u64..10_000_000, burst in 1_u32..200,
-            times in 1_u32..5,
-            asks in prop::collection::vec((0_u64..200_000, 1_u64..20), 1..200),
-        ) {
-            let rate = rate(count, Duration::from_micros(per_us), burst).times(times);
-            let all = admitted(rate, &asks);
-            for from in 0..all.len() {
-                let mut sum = 0;
-                for (at, cost) in &all[from..] {
-                    sum += u128::from(*cost);
-                    let span_us = u128::from(at - all[from].0);
-                    let (count, burst) = (u128::from(count * times), u128::from(burst * times));
-                    prop_assert!(sum * u128::from(per_us) <= burst * u128::from(per_us) + span_us * count);
-                }
-            }
-        }
-
-        #[test]
-        fn who_asks_all_the_time_gets_all_of_it(
-            count in 1_u32..5000, per_ms in 1_u64..100_000, burst in 1_u32..50,
-        ) {
-            let rate = rate(count, Duration::from_millis(per_ms), burst);
-            let step = rate.each().duration();
-            let mut full = Ticks::default();
-            let mut got = 0_u32;
-            for ask in 0..2000 {
-                let now = Ticks::of(step * ask / 4);
-                if let Ok(then) = rate.take(full, 1, now) {
-                    full = then;
-                    got += 1;
-                }
-            }
-            let span = step * 1999 / 4;
-            let due = f64::from(burst)
-                + span.as_secs_f64() * f64::from(count) / Duration::from_millis(per_ms).as_secs_f64();
-            prop_assert!(f64::from(got) >= due.min(2000.0) * 0.98 - 1.0, "{got} of {due}");
-        }
-
-        #[test]
-        fn who_waits_as_told_gets_it(
-            count in 1_u32..1_000_000, per_ms in 1_u64..2_000_000_000, burst in 1_u32..1000,
-            taken in 0_u64..2000, cost in 1_u64..1000, at_ms in 0_u64..1_000_000_000,
-        ) {
-            let rate = rate(count, Duration::from_millis(per_ms), burst);
-            let (now, cost) = (at(at_ms), cost.min(rate.burst()));
-            let full = now.plus(rate.each().by(taken));
-            if let Err(wait) = rate.take(full, cost, now) {
-                let then = now.plus(Ticks::of(wait.duration()));
-                prop_assert!(rate.take(full, cost, then).is_ok());
-                let early = now.plus(wait.less(Ticks(1)));
-                prop_assert!(rate.take(full, cost, early).is_err());
-            }
-        }
-    }
-}
+mod tests;

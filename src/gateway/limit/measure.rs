@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::money::Usd;
+
 /// What a request counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
@@ -9,6 +11,8 @@ pub struct Cost {
     pub requests: u32,
     /// As so many tokens, before its model's weight.
     pub tokens: u64,
+    /// As so much money, whatever its model's weight; nothing where nobody knows its price.
+    pub usd: Usd,
 }
 
 /// What is left of the tightest windows.
@@ -18,6 +22,8 @@ pub struct Quota {
     pub requests: Option<Level>,
     /// Of tokens.
     pub tokens: Option<Level>,
+    /// Of a key's own budgets, in billionths of a dollar.
+    pub cost: Option<Level>,
 }
 
 /// How full a window is.
@@ -38,6 +44,8 @@ pub enum Kind {
     Requests,
     /// Tokens in a span of time.
     Tokens,
+    /// Billionths of a dollar in a span of the calendar.
+    Cost,
     /// Requests in flight.
     Concurrent,
     /// Streams in flight.
@@ -55,15 +63,17 @@ impl Quota {
         Self {
             requests: tighter(self.requests, other.requests),
             tokens: tighter(self.tokens, other.tokens),
+            cost: tighter(self.cost, other.cost),
         }
     }
 }
 
 impl Kind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Requests,
         Self::Tokens,
+        Self::Cost,
         Self::Concurrent,
         Self::Streams,
     ];
@@ -74,9 +84,16 @@ impl Kind {
         match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
+            Self::Cost => "cost",
             Self::Concurrent => "concurrent",
             Self::Streams => "streams",
         }
+    }
+
+    /// Whether it is reserved by an estimate, and settled at the end.
+    #[must_use]
+    pub fn is_estimated(self) -> bool {
+        matches!(self, Self::Tokens | Self::Cost)
     }
 }
 
@@ -85,15 +102,21 @@ impl Cost {
     pub(super) const LEAST: Self = Self {
         requests: 1,
         tokens: 1,
+        usd: Usd::ZERO,
     };
 
     /// How much of this kind.
     pub(super) fn of(self, kind: Kind) -> u64 {
-        let Self { requests, tokens } = self;
+        let Self {
+            requests,
+            tokens,
+            usd,
+        } = self;
         let weight = u64::from(requests);
         match kind {
             Kind::Requests => weight,
             Kind::Tokens => tokens.saturating_mul(weight),
+            Kind::Cost => usd.as_nanos(),
             Kind::Concurrent | Kind::Streams => 1,
         }
     }

@@ -12,6 +12,7 @@ use super::{Cost, Kind};
 use crate::config::Config;
 use crate::config::limits::{Allowance, By, Callers, Limit, Scope, Window};
 use crate::gateway::client::Client;
+use crate::money::Usd;
 use crate::names::{KeyName, LimitName, ModelId};
 
 /// How much may be asked for: `[[limits]]` and the limits of `[[keys]]`, compiled.
@@ -23,7 +24,7 @@ pub struct Limits {
     keys: HashMap<KeyName, Arc<Rule>>,
     /// What a request costs of which only the head is known.
     pub likely: Cost,
-    /// Whether any of them is of tokens.
+    /// Whether any of them is of tokens, or of what those cost.
     pub count_tokens: bool,
 }
 
@@ -55,7 +56,7 @@ pub struct Rule {
     pub is_shared: bool,
     /// Whether it refuses nobody.
     pub shadow: bool,
-    /// Of requests and of tokens.
+    /// Of requests, of tokens and of money.
     pub windows: Vec<RuleWindow>,
     /// Requests in flight.
     pub concurrent: Option<Room>,
@@ -66,7 +67,7 @@ pub struct Rule {
 /// A window of a limit.
 #[derive(Debug)]
 pub struct RuleWindow {
-    /// Requests or tokens.
+    /// Requests, tokens or money.
     pub kind: Kind,
     /// Tells it from every other limit and kind, the same whenever it is made.
     pub number: u64,
@@ -126,10 +127,12 @@ impl Limits {
             likely: Cost {
                 requests: 1,
                 tokens: u64::from(config.limiter.output_tokens),
+                // It depends on the model, which is not known yet.
+                usd: Usd::ZERO,
             },
             count_tokens: allowances
                 .chain(of_keys)
-                .any(|allowance| allowance.tokens.is_some()),
+                .any(|allowance| allowance.tokens.is_some() || allowance.cost.is_some()),
         }
     }
 
@@ -252,11 +255,12 @@ fn windows(allowance: &Allowance, name: &[&str]) -> Vec<RuleWindow> {
             window,
         })
     };
-    let both = [
+    let all = [
         of(Kind::Requests, allowance.requests),
         of(Kind::Tokens, allowance.tokens),
+        of(Kind::Cost, allowance.cost),
     ];
-    both.into_iter().flatten().collect()
+    all.into_iter().flatten().collect()
 }
 
 fn room(max: Option<u32>, name: &[&str]) -> Option<Room> {

@@ -18,7 +18,8 @@ use super::claims;
 use super::gate::Places;
 use super::table;
 use super::together::Together;
-use super::{Kind, Limiter, Quota};
+use super::{Cost, Kind, Limiter, Quota};
+use crate::money::Usd;
 use crate::names::LimitName;
 
 /// Estimates that are kept without memory being asked for: two limits of an IPv6 caller.
@@ -28,8 +29,17 @@ const TAKEN_INLINE: usize = 6;
 /// more is mistaken, and its caller must not be shut out for days because of that.
 pub(super) const TOKENS_MAX: u64 = 1 << 24;
 
-/// What was taken of windows of tokens, which is replaced by what was used.
-pub(super) type Taken = SmallVec<[table::Taken; TAKEN_INLINE]>;
+/// What was taken of windows of tokens and of money, which is replaced by what was used.
+pub(super) type Taken = SmallVec<[(Kind, table::Taken); TAKEN_INLINE]>;
+
+/// What a request has used in the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Tokens, of its question and of its answer.
+    pub tokens: u64,
+    /// What that cost.
+    pub usd: Usd,
+}
 
 /// A request that was let in, until it is dropped.
 #[derive(Debug)]
@@ -51,6 +61,8 @@ pub struct Reservation<'a> {
     pub(super) together: Option<Box<Together>>,
     /// As how many its tokens count, ≥ 1.
     pub(super) weight: u32,
+    /// How much money it was taken to cost, and then cost.
+    pub(super) reserved: Usd,
     pub(super) quota: Quota,
     pub(super) shadowed: Vec<(LimitName, Kind)>,
 }
@@ -95,28 +107,39 @@ impl Reservation<'_> {
         std::mem::take(&mut self.shadowed)
     }
 
-    /// Replaces the estimate of its tokens by what was used. The request itself stays counted.
+    /// Replaces the estimate of its tokens and of their price by what was used. The request itself stays counted.
     /// Again, it does nothing.
-    pub fn settle(&mut self, tokens: u64, now: Instant) {
-        let used = tokens
-            .min(TOKENS_MAX)
-            .saturating_mul(u64::from(self.weight));
+    pub fn settle(&mut self, used: Used, now: Instant) {
+        let used = Cost {
+            requests: self.weight,
+            tokens: used.tokens.min(TOKENS_MAX),
+            usd: used.usd,
+        };
         let now = self.limiter.ticks(now);
         let taken = std::mem::take(&mut self.taken);
-        for taken in &taken {
-            self.limiter.table.settle(taken, used, now);
+        for (kind, taken) in &taken {
+            self.limiter.table.settle(taken, used.of(*kind), now);
         }
-        let told = taken.iter().filter(|taken| !taken.shadow);
-        let told = told.map(|taken| (taken.rate, self.limiter.table.full(taken.key)));
+        let told = taken
+            .iter()
+            .filter(|(kind, taken)| *kind == Kind::Tokens && !taken.shadow);
+        let told = told.map(|(_, taken)| (taken.rate, self.limiter.table.full(taken.key)));
         let here = claims::tightest(told, now);
         let together = self.together.take();
         let together = together.and_then(|together| together.settle(used, now));
         let tokens = |tokens| Quota {
-            requests: self.quota.requests,
             tokens,
+            ..self.quota
         };
         if here.or(together).is_some() {
             self.quota = tokens(here).tighter(tokens(together));
+        }
+        if let Some(cost) = &mut self.quota.cost {
+            let unused = self.reserved.as_nanos().saturating_sub(used.usd.as_nanos());
+            let more = used.usd.as_nanos().saturating_sub(self.reserved.as_nanos());
+            let left = cost.remaining.saturating_add(unused).saturating_sub(more);
+            cost.remaining = left.min(cost.limit);
+            self.reserved = used.usd;
         }
     }
 }

@@ -43,7 +43,8 @@ struct Set {
 struct State {
     /// When it is full again; before now, it says nothing.
     full: Ticks,
-    /// Nanoseconds that were given back since ever, from a beginning that means nothing.
+    /// Nanoseconds that were given back since ever, from a beginning that means nothing; of the
+    /// calendar, the beginning alone, by which a window is told from one that was forgotten.
     given_back: u64,
     /// Its span, in nanoseconds.
     span: f32,
@@ -186,7 +187,8 @@ impl Table {
         if let Some(more) = used.checked_sub(taken.cost) {
             if more > 0 {
                 let mut state = known.unwrap_or_else(|| State::begin(now));
-                state.full = state.full.max(now).plus(taken.rate.each().by(more));
+                let from = taken.rate.from(now);
+                state.full = state.full.max(from).plus(taken.rate.each().by(more));
                 state.span = span(taken.rate);
                 state.named = taken.named;
                 self.put(&mut set, taken.key, state, now);
@@ -196,10 +198,19 @@ impl Table {
         let Some(state) = set.state_mut(taken.key) else {
             return;
         };
+        let unused = taken.rate.each().by(taken.cost - used);
+        if taken.rate.is_of_calendar() {
+            // Time gives nothing back within a span, and all of it with the next. Where the
+            // window was forgotten since, nobody knows whose it is that is taken of it.
+            let is_known = state.given_back == taken.given_back;
+            if is_known && taken.rate.is_of_this_span(taken.until, now) {
+                state.full = state.full.less(unused).max(taken.rate.from(now));
+            }
+            return;
+        }
         // Whatever was given back since moved our part, too, or may have.
         let since = state.given_back.wrapping_sub(taken.given_back);
         let until = taken.until.less(Ticks::nanos(since));
-        let unused = taken.rate.each().by(taken.cost - used);
         let back = still_owed(unused, until, now);
         state.full = state.full.less(back);
         let rounded_up = back.nanoseconds().saturating_add(1);

@@ -26,12 +26,12 @@ struct Scene {
     limiter: Limiter,
     config: Config,
     limits: Limits,
-    began: Instant,
+    began: Now,
 }
 
 impl Scene {
     fn new(tables: &str) -> Self {
-        let (config, began) = (example(tables), sys::instant());
+        let (config, began) = (example(tables), sys::now());
         Self {
             limiter: Limiter::new(&config.limiter, sys::hasher(), began),
             limits: Limits::new(&config),
@@ -46,7 +46,7 @@ impl Scene {
     }
 
     fn at(&self, milliseconds: u64) -> Instant {
-        self.began + Duration::from_millis(milliseconds)
+        self.began.instant + Duration::from_millis(milliseconds)
     }
 
     fn enter(&self, client: &Client, milliseconds: u64) -> Result<Permit<'_>, Refused> {
@@ -69,7 +69,11 @@ impl Scene {
             client,
             model: &ModelId::new("m"),
             stream,
-            cost: Cost { requests, tokens },
+            cost: Cost {
+                requests,
+                tokens,
+                usd: Usd::ZERO,
+            },
             shared: None,
         };
         let now = self.at(milliseconds);

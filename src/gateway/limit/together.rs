@@ -4,7 +4,7 @@
 //! written into the table too, as a mirror: whoever has used up a window of requests is then
 //! refused without a question, for requests are not given back but where they could not be had here,
 //! and that is written down, too. (Tokens are given back when they are settled, by other
-//! replicas as well, so a mirror of those is asked nothing.) While nobody decides, the same
+//! replicas as well, so a mirror of those is asked nothing; nor is one of money.) While nobody decides, the same
 //! windows are kept here at this replica's part of them, going on from what the mirror says.
 //!
 //! The windows of this process, and its places, are taken after that. Where one of them refuses,
@@ -16,7 +16,7 @@ use super::claims::{self, WindowClaim, WindowClaims};
 use super::gcra::{Rate, Ticks};
 use super::policy::Rule;
 use super::standing::name_of;
-use super::{Kind, Level, Limited, Limiter, Question, Reservation};
+use super::{Cost, Kind, Level, Limited, Limiter, Question, Reservation};
 use crate::config::limits::By;
 use crate::gateway::client::Client;
 use crate::gateway::shared::{Shared, Told, Window};
@@ -37,6 +37,8 @@ struct Taken {
     /// How fast it refills, and when it is full as was told.
     rate: Rate,
     full: Ticks,
+    /// When it was taken.
+    taken: Ticks,
 }
 
 impl Limiter {
@@ -80,6 +82,7 @@ impl Limiter {
                     window,
                     rate: claim.rate,
                     full: claim.full_with(),
+                    taken: now,
                 })
                 .collect(),
         };
@@ -129,7 +132,7 @@ impl Limiter {
     /// Writes down what was told.
     fn mirror(&self, ours: &mut WindowClaims<'_>, told: &Told, now: Ticks) {
         for (claim, level) in ours.iter_mut().zip(&told.windows) {
-            let full = now.plus(Ticks::of(level.debt));
+            let full = claim.rate.from(now).plus(Ticks::of(level.debt));
             claim.full = full;
             claim.verdict = if level.wait.is_zero() {
                 Ok(full)
@@ -142,14 +145,18 @@ impl Limiter {
 }
 
 impl Together {
-    /// Replaces the estimate of tokens by what was used. What is left of them then, as far as
-    /// is known here.
-    pub(super) fn settle(&self, used: u64, now: Ticks) -> Option<Level> {
-        let tokens = self.taken.iter().filter(|taken| taken.kind == Kind::Tokens);
-        for Taken { window, .. } in tokens.clone() {
-            self.shared.settle(window, difference(used, window.cost));
+    /// Replaces estimates by what was used. What is left of tokens then, as far as is known here.
+    pub(super) fn settle(&self, used: Cost, now: Ticks) -> Option<Level> {
+        let estimated = self.taken.iter().filter(|taken| taken.kind.is_estimated());
+        for taken in estimated {
+            let more = difference(used.of(taken.kind), taken.window.cost);
+            if more > 0 || taken.can_be_given_back(now) {
+                self.shared.settle(&taken.window, more);
+            }
         }
+        let tokens = self.taken.iter().filter(|taken| taken.kind == Kind::Tokens);
         let told = tokens.filter(|taken| !taken.window.shadow);
+        let used = used.of(Kind::Tokens);
         claims::tightest(
             told.map(|taken| (taken.rate, taken.full_after(used, now))),
             now,
@@ -165,6 +172,12 @@ impl Together {
 }
 
 impl Taken {
+    /// Whether what it did not use is still missing: of a span of the calendar that is over
+    /// nothing is, and to give it back would forgive what others take of the next one.
+    fn can_be_given_back(&self, now: Ticks) -> bool {
+        !self.rate.is_of_calendar() || self.rate.from(self.taken) == self.rate.from(now)
+    }
+
     /// When its window is full if so much was used of it.
     fn full_after(&self, used: u64, now: Ticks) -> Ticks {
         let (each, cost) = (self.rate.each(), self.window.cost);
@@ -197,6 +210,7 @@ fn window(claim: &WindowClaim<'_>, question: &Question<'_>, shared: &Shared) -> 
         count: of.window.window.count,
         per: of.window.window.per,
         burst: of.window.window.burst,
+        calendar: of.window.window.calendar,
         times: of.times,
         cost: claim.cost,
         shadow: claim.shadow,

@@ -26,6 +26,12 @@ impl RequestRecord {
         if let Some(key) = &self.client.key {
             let tokens = [("in", self.tokens_in), ("out", self.tokens_out)];
             metrics.keys.count(&key.name, class, tokens);
+            if let Some(cost) = self.cost {
+                metrics.keys.cost(&key.name, cost);
+            }
+        }
+        if let Some(served) = &self.served {
+            served.spent(self.cost);
         }
         if let Some((limit, kind)) = &self.limited {
             metrics.limiter.refused(limit, *kind);

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{AttemptRecord, Outcome, RequestRecord, millis};
 use crate::gateway::record::outcome::Shed;
+use crate::money::Usd;
 
 /// The log line, field by field.
 #[derive(Serialize)]
@@ -52,6 +53,8 @@ struct Line<'a> {
     tokens_in: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_out: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<Usd>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tried: &'a [AttemptRecord],
 }
@@ -91,6 +94,7 @@ impl RequestRecord {
             bytes_out: self.bytes_out,
             tokens_in: self.tokens_in,
             tokens_out: self.tokens_out,
+            cost_usd: self.cost,
             tried: self.failures(),
         };
         let mut bytes = Vec::with_capacity(512);

@@ -18,6 +18,8 @@ mod keys;
 mod limits;
 /// How much is asked of the process at once, and what is turned away?
 mod load;
+/// What do answers cost?
+mod cost;
 /// What is counted of a model, and of it at a pool?
 mod models;
 /// How full are pools, and who waits?
@@ -37,6 +39,7 @@ use prometheus::{
 };
 
 use crate::gateway::record::outcome::AttemptOutcome;
+use crate::gateway::record::spend::CostCounters;
 use crate::names::{ModelId, PoolName};
 pub use cache::{CacheMetrics, CacheModelMetrics};
 use configuration::ConfigMetrics;
@@ -107,6 +110,7 @@ pub struct Metrics {
     fallbacks: IntCounterVec,
     bytes: IntCounterVec,
     tokens: IntCounterVec,
+    cost: CostCounters,
     errors: IntCounterVec,
     stream_breaks: IntCounterVec,
     /// `spafe_stream_terminators_added_total`
@@ -226,6 +230,7 @@ impl Metrics {
                 "Tokens as upstreams told them.",
                 &["model", "direction", "source"],
             ),
+            cost: cost::new(&new),
             errors: new.counters(
                 "spafe_errors_total",
                 "Errors that clients saw, by code.",

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::units::duration_text;
 use crate::gateway::limit::{Kind, Limited};
+use crate::money::Usd;
 
 impl Limited {
     /// The `code` of the error.
@@ -15,15 +16,26 @@ impl Limited {
         match self.kind {
             Kind::Requests => "rate_limit_exceeded",
             Kind::Tokens => "token_limit_exceeded",
+            Kind::Cost => "budget_exceeded",
             Kind::Concurrent | Kind::Streams => "concurrency_limit_exceeded",
         }
     }
 
     /// The `message` of the error.
     pub(super) fn message(&self) -> String {
+        if let (Kind::Cost, Some(per)) = (self.kind, self.per) {
+            return format!(
+                "The budget '{}' of {} USD each {} does not cover this request any more. Try again in {}.",
+                self.name,
+                Usd::nanos(self.count),
+                duration_text(per),
+                wait_text(self.retry_after)
+            );
+        }
         let what = match self.kind {
             Kind::Requests | Kind::Concurrent => "request",
             Kind::Tokens => "token",
+            Kind::Cost => "billionth of a dollar",
             Kind::Streams => "stream",
         };
         let plural = if self.count == 1 { "" } else { "s" };
@@ -60,7 +72,7 @@ mod tests {
     use crate::names::LimitName;
 
     #[track_caller]
-    fn check(kind: Kind, count: u32, per: Option<Duration>, wait_ms: u64, expected: (&str, &str)) {
+    fn check(kind: Kind, count: u64, per: Option<Duration>, wait_ms: u64, expected: (&str, &str)) {
         let limited = Limited {
             name: LimitName::new("per-client"),
             kind,
@@ -103,6 +115,16 @@ mod tests {
             (
                 "token_limit_exceeded",
                 "The limit 'per-client' of 1000000 tokens each 1d is reached. Try again in 12 h.",
+            ),
+        );
+        check(
+            Kind::Cost,
+            12_500_000_000,
+            Some(Duration::from_hours(24)),
+            25_200_000,
+            (
+                "budget_exceeded",
+                "The budget 'per-client' of 12.50 USD each 1d does not cover this request any more. Try again in 7 h.",
             ),
         );
         check(

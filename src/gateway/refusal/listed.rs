@@ -125,7 +125,7 @@ fn body() -> Vec<(Of, Refusal)> {
 }
 
 fn limits() -> Vec<(Of, Refusal)> {
-    let limited = |kind: Kind, per: Option<Duration>, count: u32| {
+    let limited = |kind: Kind, per: Option<Duration>, count: u64| {
         let limited = Limited {
             name: LimitName::new("per-client"),
             kind,
@@ -140,6 +140,7 @@ fn limits() -> Vec<(Of, Refusal)> {
     vec![
         limited(Kind::Requests, minute, 60),
         limited(Kind::Tokens, minute, 100_000),
+        limited(Kind::Cost, Some(Duration::from_hours(24)), 5_000_000_000),
         (Of::Answer, Refusal::TooManyAtOnce),
         (Of::Answer, Refusal::Overloaded),
     ]

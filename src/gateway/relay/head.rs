@@ -46,7 +46,8 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, x-spafe-config, server-timing, \
      retry-after, retry-after-ms, x-should-retry, cache-status, age, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
-     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
+     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-ratelimit-limit-cost, \
+     x-ratelimit-remaining-cost, x-ratelimit-reset-cost",
 );
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
@@ -237,10 +238,10 @@ impl Common {
         }
         if attempts > 0 {
             head.headers.insert(ATTEMPTS, attempts.into());
-            if refusal.was_retried_here() {
-                head.headers
-                    .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-            }
+        }
+        if (attempts > 0 && refusal.was_retried_here()) || refusal.is_of_a_budget() {
+            head.headers
+                .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         ResponseHeader::from(head)
     }

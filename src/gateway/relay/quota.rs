@@ -10,6 +10,7 @@ use http::response::Parts;
 use http::{HeaderName, HeaderValue};
 
 use crate::gateway::limit::{Level, Quota};
+use crate::money::Usd;
 
 /// What is told of requests, and of tokens.
 const REQUESTS: [HeaderName; 3] = [
@@ -22,6 +23,12 @@ const TOKENS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
     HeaderName::from_static("x-ratelimit-reset-tokens"),
 ];
+/// What is told of a key's own budgets, in dollars.
+const COST: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-cost"),
+    HeaderName::from_static("x-ratelimit-remaining-cost"),
+    HeaderName::from_static("x-ratelimit-reset-cost"),
+];
 
 /// Bytes of the longest value: hours of twenty digits, and `h59m59s` behind them.
 const VALUE_BYTES_MAX: usize = 27;
@@ -33,6 +40,12 @@ pub(super) fn put(head: &mut Parts, quota: &Quota) {
     }
     if let Some(level) = &quota.tokens {
         put_level(head, TOKENS, level);
+    }
+    if let Some(level) = &quota.cost {
+        let [limit, remaining, reset] = COST;
+        head.headers.insert(limit, dollars(level.limit));
+        head.headers.insert(remaining, dollars(level.remaining));
+        head.headers.insert(reset, time(level.reset));
     }
 }
 
@@ -48,6 +61,13 @@ fn number(number: u64) -> HeaderValue {
     let mut text = Text::new();
     text.digits(number);
     text.value()
+}
+
+/// Dollars, of billionths of one.
+fn dollars(nanos: u64) -> HeaderValue {
+    let text = Usd::nanos(nanos).to_string();
+    // Digits and a point.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
 }
 
 /// A length of time, rounded up: whoever comes back then is not too early.
@@ -163,6 +183,11 @@ mod tests {
         assert!(head.headers.is_empty());
         let quota = Quota {
             requests: None,
+            cost: Some(Level {
+                limit: 5_000_000_000,
+                remaining: 4_999_875_000,
+                reset: Duration::from_hours(7),
+            }),
             tokens: Some(Level {
                 limit: 100_000,
                 remaining: 98_765,
@@ -171,7 +196,10 @@ mod tests {
         };
         put(&mut head, &quota);
         let told = |name: &str| head.headers.get(name).and_then(|told| told.to_str().ok());
-        assert_eq!(head.headers.len(), 3);
+        assert_eq!(head.headers.len(), 6);
+        assert_eq!(told("x-ratelimit-limit-cost"), Some("5.00"));
+        assert_eq!(told("x-ratelimit-remaining-cost"), Some("4.999875"));
+        assert_eq!(told("x-ratelimit-reset-cost"), Some("7h0m0s"));
         assert_eq!(told("x-ratelimit-limit-tokens"), Some("100000"));
         assert_eq!(told("x-ratelimit-remaining-tokens"), Some("98765"));
         assert_eq!(told("x-ratelimit-reset-tokens"), Some("740ms"));

@@ -33,6 +33,8 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
         // What it is asked for is a part of what its answers are kept by.
         operations: _,
         weight: _,
+        // Whatever it costs, it is the same answer.
+        price: _,
         max_tokens_default,
         thinking,
         owned_by: _,
@@ -52,7 +54,12 @@ pub(super) fn epoch(config: &Config, model: &Model, fallbacks: &Fallbacks) -> [u
     parts.0.update(&max_tokens_default.to_le_bytes());
     parts.text(thinking.as_str());
     parts.number(pools.len());
-    for ModelPool { pool, name } in pools {
+    for ModelPool {
+        pool,
+        name,
+        price: _,
+    } in pools
+    {
         parts.pool(config.pools.get(*pool));
         parts.number(usize::from(name.is_some()));
         parts.text(name.as_deref().unwrap_or_default());

@@ -12,6 +12,7 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use super::settlement::Correction;
+use crate::config::limits::Window as Allowed;
 use super::{Level, Told, Window};
 
 /// How long a process that says nothing is taken to be there.
@@ -79,25 +80,26 @@ impl Scripts {
 
     /// May a request be admitted that takes this of these windows?
     pub(super) fn admit(&self, windows: &[Window]) -> Question<'_> {
-        let mut numbers = Vec::with_capacity(7 * windows.len());
+        let mut numbers = Vec::with_capacity(8 * windows.len());
         for window in windows {
-            let all = u128::from(window.burst) * u128::from(window.times);
+            let all = window.all();
             let burst = window.step(all);
             let cost = window.step(all.min(window.cost.into()));
             numbers.extend([window.parts(), burst.micros, burst.part]);
             numbers.extend([cost.micros, cost.part]);
             numbers.extend([window.kept_ms(), i64::from(window.shadow)]);
+            numbers.push(window.period_us());
         }
         self.question(&self.admit, windows.iter(), numbers)
     }
 
     /// This is what requests cost beside what they had taken.
     pub(super) fn settle(&self, corrections: &[Correction]) -> Question<'_> {
-        let mut numbers = Vec::with_capacity(5 * corrections.len());
+        let mut numbers = Vec::with_capacity(6 * corrections.len());
         for Correction { window, more } in corrections {
             let step = window.step(more.unsigned_abs().into());
             numbers.extend([window.parts(), step.micros, step.part]);
-            numbers.extend([window.kept_ms(), more.signum()]);
+            numbers.extend([window.kept_ms(), more.signum(), window.period_us()]);
         }
         let windows = corrections.iter().map(|correction| &correction.window);
         self.question(&self.settle, windows, numbers)
@@ -203,8 +205,22 @@ impl Question<'_> {
 impl Window {
     /// How many in `per`, which is as many parts as a microsecond has.
     fn parts(&self) -> i64 {
-        let all = u64::from(self.count).saturating_mul(u64::from(self.times));
+        if self.calendar {
+            // The same however much is allowed: what was used is that when more is.
+            return i64::try_from(Allowed::CALENDAR_MAX).unwrap_or(i64::MAX);
+        }
+        let all = self.count.saturating_mul(u64::from(self.times));
         i64::try_from(all.clamp(1, PARTS_MAX)).unwrap_or(i64::MAX)
+    }
+
+    /// How many at once.
+    fn all(&self) -> u128 {
+        let all = u128::from(self.burst) * u128::from(self.times);
+        if self.calendar {
+            all.min(Allowed::CALENDAR_MAX.into())
+        } else {
+            all
+        }
     }
 
     /// How far so many move it: `many · per / count`, exactly.
@@ -222,6 +238,12 @@ impl Window {
             micros: i64::try_from(whole).unwrap_or(i64::MAX),
             part: i64::try_from(part).unwrap_or(i64::MAX),
         }
+    }
+
+    /// Its span of the calendar; 0: it has none.
+    fn period_us(&self) -> i64 {
+        let per = if self.calendar { self.per } else { Duration::ZERO };
+        i64::try_from(per.as_micros()).unwrap_or(i64::MAX)
     }
 
     fn kept_ms(&self) -> i64 {
@@ -288,6 +310,7 @@ mod tests {
         per: Duration::from_mins(1),
         burst: 10,
         times: 1,
+        calendar: false,
         cost: 1,
         shadow: false,
         personal: false,
@@ -310,14 +333,15 @@ mod tests {
                 count: 7,
                 cost: 3,
                 shadow: true,
+                calendar: true,
                 personal: true,
                 ..WINDOW
             },
         ];
         let question = scripts.admit(&windows);
         let key = "{spafe}:000000000000000000000000000000ab";
-        let numbers = "60 10000000 0 1000000 0 2251799813685247 0 \
-                       7 85714285 5 25714285 5 86400000 1";
+        let numbers = "60 10000000 0 1000000 0 2251799813685247 0 0 \
+                       1000000000000000 0 600000000 0 180000000 86400000 1 60000000";
         let said = arguments(&question.short());
         assert_eq!(said[..2], ["EVALSHA", &scripts.admit.hash]);
         assert_eq!(said[2..5], ["2", key, key]);
@@ -364,7 +388,7 @@ mod tests {
         /// Whatever is configured, the scripts' numbers stay where they are exact.
         #[test]
         fn steps_are_exact_and_below_two_to_the_53(
-            count in 1..=u32::MAX,
+            count in 1..=u64::from(u32::MAX),
             per_ms in 1..=31 * 24 * 3600 * 1000_u64,
             times in 1..=u32::MAX,
             many in 0..=u64::MAX,

@@ -12,25 +12,32 @@ local function within_reach(moment)
     return math.min(moment, now + 2251799813685248)
 end
 
--- The moment that was kept, never before now.
-local function moment_in(text, count)
+-- From where on something is owed: now, or of the calendar the end of the span that now is in.
+-- Spans are counted from a Monday, four days after the clock's beginning.
+local function from_of(period)
+    if period == 0 then return now end
+    return now - (now - 345600000000) % period + period
+end
+
+-- The moment that was kept, never before that one.
+local function moment_in(text, count, from)
     local moment, part, written = string.match(text or '', '^(%d+):(%d+):(%d+)$')
-    if not moment then return now, 0 end
+    if not moment then return from, 0 end
     -- Where the clock has gone back, debts go with it: nobody is locked out.
     moment, part = moment - math.max(written - now, 0), tonumber(part)
     if part >= count then moment, part = moment + 1, 0 end
-    if moment < now then return now, 0 end
+    if moment < from then return from, 0 end
     return within_reach(moment), part
 end
 
--- How many microseconds lie between now and a moment.
-local function debt_at(moment, part)
-    return moment - now + (part > 0 and 1 or 0)
+-- How many microseconds lie between one moment and a later one.
+local function debt_at(moment, part, from)
+    return moment - from + (part > 0 and 1 or 0)
 end
 
 -- Keeps a moment until it is over, and no longer than so many milliseconds.
 local function keep(key, moment, part, ttl_max)
-    local ttl = math.min(math.floor(debt_at(moment, part) / 1000) + 1, tonumber(ttl_max))
+    local ttl = math.min(math.floor(debt_at(moment, part, now) / 1000) + 1, tonumber(ttl_max))
     local text = string.format('%.0f:%.0f:%.0f', moment, part, now)
     redis.call('SET', key, text, 'PX', string.format('%.0f', ttl))
 end

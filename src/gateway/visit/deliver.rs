@@ -9,6 +9,7 @@ use pingora_http::ResponseHeader;
 
 use super::{Unanswered, Visit};
 use crate::gateway::record::metrics::Metrics;
+use crate::gateway::record::spend::Served;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::Provenance;
 use crate::gateway::relay::{self, Delivered, Delivery, Opening, ready};
@@ -45,6 +46,9 @@ impl Visit<'_> {
         if !seat.joins() {
             self.record.leg = Some(Arc::clone(&leg.metrics));
         }
+        if !seat.joins() || seat.flight.take_over() {
+            self.pays(&leg.served);
+        }
         self.record.status = 200;
         let provenance = Provenance {
             model: plan.model.as_str(),
@@ -74,6 +78,9 @@ impl Visit<'_> {
                 .await;
             return;
         };
+        if seat.joins() && seat.flight.take_over() {
+            self.pays(&leg.served);
+        }
         if delivered.how == Delivery::Gone {
             self.leave(seat);
         }
@@ -87,7 +94,16 @@ impl Visit<'_> {
     /// those others pay nothing for it: so the estimate stays, or two connections would get for a
     /// few tokens what one has to pay for.
     pub(super) fn leave(&mut self, seat: &Seat) {
-        self.owes |= !seat.joins() && Arc::strong_count(&seat.flight) > 1;
+        if !seat.joins() && Arc::strong_count(&seat.flight) > 1 {
+            self.owes = true;
+            seat.flight.let_go();
+        }
+    }
+
+    /// What the answer costs is this request's: it has begun the work, or goes on with it alone.
+    fn pays(&mut self, served: &Arc<Served>) {
+        self.record.served = Some(Arc::clone(served));
+        self.stay.bill = Some((Arc::clone(served), self.images));
     }
 
     /// Sends what an answer is made of, and gives this request's places back before its last
@@ -134,6 +150,9 @@ impl Visit<'_> {
             Taken::Whole { usage, .. } => *usage,
             _ => None,
         };
+        if self.record.served.is_some() {
+            self.tokens(usage);
+        }
         self.settle_kept(usage, sys::instant());
     }
 

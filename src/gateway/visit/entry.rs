@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Visit;
+use crate::config::costs::Used;
 use crate::gateway::door::Endpoint;
 use crate::gateway::door::boundary::Boundary;
 use crate::gateway::inspect::form::inspect_form;
@@ -96,6 +97,13 @@ impl<'a> Visit<'a> {
         self.question_tokens = ask.question_tokens(body, config.bytes_per_token);
         let answer_tokens = ask.answer_tokens_max(u64::from(config.output_tokens));
         self.answer_tokens = (!ask.operation.answers_in_text()).then_some(answer_tokens);
+        self.images = ask.images(plan.modality);
+        let expected = Used {
+            input: self.question_tokens,
+            cached: 0,
+            output: answer_tokens,
+            images: self.images,
+        };
         let asked = Asked {
             client: &self.record.client,
             model: &plan.model,
@@ -103,6 +111,7 @@ impl<'a> Visit<'a> {
             cost: Cost {
                 requests: plan.weight,
                 tokens: self.question_tokens.saturating_add(answer_tokens),
+                usd: plan.cost(&expected),
             },
             shared: snapshot.shared.as_ref(),
         };

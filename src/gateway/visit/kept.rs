@@ -19,11 +19,13 @@ use crate::gateway::cache::{Cache, Verdict, assembly, replay};
 use crate::gateway::exchange::Question;
 use crate::gateway::exchange::tape::Reader;
 use crate::gateway::images::ImageStore;
+use crate::gateway::limit::Used;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::{JSON, Provenance};
 use crate::gateway::relay::ready;
 use crate::gateway::work::boarding::Seat;
 use crate::gateway::work::{Given, Landed, Taken};
+use crate::money::Usd;
 use crate::openai::Usage;
 use crate::sys;
 
@@ -221,7 +223,9 @@ impl Visit<'_> {
     pub(super) fn settle_kept(&mut self, usage: Option<Usage>, now: Instant) {
         let charged = self.snapshot.config.cache.charge_tokens;
         let tokens = usage.filter(|_| charged).map_or(0, |usage| usage.all());
-        self.settle_as(tokens, now);
+        // It counts as if it had been made, and costs nothing.
+        let usd = Usd::ZERO;
+        self.settle_as(Used { tokens, usd }, now);
     }
 }
 

@@ -6,11 +6,12 @@
 //! most carry one token, or its bytes. Where nobody answered, nothing was used. Only where an
 //! upstream was cut off at its work, because the caller left or did not wait longer, nobody
 //! knows, and the estimate stays: it would be free otherwise to have answers made and not to
-//! wait for them.
+//! wait for them. (What that cost is then not counted as spent: nobody was answered for it.)
 
 use std::time::Instant;
 
 use super::Visit;
+use crate::gateway::limit::Used;
 use crate::gateway::record::RequestRecord;
 
 impl Visit<'_> {
@@ -18,6 +19,8 @@ impl Visit<'_> {
     /// a whole answer that is before it leaves.
     pub(in crate::gateway) fn settle(&mut self, now: Instant) {
         if self.owes {
+            // Whoever goes on waiting pays for all of it.
+            self.record.served = None;
             return;
         }
         let bytes_per_token = self.snapshot.config.limiter.bytes_per_token;
@@ -25,18 +28,23 @@ impl Visit<'_> {
         let used = used(&self.record, expected, bytes_per_token);
         if let Some((question, answer)) = used {
             self.record.estimated = self.is_estimated().then_some((question, answer));
-            self.settle_as(question.saturating_add(answer), now);
+            self.record.spend(self.images);
+            let used = Used {
+                tokens: question.saturating_add(answer),
+                usd: self.record.cost.unwrap_or_default(),
+            };
+            self.settle_as(used, now);
         }
     }
 
     /// Whether an upstream answered and did not tell its tokens.
     fn is_estimated(&self) -> bool {
-        self.record.leg.is_some() && self.record.tokens() == 0
+        self.record.served.is_some() && self.record.tokens() == 0
     }
 
     /// As [`Self::settle`], where it is known what it used.
-    pub(super) fn settle_as(&mut self, tokens: u64, now: Instant) {
-        self.stay.settle(tokens, now);
+    pub(super) fn settle_as(&mut self, used: Used, now: Instant) {
+        self.stay.settle(used, now);
         if let Some(reservation) = &self.stay.reservation {
             self.common.quota = reservation.quota();
         }
@@ -49,7 +57,7 @@ fn used(
     (question, answer): (u64, Option<u64>),
     bytes_per_token: u32,
 ) -> Option<(u64, u64)> {
-    if record.leg.is_none() {
+    if record.served.is_none() {
         let may_have_worked = record.attempts.iter().any(|attempt| attempt.cut_off);
         return (!may_have_worked).then_some((0, 0));
     }

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Came, Landed, Order, Taken, ask};
+use super::{Came, Given, Landed, Order, Taken, ask};
 use crate::gateway::Gateway;
 use crate::gateway::cache::Verdict;
 use crate::gateway::cache::flights::{Boarded, Flight, Form, Work};
 use crate::gateway::cache::store::Found;
 use crate::gateway::exchange::Question;
 use crate::gateway::exchange::trail::Trail;
+use crate::gateway::record::spend::told;
 use crate::gateway::visit::kept::Sought;
+use crate::openai::Usage;
 use crate::sys;
 
 /// Where a caller waits, if it has to.
@@ -123,14 +125,36 @@ impl Gateway {
             return;
         }
         question.plan.metrics.cache.revalidations.inc();
+        let gateway = Arc::clone(self);
+        let images = question.ask.images(question.plan.modality);
         tokio::spawn(async move {
             let landed = seat.flight.landing().await;
-            if let Ok(Came::Given(given)) = &landed.answer
-                && let Some(Taken::Events(reader)) = given.take(&seat)
-            {
-                // It is kept as its end is come to; a break is nobody's here.
-                let _ = reader.read_out(usize::MAX).await;
-            }
+            let Ok(Came::Given(given)) = &landed.answer else {
+                return;
+            };
+            let usage = match given.take(&seat) {
+                Some(Taken::Events(mut reader)) => {
+                    // It is kept as its end is come to; a break is nobody's here.
+                    let _ = reader.read_to_end(usize::MAX).await;
+                    let usage = reader.mark().usage;
+                    reader.finish().await;
+                    usage
+                }
+                Some(Taken::Whole { usage, .. }) => usage,
+                _ => None,
+            };
+            gateway.renewed(given, usage, images);
         });
+    }
+
+    /// Counts what a renewal used: no request of a caller's has paid for it.
+    fn renewed(&self, given: &Given, usage: Option<Usage>, images: u32) {
+        let Some(leg) = given.plan.legs.get(given.leg) else {
+            return;
+        };
+        let used = usage.map(|usage| told(usage, images));
+        let costs = self.snapshot.load().config.costs;
+        self.usage
+            .note_renewal(&leg.served, used, (sys::now().wall, &costs));
     }
 }

@@ -15,11 +15,12 @@ const STEPS: [&str; 9] = [
 
 /// What any step may import: what lies under all of them, and the two that
 /// collect what steps give back, errors (`refusal`) and facts (`record`).
-const UNDER_STEPS: [&str; 13] = [
+const UNDER_STEPS: [&str; 14] = [
     "fail_point",
     "deadline",
     "config",
     "names",
+    "money",
     "operation",
     "openai",
     "snapshot",
@@ -182,7 +183,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sse", &["openai"]),
     ("operation", &[]),
     ("openai", &["names", "operation"]),
-    ("config", &["names", "operation"]),
+    ("config", &["names", "operation", "money"]),
+    ("money", &[]),
     ("names", &[]),
     ("fail_point", &[]),
     ("phase", &[]),

@@ -57,6 +57,8 @@ impl<'a> Ingredients<'a> {
                 thinking: _,
                 timeouts: _,
                 metrics: _,
+                // Whatever it costs, it is the same answer.
+                served: _,
             } = leg;
             Part::Leg {
                 pool: pool.name.as_str(),

@@ -11,7 +11,12 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 fn rate(count: u32, per: Duration) -> Rate {
     let burst = count;
-    Rate::new(&Window { count, per, burst })
+    Rate::new(&Window {
+        count: count.into(),
+        per,
+        burst: burst.into(),
+        calendar: false,
+    })
 }
 
 fn at(milliseconds: u64) -> Ticks {

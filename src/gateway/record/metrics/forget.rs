@@ -12,6 +12,7 @@ use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 use super::limits::OWN;
 use super::{Metrics, NO_MODEL, NO_POOL};
 use crate::config::{self, Config, Target};
+use crate::gateway::record::spend::CostCounters;
 
 impl Metrics {
     /// Forgets the series of models, pools, targets, keys and limits that this configuration does not name.
@@ -52,6 +53,7 @@ impl Metrics {
 #[derive(Debug)]
 pub(super) enum Labelled {
     Counters(IntCounterVec),
+    Costs(CostCounters),
     Gauges(IntGaugeVec),
     Histograms(HistogramVec),
 }
@@ -61,6 +63,7 @@ impl Labelled {
     pub(super) fn forget(&self, is_gone: &dyn Fn(&HashMap<&str, &str>) -> bool) {
         match self {
             Self::Counters(metric) => forget(metric, is_gone),
+            Self::Costs(metric) => forget(metric, is_gone),
             Self::Gauges(metric) => forget(metric, is_gone),
             Self::Histograms(metric) => forget(metric, is_gone),
         }

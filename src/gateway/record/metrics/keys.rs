@@ -1,12 +1,14 @@
 //! How much is asked with which key?
 //!
-//! By its name, which stands in the configuration. A key has six series once it was used, and
+//! By its name, which stands in the configuration. A key has seven series once it was used, and
 //! none after a reload that does not name it any more; callers without one are not counted here.
 
 use prometheus::IntCounterVec;
 
 use super::make::Make;
 use crate::gateway::record::outcome::Class;
+use crate::gateway::record::spend::CostCounters;
+use crate::money::Usd;
 use crate::names::KeyName;
 
 /// The counters of all keys.
@@ -14,6 +16,7 @@ use crate::names::KeyName;
 pub struct KeyMetrics {
     requests: IntCounterVec,
     tokens: IntCounterVec,
+    cost: CostCounters,
 }
 
 impl KeyMetrics {
@@ -29,7 +32,17 @@ impl KeyMetrics {
                 "Tokens of callers with a key, as upstreams told them.",
                 &["key", "direction"],
             ),
+            cost: new.costs(
+                "spafe_key_cost_usd_total",
+                "What answers to callers with a key have cost by their prices, in US dollars.",
+                &["key"],
+            ),
         }
+    }
+
+    /// Counts what an answer to this key cost.
+    pub fn cost(&self, key: &KeyName, cost: Usd) {
+        self.cost.with_label_values(&[key.as_str()]).inc_by(cost);
     }
 
     /// Counts a request with this key, and what it used, as far as that was told.

@@ -11,6 +11,7 @@ use prometheus::{
 };
 
 use super::forget::Labelled;
+use crate::gateway::record::spend::CostCounters;
 
 /// Makes metrics and registers them. Names are constants, so it fails at the first start or never.
 pub(super) struct Make<'a> {
@@ -49,6 +50,15 @@ impl Make<'_> {
         self.labelled
             .borrow_mut()
             .push(Labelled::Counters(made.clone()));
+        made
+    }
+
+    pub(super) fn costs(&self, name: &str, help: &str, labels: &[&str]) -> CostCounters {
+        let made = CostCounters::new(Opts::new(name, help), labels).expect("a valid name");
+        self.keep(made.clone());
+        self.labelled
+            .borrow_mut()
+            .push(Labelled::Costs(made.clone()));
         made
     }
 
