@@ -53,8 +53,7 @@ use crate::config::{self, ApiKey};
 use crate::names::{PoolName, Secret};
 use balance::Place;
 use balance::turns::Turns;
-pub use health::EjectionReason;
-use health::{Learned, Verdict, View};
+use health::{EjectionReason, Learned, Verdict, View};
 use latency::Latency;
 use registry::{PoolState, Registry};
 use slots::{Full, Places, Slot};
@@ -333,10 +332,9 @@ impl Pool {
         match learned {
             Learned::Nothing => None,
             Learned::Returned => Some(Change::Returned),
-            Learned::Eject(reason) => {
-                let rest = self.eject(endpoint, now, chance)?;
-                Some(Change::Ejected(rest, reason))
-            }
+            Learned::Eject(reason) => self
+                .eject(endpoint, now, chance)
+                .map(|rest| Change::Ejected(rest, reason)),
         }
     }
 

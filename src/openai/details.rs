@@ -19,7 +19,9 @@ struct Details<'a> {
 /// The number of tokens in it.
 pub(super) fn cached<'de, D: Deserializer<'de>>(details: D) -> Result<u64, D::Error> {
     let raw = <&RawValue>::deserialize(details)?;
-    let details: Option<Details<'_>> = serde_json::from_str(raw.get()).ok();
+    // A list of one would be taken for the object.
+    let object = raw.get().starts_with('{').then_some(raw.get());
+    let details: Option<Details<'_>> = object.and_then(|text| serde_json::from_str(text).ok());
     let count = details.and_then(|details| details.cached_tokens?.get().parse().ok());
     Ok(count.unwrap_or(0))
 }

@@ -153,6 +153,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "openai",
             "pools",
+            // What was called, as it is counted.
+            "door",
+            "operation",
         ],
     ),
     (

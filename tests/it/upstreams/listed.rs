@@ -99,7 +99,11 @@ async fn what_happened_is_counted_once_and_under_its_name() {
     let expected = [
         (
             "spafe_requests_total{class=\"2xx\",endpoint=\"chat.completions\",model=\"alone\",outcome=\"served\",pool=\"first\"}",
-            4,
+            3,
+        ),
+        (
+            "spafe_requests_total{class=\"2xx\",endpoint=\"chat.completions\",model=\"alone\",outcome=\"stream_broken\",pool=\"first\"}",
+            1,
         ),
         (
             "spafe_requests_total{class=\"2xx\",endpoint=\"chat.completions\",model=\"backed\",outcome=\"served\",pool=\"second\"}",

@@ -8,7 +8,7 @@ use super::cache::CacheModelMetrics;
 use super::pick;
 use super::places::PlaceMetrics;
 use super::requests::RequestCounters;
-use crate::gateway::pools::EjectionReason;
+use crate::gateway::pools::health::EjectionReason;
 use crate::gateway::record::outcome::AttemptOutcome;
 
 /// The counters of one model.
