@@ -243,7 +243,7 @@ impl Gateway {
         reach(Phase::Door, visit.record.id.as_str());
         visit.permit(&self.limiter)?;
         let (body, boundary) = visit.body(&self.bodies, operation.question()).await?;
-        let (body, original) = visit.understood(body)?;
+        let (body, original) = visit.understood(operation, body)?;
         reach(Phase::Body, visit.record.id.as_str());
         let ask = visit.inspected(operation, &body, boundary)?;
         let plan = snapshot.router.route(&ask.model);

@@ -26,6 +26,9 @@ pub enum Operation {
     Moderations,
     /// Which documents fit a query best.
     Rerank,
+    /// How many tokens a question in Anthropic's words has. Where a model is asked for chats and
+    /// has a pool that speaks so, it is asked for this, too; nobody configures it.
+    Counting,
 }
 
 /// How a request says what it asks.
@@ -48,7 +51,7 @@ pub enum Ending {
 
 impl Operation {
     /// Every operation, in the order of the enum.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
@@ -58,6 +61,7 @@ impl Operation {
         Self::Transcriptions,
         Self::Moderations,
         Self::Rerank,
+        Self::Counting,
     ];
 
     /// The word for it, wherever there is one.
@@ -73,6 +77,7 @@ impl Operation {
             Self::Transcriptions => "audio.transcriptions",
             Self::Moderations => "moderations",
             Self::Rerank => "rerank",
+            Self::Counting => "messages.count_tokens",
         }
     }
 
@@ -89,6 +94,7 @@ impl Operation {
             Self::Transcriptions => "/audio/transcriptions",
             Self::Moderations => "/moderations",
             Self::Rerank => "/rerank",
+            Self::Counting => "/messages/count_tokens",
         }
     }
 
@@ -124,7 +130,7 @@ impl Operation {
             ])),
             Self::Transcriptions => Some(Ending::Typed(&["transcript.text.done"])),
             Self::Speech => Some(Ending::Typed(&["speech.audio.done"])),
-            Self::Embeddings | Self::Moderations | Self::Rerank => None,
+            Self::Embeddings | Self::Moderations | Self::Rerank | Self::Counting => None,
         }
     }
 
@@ -135,6 +141,28 @@ impl Operation {
             self,
             Self::Chat | Self::Completions | Self::Responses | Self::Transcriptions
         )
+    }
+
+    /// What a model must be configured for to be asked for this.
+    #[must_use]
+    pub const fn configured_as(self) -> Self {
+        match self {
+            Self::Counting => Self::Chat,
+            other => other,
+        }
+    }
+
+    /// Whether it costs tokens. A count of them is made without a model's work.
+    #[must_use]
+    pub const fn costs_tokens(self) -> bool {
+        !matches!(self, Self::Counting)
+    }
+
+    /// Whether another model's answer is as good, where the configuration names one: how many
+    /// tokens a model makes of a text is said of it alone.
+    #[must_use]
+    pub const fn may_fall_back(self) -> bool {
+        !matches!(self, Self::Counting)
     }
 
     /// Whether its answers may be kept: those that are small, and the same or as good for
@@ -155,7 +183,7 @@ mod tests {
     fn each_has_a_word_and_a_path_of_its_own() {
         let words: BTreeSet<_> = Operation::ALL.map(Operation::name).into();
         let paths: BTreeSet<_> = Operation::ALL.map(Operation::path).into();
-        assert_eq!((words.len(), paths.len()), (9, 9));
+        assert_eq!((words.len(), paths.len()), (10, 10));
         for operation in Operation::ALL {
             assert_eq!(Operation::at(operation.path()), Some(operation));
             // The word is the path with points: nobody has to learn both.

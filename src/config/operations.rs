@@ -13,13 +13,18 @@ impl Dialect {
     #[must_use]
     pub fn answers(self, operation: Operation) -> bool {
         match self {
-            Self::OpenAi => true,
+            // What is asked in Anthropic's words goes to who speaks them.
+            Self::Anthropic => matches!(operation, Operation::Chat | Operation::Counting),
+            Self::OpenAi => operation != Operation::Counting,
             Self::Azure => !matches!(
                 operation,
-                Operation::Responses | Operation::Moderations | Operation::Rerank
+                Operation::Responses
+                    | Operation::Moderations
+                    | Operation::Rerank
+                    | Operation::Counting
             ),
             Self::Images => matches!(operation, Operation::Chat | Operation::Images),
-            Self::Anthropic | Self::Gemini | Self::Responses => operation == Operation::Chat,
+            Self::Gemini | Self::Responses => operation == Operation::Chat,
         }
     }
 

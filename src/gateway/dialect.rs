@@ -199,6 +199,13 @@ pub fn is_translated(dialect: Dialect) -> bool {
     }
 }
 
+/// Whether that is so for what is asked: what is no chat is asked only where it needs no
+/// other words.
+#[must_use]
+pub fn is_put(dialect: Dialect, operation: Operation) -> bool {
+    operation == Operation::Chat && is_translated(dialect)
+}
+
 /// Whether a stream is asked to count its tokens though its caller did not ask for that.
 #[must_use]
 pub fn asks_for_usage(dialect: Dialect, stream_usage: StreamUsage, ask: &Ask) -> bool {
@@ -224,18 +231,8 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
     }
     match (dialect, asked.image) {
         (_, Some(image)) => Ok(splice::whole(&images::request(image, asked.model))),
-        (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None)
-            if asked.model == &*asked.ask.model =>
-        {
-            Ok(splice::whole(asked.body))
-        }
-        (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None) => {
-            let (body, span) = (asked.body, &asked.ask.model_span);
-            Ok(match asked.ask.boundary {
-                None => splice::model_name(body, span, asked.model),
-                Some(_) => splice::form_model_name(body, span, asked.model),
-            })
-        }
+        _ if !is_put(dialect, asked.ask.operation) => Ok(as_it_came(asked)),
+        (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None) => Ok(as_it_came(asked)),
         (Dialect::Anthropic, None) => {
             anthropic::request::body(asked).map(|body| splice::whole(&body))
         }
@@ -243,6 +240,16 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
             responses::request::body(asked).map(|body| splice::whole(&body))
         }
         (Dialect::Gemini, None) => gemini::request::body(asked).map(|body| splice::whole(&body)),
+    }
+}
+
+/// The caller's body, but for the model's name.
+fn as_it_came(asked: &Asked<'_>) -> Spliced {
+    let (body, span) = (asked.body, &asked.ask.model_span);
+    match asked.ask.boundary {
+        _ if asked.model == &*asked.ask.model => splice::whole(body),
+        None => splice::model_name(body, span, asked.model),
+        Some(_) => splice::form_model_name(body, span, asked.model),
     }
 }
 

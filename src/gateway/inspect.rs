@@ -163,7 +163,8 @@ impl Ask {
             Operation::Embeddings
             | Operation::Speech
             | Operation::Moderations
-            | Operation::Rerank => return 0,
+            | Operation::Rerank
+            | Operation::Counting => return 0,
         };
         let each = self.max_completion_tokens.max(self.max_tokens);
         let choices = u64::from(self.n.unwrap_or(1));

@@ -174,11 +174,7 @@ impl Refusal {
                 status: StatusCode::NOT_FOUND,
                 kind: INVALID_REQUEST,
                 code: Some("endpoint_not_served".into()),
-                message: format!(
-                    "This model is not served at {}. GET /api/v1/models tells at which endpoints each model is.",
-                    operation.path()
-                )
-                .into(),
+                message: texts::not_served(*operation).into(),
                 param: Some("model".into()),
             },
             Self::Limited(limited) => Envelope {

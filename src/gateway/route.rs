@@ -191,6 +191,14 @@ impl Fallbacks {
     }
 }
 
+impl Fallback {
+    /// Whether it can answer this in another model's place.
+    #[must_use]
+    pub fn serves(&self, operation: Operation) -> bool {
+        operation.may_fall_back() && self.plan.serves(operation)
+    }
+}
+
 impl Leg {
     /// Whether its pool can be asked for this.
     #[must_use]
@@ -209,7 +217,8 @@ impl Plan {
     /// Whether it is asked for this, and has a pool that could answer.
     #[must_use]
     pub fn serves(&self, operation: Operation) -> bool {
-        self.operations.contains(&operation) && self.legs.iter().any(|leg| leg.answers(operation))
+        self.operations.contains(&operation.configured_as())
+            && self.legs.iter().any(|leg| leg.answers(operation))
     }
 
     /// What so much would cost at the dearest of its pools; nothing where nobody knows.

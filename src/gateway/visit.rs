@@ -28,6 +28,7 @@ use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::boundary::Boundary;
 use crate::gateway::door::{Endpoint, Rules};
 use crate::gateway::exchange::Question;
+use crate::gateway::idiom::Idiom;
 use crate::gateway::limit::stay::Stay;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::outcome::called::Called;
@@ -83,6 +84,8 @@ pub(super) struct Visit<'a> {
     attempts: usize,
     /// It has left work that goes on for others, who pay nothing for it.
     owes: bool,
+    /// In which protocol it is told what was answered, whatever is answered in between.
+    told_in: Idiom,
     /// How many tokens its question is taken for.
     question_tokens: u64,
     /// And its answer, where that is no text of which tokens could be counted.
@@ -113,6 +116,7 @@ impl<'a> Visit<'a> {
             departure,
             attempts: 0,
             owes: false,
+            told_in: Idiom::default(),
             question_tokens: 0,
             answer_tokens: None,
             images: 0,

@@ -65,6 +65,9 @@ impl Application {
         if path.ends_with("/messages") && request.method == "POST" {
             return Ok(messages::answer(request, &self.options, number));
         }
+        if path.ends_with("/messages/count_tokens") && request.method == "POST" {
+            return Ok(messages::count(request));
+        }
         if let Some(answer) = self.beside_chats(path, request, number) {
             return answer;
         }

@@ -25,12 +25,7 @@ struct Invalid(String);
 
 /// Answers a `POST …/messages`.
 pub(super) fn answer(request: &Request, options: &Options, number: u64) -> Script {
-    let asked = version(request).and_then(|()| {
-        let body: Option<Value> = serde_json::from_slice(&request.body).ok();
-        let body = body.filter(Value::is_object);
-        body.ok_or_else(|| Invalid("The request body is not valid JSON".to_owned()))
-    });
-    let answered = asked.and_then(|body| {
+    let answered = posted(request).and_then(|body| {
         let asked = Asked::parse(&body)?;
         let id = format!("msg_simulated{number:010}");
         let blocks = blocks(&asked)?;
@@ -41,9 +36,33 @@ pub(super) fn answer(request: &Request, options: &Options, number: u64) -> Scrip
             answer.whole(options)
         })
     });
-    answered.unwrap_or_else(|Invalid(message)| {
-        Script::anthropic_error(400, "invalid_request_error", &message)
-    })
+    answered.unwrap_or_else(Invalid::script)
+}
+
+/// Answers a `POST …/messages/count_tokens`: a word is a token, as everywhere here.
+pub(super) fn count(request: &Request) -> Script {
+    let counted = posted(request).and_then(|body| {
+        let input_tokens = asked::counted(&body)?;
+        Ok(Script::json(
+            200,
+            json!({"input_tokens": input_tokens}).to_string(),
+        ))
+    });
+    counted.unwrap_or_else(Invalid::script)
+}
+
+/// The body of a request whose client tells a version.
+fn posted(request: &Request) -> Result<Value, Invalid> {
+    version(request)?;
+    let body: Option<Value> = serde_json::from_slice(&request.body).ok();
+    let body = body.filter(Value::is_object);
+    body.ok_or_else(|| Invalid("The request body is not valid JSON".to_owned()))
+}
+
+impl Invalid {
+    fn script(self) -> Script {
+        Script::anthropic_error(400, "invalid_request_error", &self.0)
+    }
 }
 
 /// Every client tells the version that it was written for.

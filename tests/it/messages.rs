@@ -9,6 +9,8 @@ mod golden;
 mod refused;
 /// What is said to an upstream that speaks the same?
 mod own;
+/// How many tokens does a question have?
+mod counted;
 
 use serde_json::{Value, json};
 use spafe::simulator::Simulator;

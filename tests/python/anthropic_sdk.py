@@ -82,6 +82,18 @@ def sees(model):
     assert ask(model, messages=[{"role": "user", "content": content}]).content[0].text
 
 
+def counts():
+    messages = [{"role": "user", "content": "Hi there"}]
+    counted = client.messages.count_tokens(model="claude", system="Be brief.", messages=messages, tools=TOOLS)
+    assert counted.input_tokens > 0, counted
+    try:
+        client.messages.count_tokens(model="gpt", messages=messages)
+    except anthropic.NotFoundError as error:
+        assert error.body["error"]["type"] == "not_found_error", error.body
+    else:
+        raise AssertionError("a model whose upstream counts nothing had a count")
+
+
 def refuses():
     try:
         ask("no-such-model")
@@ -105,4 +117,5 @@ for model in ("gpt", "claude"):
 for model in ("caller", "claude"):
     calls_tools(model, streamed=False)
     calls_tools(model, streamed=True)
+counts()
 refuses()

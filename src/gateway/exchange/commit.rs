@@ -80,7 +80,7 @@ impl Attempt<'_> {
                 (Some(_), _) | (_, Some(_)) => self.question.body.share_beside(),
                 (None, None) => self.question.body.share_of_answer(),
             },
-            names: dialect::is_translated(pool.dialect).then(|| self.names()),
+            names: dialect::is_put(pool.dialect, operation).then(|| self.names()),
             album: self.album(),
         };
         let answer = whole::read(upstream, wanted, || self.source()).await?;

@@ -239,7 +239,7 @@ impl<'a> Course<'a> {
             .unwrap_or_default();
         let key = self.question.key.as_deref();
         let is_allowed = |fallback: &&Fallback| {
-            fallback.plan.serves(self.question.ask.operation)
+            fallback.serves(self.question.ask.operation)
                 && key.is_none_or(|key| key.may_ask_for(fallback.plan.model.as_str()))
         };
         let others = || {

@@ -65,8 +65,9 @@ impl<'q> Phrasing<'q> {
         };
         let phrased = || dialect::request(dialect, &asked).map_err(Unphrased::Inexpressible);
         // The caller's own words cost nothing, either.
-        let is_own = dialect == Dialect::Anthropic && question.original.is_some();
-        if is_own || !dialect::is_translated(dialect) {
+        let is_own = (dialect == Dialect::Anthropic && question.original.is_some())
+            || !dialect::is_put(dialect, question.ask.operation);
+        if is_own {
             return phrased();
         }
         let known = |made: &&Made<'_>| std::ptr::eq(made.leg, leg) && made.model == model;

@@ -171,5 +171,19 @@ pub(super) fn parameters(operation: Operation) -> Parameters {
             ],
             acted_on: &[Field::Query, Field::Documents],
         },
+        // Anthropic's.
+        Operation::Counting => Parameters {
+            names: &[
+                "model",
+                "messages",
+                "cache_control",
+                "output_config",
+                "system",
+                "thinking",
+                "tool_choice",
+                "tools",
+            ],
+            acted_on: &[],
+        },
     }
 }

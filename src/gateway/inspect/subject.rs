@@ -34,7 +34,7 @@ pub(super) fn subject(
         value.ok_or(InspectError::MissingField { field })
     };
     let (field, value) = match operation {
-        Operation::Chat => {
+        Operation::Chat | Operation::Counting => {
             let messages = found.messages.clone();
             let field = Field::Messages;
             (field, messages.ok_or(InspectError::MissingField { field })?)
@@ -67,7 +67,7 @@ pub(super) fn subject(
     let is_text = matches!(value.kind, Kind::String { .. });
     let is_list = value.kind == Kind::Array;
     let fits = match operation {
-        Operation::Chat | Operation::Rerank => is_list,
+        Operation::Chat | Operation::Rerank | Operation::Counting => is_list,
         Operation::Images | Operation::Speech | Operation::Transcriptions => is_text,
         Operation::Responses if field == Field::Prompt => value.kind == Kind::Object,
         Operation::Completions
@@ -78,7 +78,7 @@ pub(super) fn subject(
     let inputs = match operation {
         _ if !fits => 0,
         // Messages and items are one question, however many there are.
-        Operation::Chat | Operation::Responses => 1,
+        Operation::Chat | Operation::Responses | Operation::Counting => 1,
         _ if is_list => inputs(text.get(value.span.clone()).unwrap_or_default()),
         _ => 1,
     };
@@ -128,7 +128,10 @@ pub(super) fn is_stream(
             Ok(format.and_then(|value| string(text, value)).as_deref() == Some("sse"))
         }
         // None of these has one.
-        Operation::Embeddings | Operation::Moderations | Operation::Rerank => Ok(false),
+        Operation::Embeddings
+        | Operation::Moderations
+        | Operation::Rerank
+        | Operation::Counting => Ok(false),
         _ => boolean(Field::Stream, found.stream.as_ref()),
     }
 }

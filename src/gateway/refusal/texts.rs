@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use crate::gateway::client::ClientError;
 use crate::gateway::refusal::Refusal;
+use crate::operation::Operation;
 
 pub(super) const INVALID_REQUEST: &str = "invalid_request_error";
 const UPSTREAM: &str = "upstream_error";
@@ -226,6 +227,17 @@ impl Refusal {
                 "Something failed here that is not your fault. Try again; if it stays, report the x-request-id.",
             ),
         }
+    }
+}
+
+/// What is told to who asks a model for what it is not asked for here.
+pub(super) fn not_served(operation: Operation) -> String {
+    match operation {
+        Operation::Counting => "The tokens of this model's questions are not counted here: no upstream of it speaks Anthropic's protocol. Ask at /messages, whose answer tells how many there were, or choose another model.".to_owned(),
+        other => format!(
+            "This model is not served at {}. GET /api/v1/models tells at which endpoints each model is.",
+            other.path()
+        ),
     }
 }
 

@@ -94,7 +94,11 @@ impl<'a> Visit<'a> {
     ) -> Result<(), Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
         let config = &snapshot.config.limiter;
-        self.question_tokens = ask.question_tokens(body, config.bytes_per_token);
+        self.question_tokens = if ask.operation.costs_tokens() {
+            ask.question_tokens(body, config.bytes_per_token)
+        } else {
+            0
+        };
         let answer_tokens = ask.answer_tokens_max(u64::from(config.output_tokens));
         self.answer_tokens = (!ask.operation.answers_in_text()).then_some(answer_tokens);
         self.images = ask.images(plan.modality);

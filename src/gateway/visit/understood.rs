@@ -14,16 +14,19 @@ use crate::gateway::inspect::strict;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::work::Taken;
+use crate::operation::Operation;
 
 impl Visit<'_> {
     /// The body as a chat, and what it is made of where that is something else.
     pub(in crate::gateway) fn understood(
         &mut self,
+        operation: Operation,
         body: Held,
     ) -> Result<(Held, Option<(Original, Held)>), Refusal> {
-        match self.common.idiom {
-            Idiom::OpenAi => return Ok((body, None)),
-            Idiom::Anthropic => {}
+        // What is no chat goes through as it came.
+        match (self.common.idiom, operation) {
+            (Idiom::Anthropic, Operation::Chat) => self.told_in = Idiom::Anthropic,
+            _ => return Ok((body, None)),
         }
         let model_span = strict::model(&body, &self.snapshot.bounds).map_err(Refusal::Body)?;
         let chat = question::chat(&body).map_err(Refusal::Inexpressible)?;
@@ -42,7 +45,7 @@ impl Visit<'_> {
 
     /// An answer in the words it was asked in.
     pub(super) fn in_idiom(&self, taken: Taken) -> Result<Taken, Refusal> {
-        let (idiom, id) = (self.common.idiom, &self.common.id);
+        let (idiom, id) = (self.told_in, &self.common.id);
         if idiom == Idiom::OpenAi {
             return Ok(taken);
         }

@@ -28,6 +28,8 @@ struct Passed<'a> {
     results: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input_tokens: Option<&'a RawValue>,
 }
 
 /// Reads it; `None` where it is no whole JSON object.
@@ -45,6 +47,7 @@ pub(super) fn read(operation: Operation, body: &[u8]) -> Option<Glance> {
         Operation::Moderations | Operation::Rerank => (true, list(passed.results)),
         Operation::Responses => (is(r#""response""#), status(passed.status)),
         Operation::Images => (true, list(passed.data)),
+        Operation::Counting => (is_count(passed.input_tokens), Ending::Complete),
         Operation::Chat | Operation::Speech | Operation::Transcriptions => (true, Ending::Complete),
     };
     Some(Glance {
@@ -53,6 +56,11 @@ pub(super) fn read(operation: Operation, body: &[u8]) -> Option<Glance> {
         ending,
         usage: passed.usage.and_then(|raw| counted(raw.get())),
     })
+}
+
+/// Whether it is how many something is.
+fn is_count(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| raw.get().parse::<u64>().is_ok())
 }
 
 /// Whether there is anything in a list.
@@ -153,7 +161,7 @@ mod tests {
     #[test]
     fn each_is_judged_by_its_own_shape() {
         use Ending::{Complete, Length, NoChoices, Odd, Unfinished, Unknown};
-        use Operation::{Completions, Embeddings, Moderations, Rerank, Responses};
+        use Operation::{Completions, Counting, Embeddings, Moderations, Rerank, Responses};
         for (operation, body, is_completion, ending) in [
             (
                 Embeddings,
@@ -190,6 +198,9 @@ mod tests {
                 Unfinished,
             ),
             (Responses, r#"{"object":"response"}"#, true, Odd),
+            (Counting, r#"{"input_tokens":9}"#, true, Complete),
+            (Counting, r#"{"input_tokens":"9"}"#, false, Complete),
+            (Counting, "{}", false, Complete),
         ] {
             check(operation, body, Some((false, is_completion, ending)));
         }

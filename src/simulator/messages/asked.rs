@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Invalid;
 use super::said::along;
+use crate::simulator::chat::tokens;
 
 /// Fields that are known; any other is refused.
 const KNOWN: [&str; 19] = [
@@ -26,6 +27,18 @@ const KNOWN: [&str; 19] = [
     "container",
     "inference_geo",
     "mcp_servers",
+];
+
+/// Those of a question whose tokens are only counted.
+const COUNTED: [&str; 8] = [
+    "model",
+    "messages",
+    "cache_control",
+    "output_config",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
 ];
 
 /// What was asked, as far as it shapes the answer.
@@ -53,16 +66,7 @@ fn list<'a>(body: &'a Value, name: &str) -> &'a [Value] {
 
 impl<'a> Asked<'a> {
     pub(super) fn parse(body: &'a Value) -> Result<Self, Invalid> {
-        let members = body.as_object().into_iter().flat_map(Map::keys);
-        if let Some(unknown) = members
-            .into_iter()
-            .find(|name| !KNOWN.contains(&name.as_str()))
-        {
-            return invalid(format!("{unknown}: Extra inputs are not permitted"));
-        }
-        let Some(model) = body.get("model").and_then(Value::as_str) else {
-            return invalid("model: Field required");
-        };
+        let model = model(body, &KNOWN)?;
         let max_tokens = match body.get("max_tokens").map(Value::as_u64) {
             None => return invalid("max_tokens: Field required"),
             Some(Some(max_tokens)) if max_tokens > 0 => max_tokens,
@@ -141,6 +145,26 @@ impl<'a> Asked<'a> {
         };
         tools.map(call).collect()
     }
+}
+
+/// How many words a question has, where it is one.
+pub(super) fn counted(body: &Value) -> Result<usize, Invalid> {
+    model(body, &COUNTED)?;
+    let messages = list(body, "messages");
+    turns(messages)?;
+    let contents = messages.iter().map(|message| &message["content"]);
+    let texts = contents.chain(body.get("system")).map(said);
+    Ok(texts.map(|text| tokens(&text).count()).sum())
+}
+
+/// The name of a model in a question that has these fields and no others.
+fn model<'a>(body: &'a Value, known: &[&str]) -> Result<&'a str, Invalid> {
+    let mut members = body.as_object().into_iter().flat_map(Map::keys);
+    if let Some(unknown) = members.find(|name| !known.contains(&name.as_str())) {
+        return invalid(format!("{unknown}: Extra inputs are not permitted"));
+    }
+    let model = body.get("model").and_then(Value::as_str);
+    model.map_or_else(|| invalid("model: Field required"), Ok)
 }
 
 /// The text of a content.

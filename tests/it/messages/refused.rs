@@ -10,7 +10,7 @@ use crate::kit::pair::{chunk, stop};
 
 /// Class and words of a refusal.
 #[track_caller]
-fn told(answer: &Answer) -> (u16, String, String) {
+pub(super) fn told(answer: &Answer) -> (u16, String, String) {
     let body = answer.json();
     assert_eq!(body["type"], "error", "{body}");
     assert_eq!(body["request_id"].as_str(), answer.field("x-request-id"));
