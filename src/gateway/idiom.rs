@@ -75,6 +75,13 @@ impl Voice {
 }
 
 impl Idiom {
+    /// A refusal as a body, for those who describe the API.
+    #[must_use]
+    pub fn shown(self, envelope: &Envelope) -> Bytes {
+        let (idiom, id) = (self, RequestId::made(0, 0));
+        Voice { idiom, id }.refusal(envelope)
+    }
+
     /// What stands in a stream where nothing else comes.
     #[must_use]
     pub fn sign_of_life(self) -> Bytes {

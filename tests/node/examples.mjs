@@ -19,7 +19,7 @@ const runners = {
 await withPage(`${url}/`, {}, async (page) => {
   await page.waitForFunction(() => document.querySelector('#model option'));
   const examples = await page.$$eval('#examples code[id]', (all) => all.map(({ id, textContent }) => [id, textContent]));
-  assert.equal(examples.length, 9);
+  assert.equal(examples.length, 12);
   for (const [id, text] of examples) {
     assert.ok(text.includes(url), `${id} does not ask this gateway:\n${text}`);
     const [kind, language] = id.split('-');
@@ -33,7 +33,7 @@ await withPage(`${url}/`, {}, async (page) => {
   for (const language of ['python', 'javascript', 'curl']) {
     await page.locator(`#languages [data-language=${language}]`).press('Enter');
     const shown = await page.$$eval('#examples figure.code', (all) => all.filter((one) => one.checkVisibility()).map((one) => one.dataset.language));
-    assert.deepEqual(shown, [language, language, language]);
+    assert.deepEqual(shown, [language, language, language, language]);
     await page.click(`[data-copy=chat-${language}]`);
     const copied = await page.evaluate(() => navigator.clipboard.readText());
     const [, text] = examples.find(([id]) => id === `chat-${language}`);
@@ -41,12 +41,17 @@ await withPage(`${url}/`, {}, async (page) => {
   }
 });
 
+// In either protocol.
+function said(answer) {
+  return answer.choices ? answer.choices[0].message.content : answer.content[0].text;
+}
+
 function judge(kind, language, output) {
   const name = `${kind} in ${language}: ${output}`;
   if (kind === 'stream' && language === 'curl') {
     assert.ok(output.trimEnd().endsWith('data: [DONE]'), name);
     return;
   }
-  const text = language === 'curl' ? JSON.parse(output).choices[0].message.content : output;
+  const text = language === 'curl' ? said(JSON.parse(output)) : output;
   assert.match(text, kind === 'image' ? /^!\[Generated Image\]\(http\S+\/images\/\S+\)/ : /\w+/, name);
 }

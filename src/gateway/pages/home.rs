@@ -34,7 +34,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
     };
     let image = first(Modality::Image);
     let flag = |is: bool| text(if is { "yes" } else { "" });
-    let [curl, python, javascript] = shown_keys(keys);
+    let [curl, python, javascript, header] = shown_keys(keys);
     vec![
         ("base", Value::Text(base(config))),
         ("model", text(name(first(Modality::Text)))),
@@ -47,6 +47,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("curl_key", Value::Markup(curl.to_owned())),
         ("python_key", Value::Markup(python.to_owned())),
         ("javascript_key", Value::Markup(javascript.to_owned())),
+        ("javascript_header", Value::Markup(header.to_owned())),
         ("models", Value::Markup(models(config))),
         ("limits", Value::Markup(limits(config))),
         ("bounds", Value::Markup(bounds(config))),
@@ -65,14 +66,15 @@ fn name(model: Option<&Model>) -> &str {
 }
 
 /// How the key is given in each of the examples' languages.
-fn shown_keys(keys: KeyUse) -> [&'static str; 3] {
+fn shown_keys(keys: KeyUse) -> [&'static str; 4] {
     match keys {
         KeyUse::Required => [
             "  -H \"Authorization: Bearer $API_KEY\" \\\n",
             "os.environ[\"API_KEY\"]",
             "process.env.API_KEY",
+            "authorization: `Bearer ${process.env.API_KEY}`, ",
         ],
-        KeyUse::Off | KeyUse::Optional => ["", "\"none\"", "'none'"],
+        KeyUse::Off | KeyUse::Optional => ["", "\"none\"", "'none'", ""],
     }
 }
 

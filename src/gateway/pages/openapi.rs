@@ -10,6 +10,8 @@ mod shapes;
 mod operations;
 /// And beside chats?
 mod further;
+/// And in Anthropic's words?
+mod messages;
 /// What can come back?
 mod answers;
 
@@ -34,7 +36,11 @@ pub(super) fn asset() -> &'static Asset {
 
 fn document() -> Value {
     let mut paths = Map::new();
-    for operation in OPERATIONS.iter().chain(&further::FURTHER) {
+    for operation in OPERATIONS
+        .iter()
+        .chain(&messages::MESSAGES)
+        .chain(&further::FURTHER)
+    {
         for prefix in operation.root.prefixes() {
             let path = format!("{prefix}{}", operation.path);
             paths.insert(path, item(operation, prefix));
@@ -46,7 +52,7 @@ fn document() -> Value {
             "title": "spafe",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "One address for many language models.",
-            "description": "OpenAI's chat completions, for text and image models alike, and what else models are called for. What stands under /api/v1 stands under /v1, too.",
+            "description": "OpenAI's chat completions, for text and image models alike, the same in Anthropic's words, and what else models are called for. What stands under /api/v1 stands under /v1, too.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -183,6 +189,14 @@ mod tests {
         ] {
             assert!(chat.get(status.to_string()).is_some(), "{status}");
         }
+        let message = &document["paths"]["/v1/messages"]["post"]["responses"];
+        let statuses = |answers: &Value| -> Vec<String> {
+            let answers = answers.as_object().unwrap();
+            answers.keys().cloned().collect()
+        };
+        assert_eq!(statuses(message), statuses(chat));
+        let told = &message["404"]["content"]["application/json"]["examples"]["model_not_found"];
+        assert_eq!(told["value"]["error"]["type"], "not_found_error", "{told}");
         let retry = &chat["429"]["headers"]["retry-after"];
         assert!(retry.is_object(), "{chat:#}");
     }

@@ -102,7 +102,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // `route` for who could answer for a model, `models` and `openai` for what answers look like.
     (
         "pages",
-        // `operation` for what can be called, as it is told to programs.
+        // `operation` for what can be called, as it is told to programs, `idiom` for the form of
+        // its errors.
         &[
             "config",
             "names",
@@ -111,6 +112,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "route",
             "models",
             "operation",
+            "idiom",
         ],
     ),
     // The configuration compiled for each step: their types and no more than that.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::operations::Operation;
+use super::operations::{Envelope, Operation};
 use super::shapes;
 use crate::gateway::refusal::listed::{Listed, Of, listed};
 
@@ -14,8 +14,13 @@ use crate::gateway::refusal::listed::{Listed, Of, listed};
 const UPSTREAMS_OWN: [u16; 6] = [400, 404, 409, 413, 415, 422];
 
 /// Headers with what they tell; the first of them stands in every answer.
-const HEADERS: [(&str, &str, &str); 19] = [
+const HEADERS: [(&str, &str, &str); 20] = [
     ("x-request-id", "string", "The request's name."),
+    (
+        "request-id",
+        "string",
+        "The same, where Anthropic's SDKs look for it.",
+    ),
     ("etag", "string", "The name of these very bytes."),
     ("allow", "string", "The methods that this path takes."),
     ("www-authenticate", "string", "How a key is shown."),
@@ -119,8 +124,16 @@ pub(super) fn of(operation: &Operation, is_head: bool) -> Map<String, Value> {
     answers
 }
 
+/// What stands in every answer of an operation.
+fn always(operation: &Operation) -> Vec<&'static str> {
+    match operation.envelope {
+        Envelope::OpenAi => vec!["x-request-id"],
+        Envelope::Anthropic => vec!["x-request-id", "request-id"],
+    }
+}
+
 fn success(operation: &Operation, is_head: bool) -> Value {
-    let mut names = vec!["x-request-id"];
+    let mut names = always(operation);
     if operation.is_kept {
         names.push("etag");
     }
@@ -151,7 +164,7 @@ fn refusal(operation: &Operation, (status, all): (u16, &[Listed]), is_head: bool
         words.push_str(or);
         words.push_str("what an upstream says of this request");
     }
-    let mut names = vec!["x-request-id"];
+    let mut names = always(operation);
     if all.iter().any(|listed| listed.tells_when) {
         names.extend(["retry-after", "retry-after-ms"]);
     }
@@ -169,11 +182,12 @@ fn refusal(operation: &Operation, (status, all): (u16, &[Listed]), is_head: bool
     let mut refused = json!({ "description": words, "headers": refer(&names) });
     if !is_head && let Some(fields) = refused.as_object_mut() {
         let example = |listed: &Listed| {
-            let told: Value = serde_json::from_str(&listed.envelope.json()).unwrap_or_default();
+            let told = operation.envelope.idiom().shown(&listed.envelope);
+            let told: Value = serde_json::from_slice(&told).unwrap_or_default();
             (listed.code().to_owned(), json!({ "value": told }))
         };
         let examples: Map<String, Value> = all.iter().map(example).collect();
-        let mut body = json!({ "schema": shapes::reference("ErrorEnvelope") });
+        let mut body = json!({ "schema": shapes::reference(operation.envelope.shape()) });
         if let (false, Some(body)) = (examples.is_empty(), body.as_object_mut()) {
             body.insert("examples".to_owned(), Value::Object(examples));
         }

@@ -7,7 +7,7 @@
 /// What is sent there?
 pub(super) mod sent;
 
-use super::operations::{ASKING, Body, JSON, Operation, Root};
+use super::operations::{ASKING, Body, Envelope, JSON, Operation, Root};
 use crate::operation::Operation as Asked;
 
 const OBJECT: Body = Body {
@@ -100,5 +100,6 @@ const fn line(
         answers,
         refuses: ASKING,
         is_kept: false,
+        envelope: Envelope::OpenAi,
     }
 }

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::gateway::idiom::Idiom;
 use crate::gateway::refusal::listed::Of;
 
 /// Where a path begins.
@@ -14,6 +15,15 @@ pub(super) enum Root {
     Api,
     /// At the address itself.
     Site,
+}
+
+/// The form of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Envelope {
+    /// OpenAI's.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
 }
 
 /// A body: its type and its shape.
@@ -46,6 +56,8 @@ pub(super) struct Operation {
     pub(super) refuses: &'static [Of],
     /// Whether a 200 names itself, so that it can be asked for again by that.
     pub(super) is_kept: bool,
+    /// In which form it is refused.
+    pub(super) envelope: Envelope,
 }
 
 pub(super) const JSON: &str = "application/json";
@@ -78,6 +90,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         ],
         refuses: ASKING,
         is_kept: false,
+        envelope: Envelope::OpenAi,
     },
     Operation {
         root: Root::Api,
@@ -92,6 +105,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         }],
         refuses: &[Of::Anything, Of::Keyed],
         is_kept: false,
+        envelope: Envelope::OpenAi,
     },
     Operation {
         root: Root::Api,
@@ -106,6 +120,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         }],
         refuses: &[Of::Anything, Of::Keyed, Of::Model, Of::Path],
         is_kept: false,
+        envelope: Envelope::OpenAi,
     },
     Operation {
         root: Root::Site,
@@ -134,6 +149,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         ],
         refuses: &[Of::Anything, Of::Image],
         is_kept: true,
+        envelope: Envelope::OpenAi,
     },
     Operation {
         root: Root::Site,
@@ -148,6 +164,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         }],
         refuses: &[Of::Anything, Of::Keyed],
         is_kept: false,
+        envelope: Envelope::OpenAi,
     },
     Operation {
         root: Root::Site,
@@ -162,6 +179,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         }],
         refuses: READING,
         is_kept: true,
+        envelope: Envelope::OpenAi,
     },
     Operation {
         root: Root::Site,
@@ -176,6 +194,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         }],
         refuses: READING,
         is_kept: true,
+        envelope: Envelope::OpenAi,
     },
     Operation {
         root: Root::Site,
@@ -190,8 +209,27 @@ pub(super) const OPERATIONS: [Operation; 8] = [
         }],
         refuses: READING,
         is_kept: true,
+        envelope: Envelope::OpenAi,
     },
 ];
+
+impl Envelope {
+    /// Its schema.
+    pub(super) fn shape(self) -> &'static str {
+        match self {
+            Self::OpenAi => "ErrorEnvelope",
+            Self::Anthropic => "MessageError",
+        }
+    }
+
+    /// The protocol that it belongs to.
+    pub(super) fn idiom(self) -> Idiom {
+        match self {
+            Self::OpenAi => Idiom::OpenAi,
+            Self::Anthropic => Idiom::Anthropic,
+        }
+    }
+}
 
 impl Root {
     /// What paths begin with.

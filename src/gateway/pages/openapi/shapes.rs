@@ -11,6 +11,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::further::sent;
+use super::messages;
 use crate::gateway::models::List;
 use crate::gateway::pages::state::Told;
 use crate::openai::{ChatChunk, ChatCompletion, ErrorEnvelope};
@@ -139,6 +140,7 @@ pub(super) fn all() -> Map<String, Value> {
     let mut generator = SchemaGenerator::new(settings);
     generator.subschema_for::<ChatRequest<'_>>();
     sent::declare(&mut generator);
+    messages::declare(&mut generator);
     generator.subschema_for::<ChatCompletion>();
     generator.subschema_for::<ChatChunk>();
     generator.subschema_for::<ErrorEnvelope<'_>>();
