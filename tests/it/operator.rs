@@ -61,6 +61,39 @@ async fn no_web_page_changes_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_page_whose_name_was_pointed_here_reads_anything() {
+    let (gateway, _upstreams) = operated("admin_hosts = [\"ops.example\"]").await;
+    for path in [
+        "/",
+        "/page/page.js",
+        "/config",
+        "/reload",
+        "/failures",
+        "/limits",
+        "/cache",
+        "/nothing",
+    ] {
+        let told = call(&gateway, &format!("GET {path}"), "Host: evil.example\r\n").await;
+        assert_eq!(told.status, 421, "{path}: {told:?}");
+        assert!(told.text().contains("admin_hosts"), "{path}: {told:?}");
+        for host in ["ops.example", "localhost:1", "192.0.2.1:8081", "[::1]"] {
+            let lines = format!("Host: {host}\r\n");
+            let told = call(&gateway, &format!("GET {path}"), &lines).await;
+            assert_ne!(told.status, 421, "{path} {host}: {told:?}");
+        }
+    }
+    for path in ["/metrics", "/livez", "/readyz"] {
+        for what in ["GET", "HEAD"] {
+            let what = format!("{what} {path}");
+            let lines = "Host: spafe.svc.cluster.local\r\nConnection: close\r\n";
+            let mut admin = Connection::open(gateway.admin).await;
+            admin.send(format!("{what} HTTP/1.1\r\n{lines}\r\n")).await;
+            assert_eq!(admin.head().await.status, 200, "{what}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_reload_would_change_is_told_and_not_changed() {
     let (gateway, _upstreams) = operated("").await;
     let before = gateway.version().await;

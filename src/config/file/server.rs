@@ -25,7 +25,7 @@ pub(in crate::config) struct Server {
     pub(in crate::config) admin: Written<Address>,
     /// Whether the admin listener may stand on an address that is not loopback.
     pub(in crate::config) admin_public: bool,
-    /// Hosts, beside this machine's own, by which the admin listener may be asked to change something.
+    /// Names, beside addresses and localhost, by which the admin listener may be asked.
     pub(in crate::config) admin_hosts: Vec<Written<Host>>,
     /// Worker threads; 0: one per core.
     #[schemars(range(max = crate::config::server::THREADS_MAX))]

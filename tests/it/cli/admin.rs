@@ -9,7 +9,7 @@ const SECRET: &str = "sk-nobody-may-read-this";
 async fn read(address: std::net::SocketAddr, path: &str) -> Answer {
     let mut client = Connection::open(address).await;
     client
-        .send(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"))
+        .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
         .await;
     client.answer().await
 }

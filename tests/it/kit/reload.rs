@@ -33,7 +33,7 @@ impl Gateway {
     pub(crate) async fn told(&self, path: &str) -> Value {
         let mut admin = Connection::open(self.admin).await;
         admin
-            .send(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"))
+            .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             .await;
         admin.answer().await.json()
     }

@@ -96,7 +96,7 @@ async fn the_probes_ask_for_what_is_answered() {
     for path in paths {
         let mut connection = Connection::open(gateway.admin).await;
         connection
-            .send(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"))
+            .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             .await;
         assert_eq!(connection.answer().await.status, 200, "{path}");
     }

@@ -73,7 +73,7 @@ fn keyless(line: &str) -> Setup {
 async fn read(gateway: &Gateway, path: &str) -> (u16, Value) {
     let mut connection = Connection::open(gateway.admin).await;
     connection
-        .send(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"))
+        .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
         .await;
     let answer = connection.answer().await;
     (answer.status, answer.json())

@@ -264,7 +264,7 @@ async fn served(gateway: &Gateway) -> u16 {
 async fn admin(gateway: &Gateway, path: &str) -> u16 {
     let mut connection = Connection::open(gateway.admin).await;
     connection
-        .send(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"))
+        .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
         .await;
     connection.answer().await.status
 }
