@@ -125,7 +125,12 @@ mod tests {
 
     #[test]
     fn a_price_is_written_for_a_million() {
-        for (dollars, pico) in [(2.5, 2_500_000), (0.075, 75_000), (0.000_000_6, 1), (0.0, 0)] {
+        for (dollars, pico) in [
+            (2.5, 2_500_000),
+            (0.075, 75_000),
+            (0.000_000_6, 1),
+            (0.0, 0),
+        ] {
             assert_eq!(Price::of_a_million(dollars), pico);
         }
         assert_eq!(Price::for_a_million(2_500_000).to_string(), "2.5");

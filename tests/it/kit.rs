@@ -32,6 +32,8 @@ pub(crate) mod script;
 pub(crate) mod dns;
 /// A real Redis, started and hurt.
 pub(crate) mod redis;
+/// A real Prometheus, which looks at gateways.
+pub(crate) mod prometheus;
 /// What stands between it and a gateway, and does worse.
 pub(crate) mod wedge;
 /// Chats by chance, and nearly the same ones.

@@ -35,6 +35,9 @@ mod quota;
 /// Health, numbers, lines, and the end.
 #[cfg(test)]
 mod process;
+/// What a real Prometheus makes of dashboards and rules.
+#[cfg(test)]
+mod prometheus;
 /// What a panic takes along.
 #[cfg(test)]
 mod panics;

@@ -53,7 +53,8 @@ fn says_all(price: &Node<'_, '_>, writes_text: bool, findings: &mut Findings<'_>
         _ => None,
     };
     if let Some(key) = missing {
-        let message = format!("is missing, and would count as nothing; if it is free, say {key} = 0");
+        let message =
+            format!("is missing, and would count as nothing; if it is free, say {key} = 0");
         findings.add_at(&price.span(), &price.path_of(key), message);
     }
     let Some(cached) = cached else { return };
@@ -64,7 +65,10 @@ fn says_all(price: &Node<'_, '_>, writes_text: bool, findings: &mut Findings<'_>
             findings.add(&cached, message);
         }
         Some(Some(input)) if of(&cached).is_some_and(|cached| cached > input) => {
-            findings.add(&cached, "must not be more than input, of which it is a part");
+            findings.add(
+                &cached,
+                "must not be more than input, of which it is a part",
+            );
         }
         _ => {}
     }

@@ -134,9 +134,9 @@ fn add(shown: &mut Value, allowance: &Allowance) {
                     }| json!({ "count": count, "per": duration_text(per), "burst": burst });
         window.map(told)
     };
-    let budget = cost.map(|Window { count, per, .. }| {
-        json!({ "usd": Usd::nanos(count), "per": duration_text(per) })
-    });
+    let budget = cost.map(
+        |Window { count, per, .. }| json!({ "usd": Usd::nanos(count), "per": duration_text(per) }),
+    );
     if let Value::Object(entries) = shown {
         entries.insert("cost".to_owned(), json!(budget));
         entries.insert("requests".to_owned(), json!(window(requests)));

@@ -61,10 +61,9 @@ impl RequestRecord {
     /// What it used, as far as that is known.
     #[must_use]
     pub fn used(&self, images: u32) -> Used {
-        let (input, output) = self.estimated.unwrap_or((
-            self.tokens_in.unwrap_or(0),
-            self.tokens_out.unwrap_or(0),
-        ));
+        let (input, output) = self
+            .estimated
+            .unwrap_or((self.tokens_in.unwrap_or(0), self.tokens_out.unwrap_or(0)));
         let cached = self.estimated.map_or(self.tokens_cached, |_| None);
         Used {
             input: input.min(TOKENS_MAX),

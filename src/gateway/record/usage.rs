@@ -218,7 +218,11 @@ impl Usage {
 impl Hours {
     /// The place of an hour, made where there is none. Clocks go back, so it need not be the last.
     fn place(&mut self, number: u64) -> usize {
-        let later = self.all.iter().rev().take_while(|hour| hour.number > number);
+        let later = self
+            .all
+            .iter()
+            .rev()
+            .take_while(|hour| hour.number > number);
         let place = self.all.len() - later.count();
         if let Some(last) = place.checked_sub(1)
             && self.all.get(last).is_some_and(|hour| hour.number == number)

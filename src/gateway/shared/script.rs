@@ -12,8 +12,8 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use super::settlement::Correction;
-use crate::config::limits::Window as Allowed;
 use super::{Level, Told, Window};
+use crate::config::limits::Window as Allowed;
 
 /// How long a process that says nothing is taken to be there.
 const PRESENT_MS: i64 = 15_000;
@@ -242,7 +242,11 @@ impl Window {
 
     /// Its span of the calendar; 0: it has none.
     fn period_us(&self) -> i64 {
-        let per = if self.calendar { self.per } else { Duration::ZERO };
+        let per = if self.calendar {
+            self.per
+        } else {
+            Duration::ZERO
+        };
         i64::try_from(per.as_micros()).unwrap_or(i64::MAX)
     }
 
