@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::kit::client::Connection;
 use crate::kit::gateway::Setup;
 use crate::kit::program::spafe;
-use crate::kit::repository;
+use crate::kit::prometheus::promtool;
 use crate::kit::upstream::unused_address;
+use crate::kit::{repository, script};
 
 /// What a process may take to end beyond its delay and its timeout.
 const FAREWELL: Duration = Duration::from_secs(4);
@@ -102,6 +103,28 @@ async fn the_probes_ask_for_what_is_answered() {
     }
 }
 
+#[tokio::test]
+async fn what_compose_starts_fits_together() {
+    script::python("compose.py", &[]);
+    let folder = repository("deploy/compose/gateway");
+    let arguments = ["check", "--config", "spafe.toml"];
+    let environment = [("SPAFE_SHARED_SECRET", "any"), ("OPENAI_API_KEY", "any")];
+    let ended = spafe(&folder, &arguments, &environment, "").await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // Laid out as it is in the container.
+    let container = tempfile::tempdir().unwrap();
+    std::fs::create_dir(container.path().join("rules")).unwrap();
+    for (from, to) in [
+        ("deploy/compose/prometheus.yml", "prometheus.yml"),
+        ("dashboards/alerts.yml", "rules/alerts.yml"),
+        ("dashboards/rules.yml", "rules/rules.yml"),
+    ] {
+        std::fs::copy(repository(from), container.path().join(to)).unwrap();
+    }
+    let output = promtool(container.path(), &["check", "config", "prometheus.yml"]);
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[test]
 fn whoever_stops_it_waits_until_it_has_ended() {
     #[track_caller]
@@ -117,9 +140,11 @@ fn whoever_stops_it_waits_until_it_has_ended() {
     let pods = text("kubernetes/spafe.toml");
     let pod = text("kubernetes/deployment.yaml");
     let unit = text("systemd/spafe.service");
+    let compose = text("compose.yaml");
     for (config, patience) in [
         (&pods, value(&pod, "terminationGracePeriodSeconds:")),
         (&reference, value(&unit, "TimeoutStopSec=")),
+        (&reference, value(&compose, "stop_grace_period:")),
     ] {
         let delay = seconds(value(config, "drain_delay ="));
         let timeout = seconds(value(config, "drain_timeout ="));
