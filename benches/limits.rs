@@ -15,7 +15,8 @@ use divan::{AllocProfiler, Bencher, black_box};
 use mimalloc::MiMalloc;
 use spafe::config::{self, Config, Source};
 use spafe::gateway::client::Client;
-use spafe::gateway::limit::{Asked, Bounds, Cost, Limiter, Limits, Reservation};
+use spafe::gateway::limit::{Asked, Bounds, Cost, Limiter, Limits, Reservation, Used};
+use spafe::money::Usd;
 use spafe::names::ModelId;
 use spafe::sys;
 
@@ -75,7 +76,7 @@ impl Scene {
             _ => (0..10_000).map(|n| Client::new(Some(address(n)))).collect(),
         };
         let scene = Self {
-            limiter: Limiter::new(&config.limiter, sys::hasher(), sys::instant()),
+            limiter: Limiter::new(&config.limiter, sys::hasher(), sys::now()),
             limits: Limits::new(&config),
             model: ModelId::new("m"),
             clients,
@@ -109,6 +110,7 @@ impl Scene {
             cost: Cost {
                 requests: 1,
                 tokens: 1,
+                usd: Usd::ZERO,
             },
             shared: None,
         };
@@ -118,7 +120,8 @@ impl Scene {
 
     fn settle(&self) {
         if let Some(mut reservation) = self.reserve() {
-            reservation.settle(2, sys::instant());
+            let (tokens, usd) = (2, Usd::ZERO);
+            reservation.settle(Used { tokens, usd }, sys::instant());
         }
     }
 }

@@ -114,6 +114,7 @@ fn windows_of(shared: &Shared, count: u8) -> Vec<Window> {
         per: Duration::from_secs(1),
         burst: 1_000_000,
         times: 1,
+        calendar: false,
         cost: 1,
         shadow: false,
         personal: false,

@@ -63,10 +63,11 @@ async fn is_up(shared: &Shared, expected: bool) {
 fn window(shared: &Shared, name: &str, count: u32, per: Duration) -> Window {
     Window {
         key: shared.key(&[name.as_bytes()]),
-        count,
+        count: count.into(),
         per,
-        burst: count,
+        burst: count.into(),
         times: 1,
+        calendar: false,
         cost: 1,
         shadow: false,
         personal: false,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use spafe::config::{self, Config, Source};
 use spafe::gateway::client::Client;
 use spafe::gateway::limit::{Asked, Cost, Limiter, Limits};
+use spafe::money::Usd;
 use spafe::names::ModelId;
 use spafe::sys;
 
@@ -45,6 +46,7 @@ fn is_admitted(limiter: &Limiter, limits: &Limits, client: &Client, now: Instant
         cost: Cost {
             requests: 1,
             tokens: 0,
+            usd: Usd::ZERO,
         },
         shared: None,
     };
@@ -65,8 +67,9 @@ fn resident_kb() -> u64 {
 #[test]
 fn a_million_prefixes_make_nobody_forget_who_is_limited() {
     let config = config();
-    let (before, began) = (resident_kb(), sys::instant());
+    let (before, began) = (resident_kb(), sys::now());
     let limiter = Limiter::new(&config.limiter, sys::hasher(), began);
+    let began = began.instant;
     let limits = Limits::new(&config);
     let greedy = ["192.0.2.1", "2001:db8::1"].map(|address| Client::new(address.parse().ok()));
     let mut admitted = [0_u64; 2];

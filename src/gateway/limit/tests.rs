@@ -4,6 +4,8 @@
 mod places;
 /// What was reserved, and what was used.
 mod settled;
+/// What may be spent in a span of the calendar.
+mod budgets;
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use crate::config::{Config, example};
 use crate::gateway::client::subject::V6Times;
+use crate::money::Usd;
 use crate::sys;
 
 const ROOM: Bounds = Bounds {
@@ -80,6 +83,27 @@ impl Scene {
         at_once(self.limiter.reserve(&self.limits, &asked, now))
     }
 
+    /// Asks for what is taken to cost so many billionths of a dollar.
+    fn spend(
+        &self,
+        client: &Client,
+        nanos: u64,
+        now: Instant,
+    ) -> Result<Reservation<'_>, Refused> {
+        let asked = Asked {
+            client,
+            model: &ModelId::new("m"),
+            stream: false,
+            cost: Cost {
+                requests: 1,
+                tokens: 1,
+                usd: Usd::nanos(nanos),
+            },
+            shared: None,
+        };
+        at_once(self.limiter.reserve(&self.limits, &asked, now))
+    }
+
     /// How many of so many requests are let in at one moment.
     fn admitted(&self, client: &Client, of: usize, milliseconds: u64) -> usize {
         (0..of)
@@ -94,6 +118,12 @@ impl Scene {
         client.key = key.cloned().map(Arc::new);
         client
     }
+}
+
+/// So many tokens, of no price.
+fn tokens(tokens: u64) -> Used {
+    let usd = Usd::ZERO;
+    Used { tokens, usd }
 }
 
 fn at_once<T>(future: impl Future<Output = T>) -> T {

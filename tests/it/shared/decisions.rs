@@ -35,7 +35,7 @@ async fn take_for(shared: Arc<Shared>, window: Window, time: Duration) -> u32 {
 async fn four_replicas_together_admit_what_one_would() {
     let redis = Redis::start().await;
     let settings = settings(&redis.url());
-    let (count, burst) = (200, 50);
+    let (count, burst) = (200_u32, 50_u32);
     let mut replicas = Vec::new();
     for name in ["a", "b", "c", "d"] {
         replicas.push(replica(name, &settings).await);
@@ -43,7 +43,7 @@ async fn four_replicas_together_admit_what_one_would() {
     let began = now();
     let asking = replicas.iter().chain(&replicas).map(|shared| {
         let window = Window {
-            burst,
+            burst: burst.into(),
             ..window(shared, "all", count, Duration::from_secs(1))
         };
         take_for(Arc::clone(shared), window, Duration::from_secs(3))
@@ -190,7 +190,7 @@ async fn four_thousand_million_a_millisecond_are_counted_too() {
     };
     assert!(take(&shared, all).await);
     let slow = Window {
-        burst: u32::MAX,
+        burst: u32::MAX.into(),
         times: 1000,
         cost: u64::MAX,
         ..window(&shared, "slow", 1, MONTH)
@@ -298,4 +298,77 @@ async fn a_server_that_has_forgotten_its_scripts_is_told_again() {
         let () = redis.ask(&["FLUSHALL"]);
         assert!(take(&shared, window).await);
     }
+}
+
+/// Five billionths each so long, of the calendar.
+fn budget(shared: &Shared, per: Duration) -> Window {
+    Window {
+        calendar: true,
+        ..window(shared, "budget", 5, per)
+    }
+}
+
+#[tokio::test]
+async fn a_budget_begins_anew_with_its_span_and_not_before() {
+    let redis = Redis::start().await;
+    let shared = replica("a", &settings(&redis.url())).await;
+    let span = Duration::from_secs(2);
+    let window = budget(&shared, span);
+    // Begun right behind an edge, so that there is time.
+    wait_for_edge(span).await;
+    for _ in 0..5 {
+        assert!(take(&shared, window).await);
+    }
+    let told = shared.admit(&[window]).await.unwrap();
+    assert!(!told.admitted);
+    let wait = told.windows[0].wait;
+    assert!(wait <= span && wait > span / 2, "{wait:?}");
+    // Refilled as time goes by it would have three of five by now.
+    tokio::time::sleep(wait * 6 / 10).await;
+    assert!(!take(&shared, window).await);
+    tokio::time::sleep(wait * 4 / 10 + LOOK_AGAIN).await;
+    for _ in 0..5 {
+        assert!(take(&shared, window).await);
+    }
+    assert!(!take(&shared, window).await);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_raised_is_raised_by_that_much_for_all_replicas() {
+    let redis = Redis::start().await;
+    let shared = replica("a", &settings(&redis.url())).await;
+    let all = Window {
+        cost: 5,
+        ..budget(&shared, MONTH)
+    };
+    assert!(take(&shared, all).await);
+    let raised = Window {
+        count: 8,
+        burst: 8,
+        ..all
+    };
+    assert!(!take(&shared, Window { cost: 4, ..raised }).await);
+    assert!(take(&shared, Window { cost: 3, ..raised }).await);
+    // What was not used is given back exactly.
+    shared.settle(&Window { cost: 3, ..raised }, -2);
+    settled(&shared, Window { cost: 2, ..raised }).await;
+    assert!(!take(&shared, Window { cost: 1, ..raised }).await);
+}
+
+/// Waits until a span of the calendar has begun, by the clock that Redis goes by, too.
+async fn wait_for_edge(span: Duration) {
+    let unix = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let span_us = span.as_micros();
+    let left = span_us - unix.as_micros() % span_us;
+    tokio::time::sleep(Duration::from_micros(u64::try_from(left).unwrap())).await;
+}
+
+/// Waits until so much can be taken, and takes it.
+async fn settled(shared: &Shared, window: Window) {
+    soon("a settlement", async {
+        while !take(shared, window).await {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await;
 }

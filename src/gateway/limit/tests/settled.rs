@@ -33,9 +33,9 @@ fn tokens_are_settled_and_places_given_back() {
         (level(Kind::Requests), level(Kind::Tokens))
     };
     let ask = || scene.ask_for(&one, (1, 300), true, 0);
-    ask().unwrap().settle(50, scene.at(0));
+    ask().unwrap().settle(tokens(50), scene.at(0));
     assert_eq!(left(&scene), (8, 950));
-    ask().unwrap().settle(650, scene.at(0));
+    ask().unwrap().settle(tokens(650), scene.at(0));
     assert_eq!(left(&scene), (7, 300));
     // Nobody knows what it used: its estimate stays.
     drop(ask().unwrap());
@@ -46,7 +46,7 @@ fn tokens_are_settled_and_places_given_back() {
     held.release();
     assert!(scene.ask_for(&one, (1, 0), true, 0).is_ok());
     // What an upstream makes up does not shut its caller out for longer than the cap does.
-    held.settle(u64::MAX, scene.at(0));
+    held.settle(tokens(u64::MAX), scene.at(0));
     assert_eq!(left(&scene).1, 0);
     let hours = (reservation::TOKENS_MAX / 1000 + 2) * 3_600_000;
     assert!(scene.ask_for(&one, (1, 1000), false, hours).is_ok());
@@ -64,13 +64,13 @@ fn what_is_left_is_told_of_the_window_that_is_tightest_once_settled() {
     };
     let mut reservation = scene.ask_for(&one, (1, 900), false, 0).unwrap();
     assert_eq!(left(&reservation), (1000, 100));
-    reservation.settle(600, scene.at(0));
+    reservation.settle(tokens(600), scene.at(0));
     assert_eq!(left(&reservation), (1000, 400));
-    reservation.settle(600, scene.at(0));
+    reservation.settle(tokens(600), scene.at(0));
     assert_eq!(left(&reservation), (1000, 400));
     // An hour later the day remembers, and the hour does not until more is asked for.
     let mut reservation = scene.ask_for(&one, (1, 900), false, 3_600_000).unwrap();
     assert_eq!(left(&reservation), (1000, 100));
-    reservation.settle(100, scene.at(3_600_000));
+    reservation.settle(tokens(100), scene.at(3_600_000));
     assert_eq!(left(&reservation).0, 2000);
 }
