@@ -8,6 +8,8 @@
 mod same;
 /// Whatever protocol its model's upstream speaks.
 mod dialects;
+/// What is asked for beside chats.
+mod endpoints;
 
 use std::collections::BTreeSet;
 
