@@ -64,12 +64,12 @@ pub(in crate::gateway::dialect) fn body(asked: &Asked<'_>) -> Result<Bytes, Inex
         Err(_) if drops => {}
         chosen => body.tool_config = chosen?,
     }
-    if members
-        .member("parallel_tool_calls")
-        .is_some_and(|it| it.get() == "false")
-        && body.tools.is_some()
-        && !drops
-    {
+    // A function that must be called may be called twice at once as well, so only where nothing
+    // is called there is nothing that would have to come alone.
+    let parallel = members.member("parallel_tool_calls");
+    let is_serial = parallel.is_some_and(|it| it.get() == "false");
+    let may_call = body.tools.is_some() && !tools::is_nothing_called(body.tool_config.as_ref());
+    if is_serial && may_call && !drops {
         return Err(Inexpressible::value("parallel_tool_calls", "must be true"));
     }
     serde_json::to_vec(&body)

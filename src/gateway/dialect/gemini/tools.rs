@@ -129,6 +129,11 @@ impl<'a> Tools<'a> {
     }
 }
 
+/// Whether nothing is to be called.
+pub(super) fn is_nothing_called(config: Option<&ToolConfig<'_>>) -> bool {
+    config.is_some_and(|config| config.function_calling_config.mode == Mode::None)
+}
+
 /// The caller's `tool_choice`; `None` where it says nothing that is not meant anyway.
 pub(super) fn choice<'a>(
     choice: Option<&'a RawValue>,
