@@ -20,6 +20,9 @@ mod difference;
 /// How do pools and their targets stand?
 mod targets;
 
+/// What happened last?
+mod requests;
+
 /// How do callers stand with their limits, and who asks for most?
 mod limits;
 
@@ -39,9 +42,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
-use crate::gateway::record::failures::Failed;
 use crate::gateway::record::millis;
-use crate::names::{ModelId, PoolName};
 use crate::phase::Phase;
 use crate::server::Bound;
 use crate::server::pulse::Pulse;
@@ -104,7 +105,9 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
         .route("/readyz", get(readyz))
         .route("/config", get(reload::configuration))
         .route("/reload", get(reload::preview).post(reload::reload))
-        .route("/failures", get(failures))
+        .route("/failures", get(requests::failures))
+        .route("/requests", get(requests::requests))
+        .route("/requests/{id}", get(requests::request))
         .route("/limits", get(limits::limits).delete(limits::forgive))
         .route("/cache", get(cache::cache).delete(cache::forget))
         .route("/cache/key", get(cache::key).post(cache::key))
@@ -171,27 +174,6 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     )
 }
 
-/// The last requests that failed, the newest first.
-async fn failures(State(admin): State<Admin>) -> impl IntoResponse {
-    let told = |failed: Failed| {
-        json!({
-            "time": reload::time(failed.time),
-            "request_id": failed.id,
-            "endpoint": failed.endpoint,
-            "model": failed.model.as_ref().map(ModelId::as_str),
-            "pool": failed.pool.as_ref().map(PoolName::as_str),
-            "status": failed.status,
-            "outcome": failed.outcome,
-            "code": failed.code,
-            "attempts": failed.attempts,
-            "duration_ms": millis(failed.duration),
-        })
-    };
-    let failures = admin.gateway.failures.all();
-    let failures: Vec<serde_json::Value> = failures.into_iter().map(told).collect();
-    Json(json!({ "failures": failures }))
-}
-
 /// Whether requests should be sent here.
 fn is_ready(phase: Phase, can_answer: bool) -> bool {
     phase == Phase::Serving && can_answer
@@ -213,6 +195,8 @@ async fn nothing() -> impl IntoResponse {
         "/config",
         "/reload",
         "/failures",
+        "/requests",
+        "/requests/{id}",
         "/limits",
         "/cache",
         "/cache/key",
@@ -251,9 +235,8 @@ impl Admin {
             .set(i64::try_from(stats.count).unwrap_or(i64::MAX));
         let tasks = self.reloader.tasks();
         metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
-        let told = metrics.log_lines_dropped.get();
-        let dropped = self.gateway.log_lines_dropped().saturating_sub(told);
-        metrics.log_lines_dropped.inc_by(dropped);
+        let log = &self.gateway.journal.log;
+        metrics.journal.take(log.written(), log.dropped());
         metrics.text()
     }
 }

@@ -38,6 +38,9 @@ pub mod policy;
 /// Which pools can answer what.
 mod operations;
 
+/// What is told of each request.
+pub mod log;
+
 /// How each kind of text in it is read and written.
 mod notation;
 
@@ -72,6 +75,7 @@ use self::clients::{Anonymous, Auth, Clients, Key};
 use self::costs::{Costs, Price};
 use self::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
 use self::limits::{Limit, Limiter, Shared};
+use self::log::Log;
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
 use self::server::Server;
@@ -165,7 +169,7 @@ pub struct Config {
     pub images: Images,
     /// Which web pages may call.
     pub cors: Cors,
-    /// Where the request log goes.
+    /// What is told of each request, where, and how.
     pub log: Log,
     /// Pools of upstream targets, in the order of the file. Names are unique.
     pub pools: Vec<Pool>,
@@ -194,37 +198,6 @@ pub struct Images {
 pub struct Cors {
     /// Origins that may call, lower case; empty: any.
     pub origins: Vec<String>,
-}
-
-/// `[log]`
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// Where the line of each request goes.
-    pub requests: LogTarget,
-    /// How it is written.
-    pub format: LogFormat,
-}
-
-/// Where the line of each request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogTarget {
-    /// Nowhere.
-    Off,
-    /// Standard output.
-    Stdout,
-    /// The end of a file.
-    File(PathBuf),
-}
-
-/// How a request's line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people on a terminal, JSON elsewhere.
-    Auto,
-    /// One JSON object a line.
-    Json,
-    /// One short line for people.
-    Text,
 }
 
 /// One of `[[pools]]`.

@@ -73,8 +73,8 @@ use images::ImageStore;
 use limit::Limiter;
 use limit::heaviest::Heaviest;
 use record::RequestRecord;
-use record::failures::Failures;
 use record::id::RequestId;
+use record::journal::Journal;
 use record::metrics::Metrics;
 use record::usage::Usage;
 use refusal::Refusal;
@@ -106,13 +106,12 @@ pub struct Gateway {
     pub heaviest: Heaviest,
     /// Who has used how much.
     pub usage: Usage,
-    /// What failed last.
-    pub failures: Failures,
+    /// What happened.
+    pub journal: Journal,
     /// Whether the process goes on.
     pub outlook: Outlook,
     exchange: Exchange,
     flights: Arc<Flights<Arc<Landed>>>,
-    log: RequestLog,
     process_id: u64,
     requests: AtomicU64,
 }
@@ -129,17 +128,16 @@ impl Gateway {
         Self {
             limiter: Limiter::new(&snapshot.config.limiter, sys::hasher(), sys::now()),
             cache: Cache::new(&snapshot.config),
+            journal: Journal::new(log, &snapshot.log, std::array::from_fn(|_| sys::random())),
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
             metrics,
             bodies: Arc::default(),
             heaviest: Heaviest::new(sys::instant()),
             usage: Usage::new(sys::now().wall),
-            failures: Failures::default(),
             outlook: Outlook::default(),
             exchange: Exchange::default(),
             flights: Arc::default(),
-            log,
             process_id: sys::random(),
             requests: AtomicU64::new(1),
         }
@@ -156,12 +154,6 @@ impl Gateway {
     #[must_use]
     pub fn flights_open(&self) -> i64 {
         i64::try_from(self.flights.open()).unwrap_or(i64::MAX)
-    }
-
-    /// Lines of the request log that were dropped since the start.
-    #[must_use]
-    pub fn log_lines_dropped(&self) -> u64 {
-        self.log.dropped()
     }
 
     /// Closes the upstream connections to a peer that no request is on.
@@ -208,9 +200,7 @@ impl Gateway {
             let costs = &visit.snapshot.config.costs;
             self.usage.note(&visit.record, costs, now);
         }
-        self.failures.note(&visit.record, now);
-        visit.record.finish(now, &self.metrics, &self.log);
-        visit.orderly
+        visit.finish(now, &self.metrics, &self.journal)
     }
 
     /// Answers a head that could not be read.
@@ -228,8 +218,7 @@ impl Gateway {
         let common = Common::new(id, origin, true, snapshot.version_header.clone());
         let mut visit = Visit::new(session, snapshot, common, record, departure);
         visit.unanswered(Unanswered::Refused(refusal)).await;
-        let now = sys::instant();
-        visit.record.finish(now, &self.metrics, &self.log);
+        visit.finish(sys::instant(), &self.metrics, &self.journal);
     }
 
     /// What a model is asked: read, understood, routed, answered, delivered.
@@ -361,7 +350,8 @@ impl Gateway {
         let chunks = head.version != http::Version::HTTP_10;
         let common = Common::new(id.clone(), origin, chunks, snapshot.version_header.clone());
         let client = snapshot.clients.behind(peer, head);
-        let record = RequestRecord::begin(sys::now(), id, client);
+        let mut record = RequestRecord::begin(sys::now(), id, client);
+        record.user_agent = snapshot.log.user_agent(&head.headers);
         Visit::new(session, snapshot, common, record, departure)
     }
 

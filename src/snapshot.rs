@@ -20,6 +20,7 @@ use crate::gateway::pages::Pages;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::{Pool, PoolError};
 use crate::gateway::record::metrics::Metrics;
+use crate::gateway::record::policy::LogPolicy;
 use crate::gateway::route::Router;
 use crate::gateway::shared::answers::Answers;
 use crate::gateway::shared::{Shared, SharedError};
@@ -62,6 +63,8 @@ pub struct Snapshot {
     pub models: ModelList,
     /// What is here for people.
     pub pages: Pages,
+    /// What is told of requests.
+    pub log: LogPolicy,
     /// The configuration's version, where answers shall tell it.
     pub version_header: Option<HeaderValue>,
 }
@@ -95,6 +98,7 @@ impl Snapshot {
             router: Router::new(&config, &pools, metrics),
             models: ModelList::new(&config),
             pages: Pages::new(&config),
+            log: LogPolicy::new(&config),
             version_header: config
                 .server
                 .config_header

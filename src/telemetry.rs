@@ -16,7 +16,7 @@ mod unaddressed;
 
 use std::io;
 
-pub use request_log::RequestLog;
+pub use request_log::{Form, RequestLog, Sink};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{ParseError, Targets};

@@ -76,6 +76,8 @@ pub(super) async fn forgive(State(admin): State<Admin>, RawQuery(query): RawQuer
     };
     let windows = limiter.forgive(limits, &client, sys::instant());
     let shared = *together.as_ref().unwrap_or(&0);
+    let policy = &snapshot.log;
+    let client = (admin.gateway.journal).shown(&client, sys::now().wall, policy);
     tracing::info!(%client, windows, shared, "limits of a caller were forgiven");
     let forgiven = json!({ "windows": windows, "shared": shared });
     let Err(away) = together else {

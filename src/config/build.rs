@@ -11,6 +11,8 @@ mod costs;
 mod clients;
 /// How much they may ask for.
 mod limits;
+/// What is told of each request.
+mod log;
 /// `[server]`, `[reload]` and `[bounds]`.
 mod server;
 /// `[[pools]]` and what holds for all of them.
@@ -21,9 +23,7 @@ use super::dialect::Thinking;
 use super::file;
 use super::notation::name::ModelAlias;
 use super::notation::{Length, Written};
-use super::{
-    Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, ModelPool, TimeoutsOverride,
-};
+use super::{Config, Cors, Images, Modality, Model, ModelPool, TimeoutsOverride};
 use crate::names::ModelId;
 use crate::operation::Operation;
 
@@ -72,7 +72,7 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
                 .map(|origin| origin.0)
                 .collect(),
         },
-        log: log(file.log),
+        log: log::log(file.log),
         pools: pools
             .map(|(entry, api_key)| upstreams::pool(entry, api_key, defaults))
             .collect(),
@@ -82,21 +82,6 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
             .map(|entry| model(entry, &names))
             .collect(),
         version: version.finalize().to_hex().chars().take(12).collect(),
-    }
-}
-
-fn log(file: file::Log) -> Log {
-    Log {
-        requests: match file.requests {
-            file::LogRequests::Word(file::LogWord::Off) => LogTarget::Off,
-            file::LogRequests::Word(file::LogWord::Stdout) => LogTarget::Stdout,
-            file::LogRequests::File(target) => LogTarget::File(target.file.0),
-        },
-        format: match file.format {
-            file::LogFormat::Auto => LogFormat::Auto,
-            file::LogFormat::Json => LogFormat::Json,
-            file::LogFormat::Text => LogFormat::Text,
-        },
     }
 }
 

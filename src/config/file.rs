@@ -27,6 +27,9 @@ pub(super) mod cache;
 /// `[costs]`, `price` and `cost`.
 pub(super) mod costs;
 
+/// `[log]`.
+pub(super) mod log;
+
 /// One of `[[pools]]`.
 pub(super) mod pool;
 
@@ -45,6 +48,7 @@ use self::cache::Cache;
 use self::clients::{Anonymous, Auth, Clients, Key};
 use self::costs::Costs;
 use self::limits::{Limit, Limiter, Shared};
+use self::log::Log;
 use self::model::Model;
 use self::pool::Pool;
 use self::server::{Reload, Server};
@@ -172,7 +176,7 @@ pub(super) struct File {
     /// Which web pages may call.
     #[serde(default)]
     pub(super) cors: Cors,
-    /// Where the line of each request goes.
+    /// What is told of each request, where, and how.
     #[serde(default)]
     pub(super) log: Log,
     /// Pools of upstream targets.
@@ -232,57 +236,6 @@ impl Default for Images {
 pub(super) struct Cors {
     /// Origins whose pages may call; empty: any.
     pub(super) origins: Vec<Written<Origin>>,
-}
-
-/// Where the line of each request goes.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Log {
-    /// `"off"`, `"stdout"` or `{ file = "PATH" }`.
-    pub(super) requests: LogRequests,
-    /// How the line is written.
-    pub(super) format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            requests: LogRequests::Word(LogWord::Stdout),
-            format: LogFormat::Auto,
-        }
-    }
-}
-
-/// Where the line of each request goes.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub(super) enum LogRequests {
-    /// Nowhere, or standard output.
-    Word(LogWord),
-    /// To the end of a file.
-    File(FileRef),
-}
-
-/// A place for request lines that needs no path.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum LogWord {
-    /// Nowhere.
-    Off,
-    /// Standard output.
-    Stdout,
-}
-
-/// How a request's line is written.
-#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum LogFormat {
-    /// For people on a terminal, JSON elsewhere.
-    Auto,
-    /// One JSON object a line.
-    Json,
-    /// One short line for people.
-    Text,
 }
 
 fn seconds(seconds: u64) -> Written<Length> {

@@ -14,6 +14,8 @@ mod cache;
 mod costs;
 /// Limits, and who is limited.
 mod limits;
+/// What is told of each request.
+mod log;
 /// Pools.
 mod pool;
 
@@ -21,9 +23,7 @@ use super::bounds::{Attempts, Bounds};
 use super::policy::{Dns, Reload};
 use super::server::{Server, Tls};
 use super::units::{duration_text, size_text};
-use super::{
-    Config, Cors, Images, Log, LogFormat, LogTarget, Modality, Model, Pool, TimeoutsOverride,
-};
+use super::{Config, Cors, Images, Modality, Model, Pool, TimeoutsOverride};
 
 /// The whole configuration as JSON.
 pub(super) fn redacted(config: &Config) -> Value {
@@ -68,7 +68,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         "costs": costs::costs(*costs),
         "images": self::images(images),
         "cors": { "origins": origins },
-        "log": self::log(log),
+        "log": self::log::log(log),
         "pools": pools.iter().map(pool::pool).collect::<Vec<_>>(),
         "models": models.iter().map(|entry| model(entry, pools)).collect::<Vec<_>>(),
     })
@@ -232,22 +232,6 @@ fn images(images: &Images) -> Value {
         "store_bytes_max": size_text(*store_bytes_max),
         "image_bytes_max": size_text(*image_bytes_max as u64),
         "age_max": duration_text(*age_max),
-    })
-}
-
-fn log(log: &Log) -> Value {
-    let Log { requests, format } = log;
-    json!({
-        "requests": match requests {
-            LogTarget::Off => json!("off"),
-            LogTarget::Stdout => json!("stdout"),
-            LogTarget::File(path) => json!({ "file": path }),
-        },
-        "format": match format {
-            LogFormat::Auto => "auto",
-            LogFormat::Json => "json",
-            LogFormat::Text => "text",
-        },
     })
 }
 

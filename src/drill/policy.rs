@@ -92,7 +92,7 @@ impl Policy {
         let config = &mut self.config;
         config.server.allowed_hosts = Vec::new();
         config.server.tls = None;
-        config.log.requests = crate::config::LogTarget::Off;
+        config.log.requests = crate::config::log::LogTarget::Off;
         let bounds = &mut config.bounds;
         for bound in [
             &mut bounds.in_flight_max,

@@ -65,7 +65,7 @@ use crate::gateway::route::Plan;
 use crate::gateway::splice::Spliced;
 use crate::openai::glance::Glance;
 use crate::sys;
-use attempt::Attempt;
+use attempt::{Attempt, Over};
 use connections::Connections;
 use course::{Course, Next};
 use events::EventStream;
@@ -300,6 +300,7 @@ impl<'q> Asking<'q> {
             endpoint: &next.endpoint,
             body,
             began: sys::instant(),
+            over: Over::default(),
         };
         let noted = self.trail.begin(&attempt);
         reach(Phase::Attempt, self.question.id.as_str());

@@ -5,16 +5,24 @@
 
 /// What is counted of a request?
 mod count;
+/// What is left of it?
+pub mod ended;
+/// What of it is told?
+pub mod policy;
 /// What does its line in the log say?
 mod line;
+/// How does a text of somebody else's stand there?
+pub mod text;
+/// Where is it written down?
+pub mod journal;
 /// What is a request called?
 pub mod id;
 /// What did a request cost, and whom?
 pub mod spend;
 /// Who has used how much, hour by hour?
 pub mod usage;
-/// What failed last?
-pub mod failures;
+/// What happened last?
+pub mod recent;
 /// The metrics, by name.
 pub mod metrics;
 /// What is counted apart.
@@ -24,8 +32,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::gateway::cache::status::CacheStatus;
 use crate::gateway::client::Client;
 use crate::gateway::limit::Kind;
@@ -33,11 +39,12 @@ use crate::gateway::route::Plan;
 use crate::money::Usd;
 use crate::names::{LimitName, PoolName};
 use crate::sys::Now;
-use crate::telemetry::RequestLog;
 use id::RequestId;
+use journal::Journal;
 use metrics::{LegMetrics, Metrics};
 use outcome::Shed;
 use outcome::called::Called;
+use policy::LogPolicy;
 use spend::Served;
 
 /// How a request ended.
@@ -70,25 +77,25 @@ impl Outcome {
 }
 
 /// One attempt, for the log line.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct AttemptRecord {
     /// The pool that was asked.
-    #[serde(serialize_with = "as_text")]
     pub pool: PoolName,
     /// The target in it.
     pub target: String,
     /// What came of it.
     pub outcome: &'static str,
     /// The upstream's status, where there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// From its begin to its end, or to its commit.
+    /// When it began.
+    pub began: Instant,
+    /// From there to its end, or to its commit.
     pub duration_ms: f64,
+    /// Whether it went over a connection that was there; `None`: over none.
+    pub reused: Option<bool>,
     /// The error's own words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Whether it was given up while its target may have been at work.
-    #[serde(skip)]
     pub cut_off: bool,
 }
 
@@ -100,6 +107,8 @@ pub struct RequestRecord {
     pub id: RequestId,
     /// Who asked.
     pub client: Client,
+    /// The program that the caller says it uses, in short, where that is told.
+    pub user_agent: Option<Box<str>>,
     /// What was called.
     pub endpoint: &'static str,
     /// The same, as it is counted.
@@ -162,6 +171,7 @@ impl RequestRecord {
             began: now,
             id,
             client,
+            user_agent: None,
             endpoint: "none",
             called: Called::Nothing,
             refused: None,
@@ -210,12 +220,10 @@ impl RequestRecord {
         told.fold(0, u64::saturating_add)
     }
 
-    /// Counts the request and writes its line.
-    pub fn finish(&self, now: Instant, metrics: &Metrics, log: &RequestLog) {
+    /// Counts the request and writes down what happened.
+    pub fn finish(self, now: Instant, metrics: &Metrics, journal: &Journal, policy: &LogPolicy) {
         self.count(now, metrics);
-        if log.is_on() {
-            log.write(self.line(now, log.is_json()));
-        }
+        journal.note(self, now, metrics, policy);
     }
 }
 
@@ -227,10 +235,6 @@ impl fmt::Display for AttemptRecord {
         }
         Ok(())
     }
-}
-
-fn as_text<S: serde::Serializer>(name: &PoolName, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(name.as_str())
 }
 
 /// A duration in milliseconds, to the microsecond.

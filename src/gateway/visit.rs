@@ -30,6 +30,8 @@ use crate::gateway::door::{Endpoint, Rules};
 use crate::gateway::exchange::Question;
 use crate::gateway::idiom::Idiom;
 use crate::gateway::limit::stay::Stay;
+use crate::gateway::record::journal::Journal;
+use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::outcome::called::Called;
 use crate::gateway::record::{Outcome, RequestRecord};
@@ -318,6 +320,13 @@ impl<'a> Visit<'a> {
             .common
             .refusal(&refusal, envelope.status, body.len(), self.attempts);
         self.whole(head, body).await;
+    }
+
+    /// Ends it: what happened is counted and written down. True where the connection can go on.
+    pub(super) fn finish(self, now: Instant, metrics: &Metrics, journal: &Journal) -> bool {
+        let policy = &self.snapshot.log;
+        self.record.finish(now, metrics, journal, policy);
+        self.orderly
     }
 
     fn delivered(&mut self, delivered: &Delivered) {

@@ -10,6 +10,8 @@
 
 /// What would a reload change?
 mod preview;
+/// Where does the request log go on?
+mod log;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -216,6 +218,8 @@ impl Reloader {
 
     async fn take_turn(self: Arc<Self>, trigger: Trigger) -> Result<Arc<Status>, Arc<ReloadError>> {
         let mut player = self.turn.lock().await;
+        // Whoever asks may have moved it away, and needs no other configuration for that.
+        self.gateway.journal.log.open_again();
         let result = self.replace(&mut player).await;
         let result = result.map_err(Arc::new);
         let failure = result.as_ref().err();
@@ -236,11 +240,14 @@ impl Reloader {
         descriptors::fit(&mut config.bounds, descriptors::allowed());
         player.play(&mut config).await.map_err(ReloadError::Demo)?;
         let reloader = Arc::clone(self);
+        let text: Arc<str> = reading.text.into();
+        let whole = Arc::clone(&text);
         let compile = move || {
             let (registry, metrics) = (&reloader.registry, &reloader.gateway.metrics);
-            reloader.compile(config, &reading.text, (registry, metrics))
+            reloader.compile(config, &whole, (registry, metrics))
         };
         let Compiled { snapshot, pair } = tokio::task::spawn_blocking(compile).await??;
+        let log = self.open_log(&snapshot.config, &text).await?;
         // The process may have begun to end meanwhile.
         if self.is_ending() {
             return Err(ReloadError::Ending);
@@ -248,6 +255,7 @@ impl Reloader {
         tend::spawn(&snapshot.pools, &snapshot.config.dns, &self.registry)
             .wait()
             .await;
+        self.move_log(log, &snapshot);
         self.put_into_force(snapshot, pair);
         let reloader = Arc::clone(self);
         // It may copy all that is kept. What becomes of it, the configuration is in force.

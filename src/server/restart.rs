@@ -1,6 +1,6 @@
 //! What does a running process not change?
 //!
-//! Sockets are bound, threads started, and the image store and the log opened once. A
+//! Sockets are bound, threads started, and the image store opened once. A
 //! file that wants them otherwise is refused as a whole: half a configuration in force
 //! is one that nobody wrote.
 
@@ -50,8 +50,6 @@ pub(super) fn needed(old: &Config, new: &Config) -> Vec<&'static str> {
             "limiter.keys_max",
             old.limiter.keys_max != new.limiter.keys_max,
         ),
-        ("log.requests", old.log.requests != new.log.requests),
-        ("log.format", old.log.format != new.log.format),
     ];
     keys.into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
@@ -88,7 +86,10 @@ mod tests {
         );
         check("[images]\nstore = \"elsewhere\"", &["images.store"]);
         check("[limiter]\nkeys_max = 2048", &["limiter.keys_max"]);
-        check("[log]\nrequests = \"off\"", &["log.requests"]);
+        check(
+            "[log]\nrequests = \"off\"\nformat = \"logfmt\"\nrecent = 7",
+            &[],
+        );
         check(
             "[server]\nallowed_hosts = [\"a.test\"]\nconfig_header = true\n[bounds]\nhead_timeout = \"7s\"\nkeep_alive = \"7s\"\n[attempts]\nmax = 2\n[cors]\norigins = [\"http://a.test\"]",
             &[],

@@ -7,18 +7,21 @@
 //! whatever does not fit because the reader is slow is dropped and counted.
 //!
 //! The thread waits a moment after the first line of a batch: waking it for every line
-//! would cost a busy gateway more than the writing.
+//! would cost a busy gateway more than the writing. It also is who opens a file again that was
+//! moved away, and who goes on with another place where a reload names one.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+/// What is written to.
+mod sink;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::config::{Log, LogFormat, LogTarget};
+use crate::config::log::{Log, LogFormat, LogTarget};
+use crate::sys;
+pub use sink::Sink;
 
 /// Bytes that wait to be written; as many again are being written. About 2,000 lines:
 /// what a busy core makes in 50 ms, several times the wait below.
@@ -33,8 +36,20 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// The request log. Dropping it writes what waits.
 #[derive(Debug)]
 pub struct RequestLog {
-    shared: Option<Arc<Shared>>,
-    is_json: bool,
+    shared: Arc<Shared>,
+    /// Whether standard output is a terminal.
+    is_terminal: bool,
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object.
+    Json,
+    /// `name=value` pairs.
+    Logfmt,
+    /// For people.
+    People,
 }
 
 /// What the requests and the writing thread share.
@@ -45,6 +60,11 @@ struct Shared {
     work: Condvar,
     /// Tells [`Drop`] that the thread is done.
     done: Condvar,
+    /// Whether lines are wanted.
+    is_on: AtomicBool,
+    /// Whether they go to standard output.
+    is_stdout: AtomicBool,
+    written: AtomicU64,
     dropped: AtomicU64,
 }
 
@@ -54,13 +74,32 @@ struct State {
     waiting: Vec<u8>,
     /// Lines in `waiting`.
     lines: u64,
+    /// Where the lines behind those go.
+    next: Option<Turn>,
     is_closing: bool,
     is_done: bool,
 }
 
+/// Where lines go from now on.
+#[derive(Debug)]
+enum Turn {
+    /// To the same place, opened again.
+    Again,
+    /// To another one; `None`: nowhere.
+    To(Option<Sink>),
+}
+
+/// What there is to do.
+struct Work {
+    /// Lines in the batch.
+    lines: u64,
+    /// What comes behind them.
+    next: Option<Turn>,
+}
+
 impl RequestLog {
     /// Opens the log that `[log]` names. A file is made where there is none, readable by
-    /// its owner and group, since callers' addresses are in it, and appended to.
+    /// its owner and group, since callers' networks are in it, and appended to.
     ///
     /// `is_terminal` says whether standard output is one.
     ///
@@ -69,76 +108,89 @@ impl RequestLog {
     /// Where the file cannot be opened or the thread cannot be started; the file is
     /// named.
     pub fn open(log: &Log, is_terminal: bool) -> io::Result<Self> {
-        let is_json = match log.format {
-            LogFormat::Json => true,
-            LogFormat::Text => false,
-            LogFormat::Auto => !(is_terminal && log.requests == LogTarget::Stdout),
-        };
-        let sink = match &log.requests {
-            LogTarget::Off => {
-                return Ok(Self {
-                    shared: None,
-                    is_json,
-                });
-            }
-            LogTarget::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            LogTarget::File(path) => OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o640)
-                .open(path)
-                .map_err(|error| {
-                    let text = format!(
-                        "the request log {} cannot be opened: {error}; make its folder, or name another in [log] requests",
-                        path.display()
-                    );
-                    io::Error::new(error.kind(), text)
-                })?,
-        };
-        let shared = start(sink)?;
+        let shared = start(Sink::open(&log.requests)?)?;
+        shared.is_for(&log.requests);
         Ok(Self {
-            shared: Some(shared),
-            is_json,
+            shared,
+            is_terminal,
         })
+    }
+
+    /// Goes on at another place, which was opened for this; lines that wait go to the old one.
+    pub fn turn_to(&self, target: &LogTarget, sink: Option<Sink>) {
+        self.shared.is_for(target);
+        self.shared.turn(Turn::To(sink));
+    }
+
+    /// Opens the file again: it may have been moved away. Where it is still the same, nothing
+    /// changes; lines that wait go to the old one.
+    pub fn open_again(&self) {
+        self.shared.turn(Turn::Again);
     }
 
     /// Whether lines are wanted at all; if not, none need be made.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.shared.is_some()
+        self.shared.is_on.load(Ordering::Relaxed)
     }
 
-    /// Whether a line is to be one JSON object, or for people.
+    /// How a line is to be written, where it is asked for like this.
     #[must_use]
-    pub fn is_json(&self) -> bool {
-        self.is_json
+    pub fn form(&self, format: LogFormat) -> Form {
+        match format {
+            LogFormat::Json => Form::Json,
+            LogFormat::Logfmt => Form::Logfmt,
+            LogFormat::Text => Form::People,
+            LogFormat::Auto if !self.is_terminal => Form::Json,
+            LogFormat::Auto if self.shared.is_stdout.load(Ordering::Relaxed) => Form::People,
+            LogFormat::Auto => Form::Json,
+        }
     }
 
     /// Hands over one line, with its line end or without. Never waits for the writing.
     pub fn write(&self, line: impl AsRef<[u8]>) {
-        if let Some(shared) = &self.shared {
-            shared.push(line.as_ref());
+        if self.is_on() {
+            self.shared.push(line.as_ref());
         }
+    }
+
+    /// Lines written since the start.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
     }
 
     /// Lines lost since the start: the reader was too slow, or writing failed.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.shared
-            .as_ref()
-            .map_or(0, |shared| shared.dropped.load(Ordering::Relaxed))
+        self.shared.dropped.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        if let Some(shared) = &self.shared {
-            shared.close();
-        }
+        self.shared.close();
     }
 }
 
 impl Shared {
+    fn is_for(&self, target: &LogTarget) {
+        let is_stdout = *target == LogTarget::Stdout;
+        self.is_stdout.store(is_stdout, Ordering::Relaxed);
+        let is_on = *target != LogTarget::Off;
+        self.is_on.store(is_on, Ordering::Relaxed);
+    }
+
+    fn turn(&self, turn: Turn) {
+        let mut state = self.state();
+        // A file that is to be opened again is no news where another comes in its place.
+        if !matches!((&state.next, &turn), (Some(Turn::To(_)), Turn::Again)) {
+            state.next = Some(turn);
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
     fn push(&self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let mut state = self.state();
@@ -157,24 +209,31 @@ impl Shared {
     }
 
     /// Waits for lines and exchanges them for the empty `batch`. Returns how many there
-    /// are, or `None` at the end.
-    fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
+    /// are and what comes behind them, or `None` at the end.
+    fn take(&self, batch: &mut Vec<u8>) -> Option<Work> {
         let state = self.state();
+        let has_nothing = |state: &mut State| {
+            state.waiting.is_empty() && state.next.is_none() && !state.is_closing
+        };
         let state = self
             .work
-            .wait_while(state, |state| state.waiting.is_empty() && !state.is_closing)
+            .wait_while(state, has_nothing)
             .unwrap_or_else(PoisonError::into_inner);
+        let gathers = |state: &mut State| state.next.is_none() && !state.is_closing;
         let (mut state, _) = self
             .work
-            .wait_timeout_while(state, GATHER, |state| !state.is_closing)
+            .wait_timeout_while(state, GATHER, gathers)
             .unwrap_or_else(PoisonError::into_inner);
-        if state.waiting.is_empty() {
+        if state.waiting.is_empty() && state.next.is_none() {
             state.is_done = true;
             self.done.notify_all();
             return None;
         }
         std::mem::swap(&mut state.waiting, batch);
-        Some(std::mem::take(&mut state.lines))
+        Some(Work {
+            lines: std::mem::take(&mut state.lines),
+            next: state.next.take(),
+        })
     }
 
     /// Has the last lines written, but does not wait for ever for a stuck reader.
@@ -194,11 +253,14 @@ impl Shared {
     }
 }
 
-fn start(sink: File) -> io::Result<Arc<Shared>> {
+fn start(sink: Option<Sink>) -> io::Result<Arc<Shared>> {
     let shared = Arc::new(Shared {
         state: Mutex::new(State::default()),
         work: Condvar::new(),
         done: Condvar::new(),
+        is_on: AtomicBool::new(sink.is_some()),
+        is_stdout: AtomicBool::new(false),
+        written: AtomicU64::new(0),
         dropped: AtomicU64::new(0),
     });
     let of_thread = Arc::clone(&shared);
@@ -209,180 +271,42 @@ fn start(sink: File) -> io::Result<Arc<Shared>> {
 }
 
 /// What the thread does. A failure is told once, when it begins, and once when it ends.
-fn write_batches(shared: &Shared, mut sink: File) {
+fn write_batches(shared: &Shared, mut sink: Option<Sink>) {
     let mut batch = Vec::new();
     let mut is_failing = false;
-    while let Some(lines) = shared.take(&mut batch) {
-        // A batch that failed half-way may have left half a line.
-        let line_end: &[u8] = if is_failing { b"\n" } else { b"" };
-        let written = sink
-            .write_all(line_end)
-            .and_then(|()| sink.write_all(&batch));
-        batch.clear();
-        match written {
-            Ok(()) if is_failing => {
-                is_failing = false;
+    while let Some(work) = shared.take(&mut batch) {
+        if !batch.is_empty() {
+            let written = match &mut sink {
+                Some(sink) => sink.write(&batch, is_failing, sys::instant()),
+                None => Err(io::Error::other("it goes nowhere")),
+            };
+            batch.clear();
+            count(shared, work.lines, written, &mut is_failing);
+        }
+        match work.next {
+            Some(Turn::To(other)) => (sink, is_failing) = (other, false),
+            Some(Turn::Again) => sink.iter_mut().for_each(Sink::open_again),
+            None => {}
+        }
+    }
+}
+
+fn count(shared: &Shared, lines: u64, written: io::Result<()>, is_failing: &mut bool) {
+    match written {
+        Ok(()) => {
+            shared.written.fetch_add(lines, Ordering::Relaxed);
+            if std::mem::take(is_failing) {
                 tracing::info!("request log is written again");
             }
-            Ok(()) => {}
-            Err(error) => {
-                shared.dropped.fetch_add(lines, Ordering::Relaxed);
-                if !is_failing {
-                    is_failing = true;
-                    tracing::error!(%error, "request log cannot be written; lines are lost and counted");
-                }
+        }
+        Err(error) => {
+            shared.dropped.fetch_add(lines, Ordering::Relaxed);
+            if !std::mem::replace(is_failing, true) {
+                tracing::error!(%error, "request log cannot be written; lines are lost and counted");
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{PipeReader, Read as _};
-    use std::os::fd::OwnedFd;
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn log(requests: LogTarget, format: LogFormat) -> Log {
-        Log { requests, format }
-    }
-
-    /// A log whose reader is this test.
-    fn piped() -> (RequestLog, PipeReader) {
-        let (reader, writer) = io::pipe().unwrap();
-        let shared = start(File::from(OwnedFd::from(writer))).unwrap();
-        let log = RequestLog {
-            shared: Some(shared),
-            is_json: true,
-        };
-        (log, reader)
-    }
-
-    #[test]
-    fn every_line_is_there_in_order_after_the_drop() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("requests.log");
-        std::fs::write(&path, "before\n").unwrap();
-        let target = LogTarget::File(path.clone());
-        let requests = RequestLog::open(&log(target, LogFormat::Auto), true).unwrap();
-        assert!(requests.is_on() && requests.is_json());
-        for number in 0..1000 {
-            requests.write(format!("line {number}").as_bytes());
-        }
-        assert_eq!(requests.dropped(), 0);
-        drop(requests);
-        let mut expected = vec!["before".to_owned()];
-        expected.extend((0..1000).map(|number| format!("line {number}")));
-        let written = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(written.lines().collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn lines_of_many_threads_stay_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("requests.log");
-        let target = LogTarget::File(path.clone());
-        let requests = RequestLog::open(&log(target, LogFormat::Auto), false).unwrap();
-        thread::scope(|scope| {
-            for letter in *b"abcd" {
-                let requests = &requests;
-                scope.spawn(move || (0..500).for_each(|_| requests.write([letter; 300])));
-            }
-        });
-        drop(requests);
-        let written = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(written.lines().count(), 2000);
-        for line in written.lines() {
-            let first = line.chars().next().unwrap();
-            assert!(
-                line.len() == 300 && line.chars().all(|c| c == first),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_line_is_written_without_waiting_for_the_end() {
-        let (log, mut reader) = piped();
-        log.write(b"now");
-        log.write("here\n");
-        let mut line = [0; 9];
-        reader.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"now\nhere\n");
-        drop(log);
-    }
-
-    #[test]
-    fn a_reader_that_is_stuck_costs_lines_and_never_time() {
-        let (log, mut reader) = piped();
-        let line = vec![b'x'; 1023];
-        for _ in 0..4096 {
-            log.write(&line);
-        }
-        // One buffer waits, one is being written, and a pipe holds 64 KiB.
-        let dropped = log.dropped();
-        assert!(dropped >= 4096 - 2 * 1024 - 64, "{dropped}");
-        let reading = thread::spawn(move || {
-            let mut all = String::new();
-            reader.read_to_string(&mut all).unwrap();
-            all.lines().count() as u64
-        });
-        drop(log);
-        assert_eq!(reading.join().unwrap(), 4096 - dropped);
-    }
-
-    #[test]
-    fn a_line_larger_than_the_buffer_is_dropped_alone() {
-        let (log, mut reader) = piped();
-        log.write(vec![b'x'; BUFFER_BYTES_MAX]);
-        log.write(b"next");
-        assert_eq!(log.dropped(), 1);
-        drop(log);
-        let mut all = String::new();
-        reader.read_to_string(&mut all).unwrap();
-        assert_eq!(all, "next\n");
-    }
-
-    #[test]
-    fn lines_that_could_not_be_written_are_counted() {
-        let target = LogTarget::File(PathBuf::from("/dev/full"));
-        let requests = RequestLog::open(&log(target, LogFormat::Auto), false).unwrap();
-        let shared = Arc::clone(requests.shared.as_ref().unwrap());
-        requests.write(b"one");
-        requests.write(b"two");
-        drop(requests);
-        assert_eq!(shared.dropped.load(Ordering::Relaxed), 2);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_opened_is_named() {
-        let target = LogTarget::File(PathBuf::from("/not/there/requests.log"));
-        let error = RequestLog::open(&log(target, LogFormat::Auto), false).unwrap_err();
-        assert!(
-            error.to_string().contains("/not/there/requests.log"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn people_read_text_only_on_a_terminal_unless_asked_otherwise() {
-        let check = |target: LogTarget, format, is_terminal, expected| {
-            let requests = RequestLog::open(&log(target, format), is_terminal).unwrap();
-            assert_eq!(requests.is_json(), expected);
-        };
-        check(LogTarget::Stdout, LogFormat::Auto, true, false);
-        check(LogTarget::Stdout, LogFormat::Auto, false, true);
-        check(LogTarget::Stdout, LogFormat::Json, true, true);
-        check(LogTarget::Stdout, LogFormat::Text, false, false);
-        check(
-            LogTarget::File("/dev/null".into()),
-            LogFormat::Auto,
-            true,
-            true,
-        );
-        let off = RequestLog::open(&log(LogTarget::Off, LogFormat::Auto), true).unwrap();
-        off.write(b"nowhere");
-        assert!(!off.is_on());
-    }
-}
+mod tests;

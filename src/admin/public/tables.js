@@ -64,7 +64,7 @@ export function failures(page, told) {
     one.pool,
     [String(one.status), 'is-bad'],
     one.code ?? words(one.outcome),
-    [String(one.attempts), 'number'],
+    [String(one.attempt_count), 'number'],
     [`${Math.round(one.duration_ms)} ms`, 'number'],
     one.request_id,
   ]));

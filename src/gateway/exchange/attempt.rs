@@ -6,6 +6,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::deadline::until;
@@ -43,6 +44,31 @@ pub(super) struct Attempt<'a> {
     /// What is asked, in the pool's words.
     pub body: &'a Spliced,
     pub began: Instant,
+    /// What it goes over.
+    pub over: Over,
+}
+
+/// Over what kind of connection an attempt goes, as far as it has one.
+#[derive(Debug, Default)]
+pub(super) struct Over(AtomicU8);
+
+impl Over {
+    const REUSED: u8 = 1;
+    const NEW: u8 = 2;
+
+    fn set(&self, reused: bool) {
+        let kind = if reused { Self::REUSED } else { Self::NEW };
+        self.0.store(kind, Ordering::Relaxed);
+    }
+
+    /// Whether it was there before; `None`: there is none yet.
+    pub(super) fn reused(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::REUSED => Some(true),
+            Self::NEW => Some(false),
+            _ => None,
+        }
+    }
 }
 
 impl Attempt<'_> {
@@ -169,6 +195,7 @@ impl Attempt<'_> {
         let connected = until(now + self.leg.timeouts.connect, pin!(connecting))
             .await
             .unwrap_or_else(|| Err(AttemptError::Timeout(CONNECTING).into()))?;
+        self.over.set(connected.reused);
         if connected.reused {
             self.leg.metrics.reused.inc();
         } else {

@@ -11,7 +11,6 @@ use crate::gateway::exchange::attempt::Attempt;
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::record::{AttemptRecord, millis};
-use crate::gateway::route::Leg;
 use crate::sys;
 
 /// What was tried, so far.
@@ -29,33 +28,33 @@ struct Tried {
 }
 
 /// An attempt that is noted whatever becomes of it: dropped in the middle, it was given up.
-pub(super) struct Noted<'a> {
-    trail: &'a Trail,
-    leg: &'a Leg,
+pub(super) struct Noted<'n, 'a> {
+    trail: &'n Trail,
+    attempt: &'n Attempt<'a>,
     /// Its place in the trail.
     number: usize,
-    began: Instant,
     ended: bool,
 }
 
 impl Trail {
     /// Notes that an attempt begins.
-    pub(super) fn begin<'a>(&'a self, attempt: &Attempt<'a>) -> Noted<'a> {
+    pub(super) fn begin<'n, 'a>(&'n self, attempt: &'n Attempt<'a>) -> Noted<'n, 'a> {
         let mut tried = self.tried();
         tried.attempts.push(AttemptRecord {
             pool: attempt.leg.pool.name.clone(),
             target: attempt.endpoint.label.to_string(),
             outcome: AttemptOutcome::Abandoned.as_str(),
             status: None,
+            began: attempt.began,
             duration_ms: 0.0,
+            reused: None,
             cause: None,
             cut_off: true,
         });
         Noted {
             trail: self,
-            leg: attempt.leg,
+            attempt,
             number: tried.attempts.len() - 1,
-            began: attempt.began,
             ended: false,
         }
     }
@@ -85,7 +84,7 @@ impl Trail {
     }
 }
 
-impl Noted<'_> {
+impl Noted<'_, '_> {
     /// Notes how the attempt ended.
     pub(super) fn end<T>(mut self, result: &Result<T, AttemptError>, now: Instant) {
         self.ended = true;
@@ -104,20 +103,20 @@ impl Noted<'_> {
     }
 
     fn note(&self, tried: &mut Tried, outcome: AttemptOutcome, now: Instant) {
-        let since = tried
-            .counted_until
-            .map_or(self.began, |until| until.max(self.began));
+        let began = self.attempt.began;
+        let since = tried.counted_until.map_or(began, |until| until.max(began));
         tried.upstream += now.saturating_duration_since(since);
         tried.counted_until = Some(now);
-        self.leg.metrics.attempts(outcome).inc();
+        self.attempt.leg.metrics.attempts(outcome).inc();
         if let Some(record) = tried.attempts.get_mut(self.number) {
             record.outcome = outcome.as_str();
-            record.duration_ms = millis(now.saturating_duration_since(self.began));
+            record.duration_ms = millis(now.saturating_duration_since(began));
+            record.reused = self.attempt.over.reused();
         }
     }
 }
 
-impl Drop for Noted<'_> {
+impl Drop for Noted<'_, '_> {
     fn drop(&mut self) {
         if self.ended {
             return;

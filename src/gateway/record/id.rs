@@ -18,7 +18,8 @@ impl RequestId {
             && bytes
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-        fits.then(|| Self(value.clone()))
+        // A copy: the value is a part of a whole head, and an id is kept for longer.
+        fits.then(|| http::HeaderValue::from_bytes(bytes).ok().map(Self))?
     }
 
     /// An id of our own from two numbers: one no other process has, one no other request has.

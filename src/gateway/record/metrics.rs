@@ -10,6 +10,8 @@ mod cache;
 mod configuration;
 /// Which series end with the configuration that named them?
 mod forget;
+/// What is counted of the request log?
+mod journal;
 /// How is a metric made?
 mod make;
 /// How much is asked with which key?
@@ -44,6 +46,7 @@ use crate::names::{ModelId, PoolName};
 pub use cache::{CacheMetrics, CacheModelMetrics};
 use configuration::ConfigMetrics;
 use forget::Labelled;
+pub use journal::JournalMetrics;
 pub use keys::KeyMetrics;
 pub use limits::LimitMetrics;
 pub use load::LoadMetrics;
@@ -131,8 +134,8 @@ pub struct Metrics {
     pub images_count: IntGauge,
     /// `spafe_tasks`
     pub tasks: IntGauge,
-    /// `spafe_request_log_lines_dropped_total`
-    pub log_lines_dropped: IntCounter,
+    /// Of the request log.
+    pub journal: JournalMetrics,
     limits: IntGaugeVec,
     labelled: Vec<Labelled>,
 }
@@ -272,10 +275,7 @@ impl Metrics {
             ),
             images_count: new.gauge("spafe_images_stored", "Generated images kept."),
             tasks: new.gauge("spafe_tasks", "Tasks of the runtime that have not ended."),
-            log_lines_dropped: new.counter(
-                "spafe_request_log_lines_dropped_total",
-                "Request log lines dropped since start because the sink was slow.",
-            ),
+            journal: JournalMetrics::new(&new),
             limits: new.gauges("spafe_limit", "Effective limits, by name.", &["name"]),
             unrouted: RequestCounters::new(&requests, NO_MODEL, NO_POOL),
             requests,

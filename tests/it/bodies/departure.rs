@@ -87,6 +87,6 @@ async fn forgotten(bench: &Bench, left: usize, how: &str) {
     let line = lines.last().unwrap();
     assert_eq!(line["outcome"], "client_gone", "{how}: {line}");
     assert_eq!(line["status"], 499, "{how}: {line}");
-    assert_eq!(line["attempts"], 0, "{how}: {line}");
+    assert_eq!(line["attempt_count"], 0, "{how}: {line}");
     bench.nothing_arrived(0);
 }

@@ -27,7 +27,7 @@ async fn the_same_question_is_asked_once() {
     assert_eq!(kept.asked(), 1);
     let logged = kept.gateway.logged("again").await;
     assert_eq!(
-        (&logged["cache"], &logged["attempts"]),
+        (&logged["cache"], &logged["attempt_count"]),
         (&json!("hit"), &json!(0))
     );
 }

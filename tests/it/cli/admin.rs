@@ -110,6 +110,8 @@ async fn nothing_of_it_stands_on_the_public_listener() {
         "/config",
         "/reload",
         "/failures",
+        "/requests",
+        "/requests/{id}",
         "/limits",
         "/cache",
         "/cache/key",

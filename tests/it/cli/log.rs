@@ -38,7 +38,7 @@ async fn a_request_is_one_line_of_json_with_its_facts() {
         ("model", "m".into()),
         ("pool", "second".into()),
         ("target", upstream.addr().to_string().into()),
-        ("attempts", 2.into()),
+        ("attempt_count", 2.into()),
         ("status", 200.into()),
         ("outcome", "served".into()),
         ("stream", false.into()),
@@ -56,9 +56,9 @@ async fn a_request_is_one_line_of_json_with_its_facts() {
     for field in ["duration_ms", "first_byte_ms", "upstream_ms"] {
         assert!(line[field].as_f64().unwrap() > 0.0, "{field}: {line}");
     }
-    assert_eq!(line["tried"][0]["pool"], "first");
-    assert_eq!(line["tried"][0]["status"], 500);
-    assert_eq!(line["tried"][1]["pool"], "second");
+    assert_eq!(line["attempts"][0]["pool"], "first");
+    assert_eq!(line["attempts"][0]["status"], 500);
+    assert_eq!(line["attempts"][1]["pool"], "second");
     // What was said is nobody's business.
     assert!(!gateway.output().contains("private"), "{line}");
 }
@@ -92,7 +92,7 @@ async fn refusals_and_models_are_logged_in_a_file_that_is_appended_to() {
     };
     assert_eq!(unknown["outcome"], "refused");
     assert_eq!(unknown["code"], "model_not_found");
-    assert_eq!(unknown["attempts"], 0);
+    assert_eq!(unknown["attempt_count"], 0);
     assert_eq!(
         unknown.get("model"),
         None,

@@ -83,7 +83,7 @@ async fn assert_logged(gateway: &Gateway, attempts: u64) {
     let line = gateway.logged("leaver").await;
     assert_eq!(line["status"], 499, "{line}");
     assert_eq!(line["outcome"], "client_gone", "{line}");
-    assert_eq!(line["attempts"], attempts, "{line}");
+    assert_eq!(line["attempt_count"], attempts, "{line}");
     // The abandoned attempt took its time, too.
     assert!(line["upstream_ms"].as_f64() > Some(0.0), "{line}");
     gateway.counts("spafe_requests_in_flight", 0).await;
