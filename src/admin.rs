@@ -20,6 +20,9 @@ mod difference;
 /// How do pools and their targets stand?
 mod targets;
 
+/// What does the process log?
+mod log;
+
 /// What happened last?
 mod requests;
 
@@ -48,15 +51,19 @@ use crate::server::Bound;
 use crate::server::pulse::Pulse;
 use crate::server::reload::Reloader;
 use crate::sys;
+use crate::telemetry::filter::LogFilter;
 
 /// The largest body that an operator can ask about.
 const BODY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// What is told, and what can be changed.
 #[derive(Clone)]
-struct Admin {
+pub struct Admin {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
     pulse: Pulse,
+    /// What is let into the log of the process.
+    filter: LogFilter,
     /// Held while gauges are brought up to date and read: series of targets that are no
     /// more are dropped first, and nobody is to see the gap.
     measuring: Arc<Mutex<()>>,
@@ -69,22 +76,10 @@ struct Admin {
 ///
 /// # Errors
 /// Where there is no thread left for it.
-pub fn spawn(
-    bound: Bound,
-    gateway: Arc<Gateway>,
-    reloader: Arc<Reloader>,
-    pulse: Pulse,
-    stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
+pub fn spawn(bound: Bound, admin: Admin, stopped: watch::Receiver<bool>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let admin = Admin {
-        gateway,
-        reloader,
-        pulse,
-        measuring: Arc::default(),
-    };
     let serve = move || {
         let served = runtime.block_on(serve(bound, admin, stopped));
         if let Err(error) = served {
@@ -105,6 +100,7 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
         .route("/readyz", get(readyz))
         .route("/config", get(reload::configuration))
         .route("/reload", get(reload::preview).post(reload::reload))
+        .route("/log", get(log::filter).put(log::set))
         .route("/failures", get(requests::failures))
         .route("/requests", get(requests::requests))
         .route("/requests/{id}", get(requests::request))
@@ -194,6 +190,7 @@ async fn nothing() -> impl IntoResponse {
         "/readyz",
         "/config",
         "/reload",
+        "/log",
         "/failures",
         "/requests",
         "/requests/{id}",
@@ -208,6 +205,23 @@ async fn nothing() -> impl IntoResponse {
 }
 
 impl Admin {
+    /// What is told of this gateway, and changed in it.
+    #[must_use]
+    pub fn new(
+        gateway: Arc<Gateway>,
+        reloader: Arc<Reloader>,
+        pulse: Pulse,
+        filter: LogFilter,
+    ) -> Self {
+        Self {
+            gateway,
+            reloader,
+            pulse,
+            filter,
+            measuring: Arc::default(),
+        }
+    }
+
     /// All metrics, those brought up to date that are read rather than counted.
     fn measured(&self) -> Vec<u8> {
         let one_at_a_time = self.measuring.lock();

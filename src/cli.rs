@@ -157,7 +157,7 @@ pub fn main() -> ExitCode {
 
 fn run_server(serve: &Serve) -> Result<ExitCode, String> {
     let stderr_is_terminal = std::io::stderr().is_terminal();
-    telemetry::init(environment("RUST_LOG").as_deref(), stderr_is_terminal)
+    let filter = telemetry::init(environment("RUST_LOG").as_deref(), stderr_is_terminal)
         .map_err(|error| format!("spafe: {error}"))?;
     if let Some(phase) = environment("SPAFE_PANIC_AT") {
         crate::fail_point::panic_at(&phase);
@@ -189,6 +189,7 @@ fn run_server(serve: &Serve) -> Result<ExitCode, String> {
         config,
         inputs: reading.inputs,
         demo,
+        filter,
         log_is_terminal: std::io::stdout().is_terminal(),
         upgrade: serve.upgrade,
         supervisor,

@@ -46,7 +46,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as value;
 use tokio::task::JoinHandle;
 
-use crate::admin;
+use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::images::ImageStore;
@@ -59,6 +59,7 @@ use crate::phase::Phase;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::telemetry::RequestLog;
+use crate::telemetry::filter::LogFilter;
 use certificate::{Certificate, Pair};
 use demo::Player;
 pub use listen::Bound;
@@ -131,6 +132,8 @@ pub struct Start {
     pub inputs: Inputs,
     /// Which pools the built-in upstream plays.
     pub demo: demo::Demo,
+    /// What is let into the log of the process.
+    pub filter: LogFilter,
     /// Whether somebody reads standard output.
     pub log_is_terminal: bool,
     /// Whether another process is to be replaced.
@@ -177,7 +180,7 @@ async fn serve(
     let sockets = Sockets::open(&start.config, given)?;
     descriptors::warn_if_root();
     let kept = sockets.keep().map_err(ServeError::Start)?;
-    let supervisor = start.supervisor.clone();
+    let (supervisor, filter) = (start.supervisor.clone(), start.filter.clone());
     let Assembled {
         gateway,
         reloader,
@@ -198,14 +201,8 @@ async fn serve(
         simulated: &simulated,
     };
     let (stop_admin, stopped) = value::channel(false);
-    admin::spawn(
-        sockets.admin,
-        Arc::clone(&gateway),
-        reloader,
-        pulse,
-        stopped,
-    )
-    .map_err(ServeError::Start)?;
+    let operated = Admin::new(Arc::clone(&gateway), reloader, pulse, filter);
+    admin::spawn(sockets.admin, operated, stopped).map_err(ServeError::Start)?;
     // Connections wait in their queue meanwhile, instead of finding nobody to ask.
     first_answers.wait().await;
     let (stop_accepting, stopped) = value::channel(false);

@@ -11,49 +11,29 @@
 
 /// One line for each request, off the request's path.
 mod request_log;
+/// What is let into the log?
+pub mod filter;
 /// Whose address would be in the log?
 mod unaddressed;
 
 use std::io;
 
+use filter::{FilterError, LogFilter};
 pub use request_log::{Form, RequestLog, Sink};
 use tracing::Subscriber;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{Layer, fmt};
 pub(crate) use unaddressed::NOT_LET_IN;
 use unaddressed::Unaddressed;
-
-/// What is logged where nothing else is said.
-const FILTER_DEFAULT: &str = "info";
-
-/// The most that is ever logged of a library, by the beginning of its targets.
-const CAPS: [(&str, LevelFilter); 9] = [
-    ("pingora", LevelFilter::INFO),
-    ("object_store", LevelFilter::INFO),
-    ("h2", LevelFilter::INFO),
-    ("hyper", LevelFilter::INFO),
-    ("reqwest", LevelFilter::INFO),
-    ("rustls", LevelFilter::WARN),
-    ("tokio_rustls", LevelFilter::WARN),
-    ("aws_lc", LevelFilter::WARN),
-    ("quick_xml", LevelFilter::WARN),
-];
 
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `RUST_LOG` is not understood.
-    #[error("RUST_LOG={text:?} is not understood: {source}; it takes, say, info or spafe=debug")]
-    Filter {
-        /// What it says.
-        text: String,
-        /// What is wrong with it.
-        source: ParseError,
-    },
+    #[error("RUST_LOG={0}")]
+    Filter(#[from] FilterError),
     /// There is a log already.
     #[error("the log is set up already: {0}")]
     Twice(#[from] TryInitError),
@@ -62,34 +42,25 @@ pub enum TelemetryError {
 /// Sets the log of the process up: on standard error, for people on a terminal and as
 /// JSON elsewhere. What pingora and others write through the `log` crate comes along.
 ///
-/// `filter` is the text of `RUST_LOG`; `None` or empty is `info`.
+/// `filter` is the text of `RUST_LOG`; `None` or empty is `info`. What is given back replaces it.
 ///
 /// # Errors
 ///
 /// [`TelemetryError`], where the filter is wrong or this is called twice.
-pub fn init(filter: Option<&str>, is_terminal: bool) -> Result<(), TelemetryError> {
-    subscriber(filter, is_terminal, io::stderr)?.try_init()?;
-    Ok(())
+pub fn init(filter: Option<&str>, is_terminal: bool) -> Result<LogFilter, TelemetryError> {
+    let (subscriber, filter) = subscriber(filter, is_terminal, io::stderr)?;
+    subscriber.try_init()?;
+    Ok(filter)
 }
 
 fn subscriber<W>(
     filter: Option<&str>,
     is_terminal: bool,
     writer: W,
-) -> Result<impl Subscriber + Send + Sync, TelemetryError>
+) -> Result<(impl Subscriber + Send + Sync, LogFilter), FilterError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let text = filter.filter(|text| !text.trim().is_empty());
-    let text = text.unwrap_or(FILTER_DEFAULT);
-    let wanted = EnvFilter::try_new(text).map_err(|source| TelemetryError::Filter {
-        text: text.to_owned(),
-        source,
-    })?;
-    // No more than is wanted: what is below the most that any filter lets through is passed
-    // over by one look at a number, and pingora says nine such things a request.
-    let most = wanted.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    let caps = Targets::new().with_default(most).with_targets(CAPS);
     let writer = Unaddressed(writer);
     let lines = if is_terminal {
         fmt::layer().with_writer(writer).boxed()
@@ -101,24 +72,60 @@ where
             .with_writer(writer)
             .boxed()
     };
-    Ok(tracing_subscriber::registry()
-        .with(lines)
-        .with(wanted)
-        .with(caps))
+    let (layer, filter) = filter::layer(filter)?;
+    let subscriber = tracing_subscriber::registry().with(lines).with(layer);
+    Ok((subscriber, filter))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use tracing::level_filters::LevelFilter;
+
     use super::*;
+
+    #[test]
+    fn another_filter_comes_into_force_for_a_while_and_the_caps_stay() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&lines);
+        let writer = move || Lines(Arc::clone(&writer));
+        let (subscriber, filter) = subscriber(Some("warn"), false, writer).unwrap();
+        let guard = subscriber.set_default();
+        let told = |word: &str| {
+            tracing::debug!(target: "spafe", "ours {word}");
+            tracing::debug!(target: "pingora_core", "theirs {word}");
+            let text = String::from_utf8(std::mem::take(&mut *lines.lock().unwrap())).unwrap();
+            assert!(!text.contains("theirs"), "{text}");
+            text.contains("ours")
+        };
+        assert!(!told("before"));
+        assert_eq!(LevelFilter::current(), LevelFilter::WARN);
+        let first = filter.set("trace", true).unwrap();
+        assert!(told("for a while"));
+        // Another one for a while, and behind both comes what was there before.
+        let second = filter.set("spafe=debug,pingora_core=trace", true).unwrap();
+        assert!(!filter.end(first), "it is not in force any more");
+        assert!(told("still"));
+        assert_eq!(LevelFilter::current(), LevelFilter::TRACE);
+        assert!(filter.end(second));
+        assert!(!told("after"));
+        assert_eq!(filter.in_force().filter, "warn");
+        assert_eq!(LevelFilter::current(), LevelFilter::WARN);
+        let error = filter.set("spafe=loud", false).unwrap_err().to_string();
+        assert!(error.contains("spafe=loud"), "{error}");
+        assert_eq!(filter.in_force().filter, "warn");
+        let good = filter.set("spafe=debug", false).unwrap();
+        assert!(!filter.end(good) && told("for good"));
+        drop(guard);
+    }
 
     /// What is logged by `act` under a filter.
     fn logged(filter: Option<&str>, is_terminal: bool, act: fn()) -> String {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
         let subscriber = subscriber(filter, is_terminal, move || Lines(Arc::clone(&writer)));
-        let guard = subscriber.unwrap().set_default();
+        let guard = subscriber.unwrap().0.set_default();
         act();
         drop(guard);
         String::from_utf8(lines.lock().unwrap().clone()).unwrap()
@@ -213,7 +220,7 @@ mod tests {
     #[test]
     fn what_nobody_wants_is_known_before_it_is_asked_about() {
         let most = |filter| {
-            let subscriber = subscriber(filter, false, io::sink).unwrap();
+            let (subscriber, _) = subscriber(filter, false, io::sink).unwrap();
             subscriber.max_level_hint()
         };
         assert_eq!(most(None), Some(LevelFilter::INFO));

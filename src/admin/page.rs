@@ -22,7 +22,7 @@ const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-static FILES: [(&str, &str, &[u8]); 6] = [
+static FILES: [(&str, &str, &[u8]); 7] = [
     (
         "",
         "text/html; charset=utf-8",
@@ -32,6 +32,7 @@ static FILES: [(&str, &str, &[u8]); 6] = [
     ("operator.js", SCRIPT, include_bytes!("public/operator.js")),
     ("charts.js", SCRIPT, include_bytes!("public/charts.js")),
     ("numbers.js", SCRIPT, include_bytes!("public/numbers.js")),
+    ("requests.js", SCRIPT, include_bytes!("public/requests.js")),
     ("tables.js", SCRIPT, include_bytes!("public/tables.js")),
 ];
 

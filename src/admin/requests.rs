@@ -33,7 +33,7 @@ pub(super) async fn requests(State(admin): State<Admin>, RawQuery(query): RawQue
     };
     let all = admin.gateway.journal.recent.all();
     let fitting = all.iter().filter(|kept| wanted.takes(&kept.ended));
-    told("requests", fitting.take(wanted.limit), false)
+    told("requests", fitting.take(wanted.limit))
 }
 
 /// `GET /requests/ID`: the newest request with this id, and every attempt of it.
@@ -54,17 +54,17 @@ pub(super) async fn request(State(admin): State<Admin>, Path(id): Path<String>) 
 /// `GET /failures`: the last requests that failed, the newest first.
 pub(super) async fn failures(State(admin): State<Admin>) -> Response {
     let failures = admin.gateway.journal.recent.failures();
-    told("failures", failures.iter(), false)
+    told("failures", failures.iter())
 }
 
 /// A list of requests as JSON.
-fn told<'a>(name: &str, all: impl Iterator<Item = &'a Arc<Kept>>, whole: bool) -> Response {
+fn told<'a>(name: &str, all: impl Iterator<Item = &'a Arc<Kept>>) -> Response {
     let mut text = format!("{{\"{name}\":[").into_bytes();
     for (number, kept) in all.enumerate() {
         if number > 0 {
             text.push(b',');
         }
-        kept.ended.json(&mut text, whole);
+        kept.ended.json(&mut text, false);
     }
     text.extend_from_slice(b"]}");
     given(text)

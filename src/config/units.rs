@@ -36,7 +36,7 @@ const DURATION_EXPECTED: &str =
     "write a whole number with one of the units ms, s, m, h, d, such as \"30s\"";
 
 /// Reads `500ms`, `30s`, `5m`, `24h` or `7d`; never zero.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match duration_or_zero(text) {
         Ok(Duration::ZERO) => Err(format!("must be longer than 0; {DURATION_EXPECTED}")),
         read => read,

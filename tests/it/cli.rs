@@ -11,6 +11,10 @@ mod ending;
 mod explain;
 /// The line of each request.
 mod log;
+/// Which lines there are, and where.
+mod lines;
+/// The last requests.
+mod recent;
 
 use std::time::Duration;
 

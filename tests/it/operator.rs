@@ -7,7 +7,8 @@ use crate::kit::upstream::{always, base, upstream};
 use spafe::simulator::Simulator;
 use spafe::simulator::script::Script;
 
-const CHANGING: [&str; 4] = [
+const CHANGING: [&str; 5] = [
+    "PUT /log",
     "POST /reload",
     "DELETE /limits?client=127.0.0.1",
     "DELETE /cache",
@@ -162,4 +163,47 @@ async fn an_operator_looks_and_reloads_in_a_browser() {
     let address = gateway.admin_url("/");
     let environment = [("SPAFE_URL", &*address), ("SPAFE_OTHER", &*address)];
     script::node("readable.mjs", &environment);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_process_logs_is_changed_while_it_runs() {
+    let (gateway, _upstreams) = operated("").await;
+    assert_eq!(gateway.told("/log").await["filter"], "info");
+    let put = async |query: &str, text: &str| {
+        let mut admin = Connection::open(gateway.admin).await;
+        let length = text.len();
+        admin
+            .send(format!(
+                "PUT /log{query} HTTP/1.1\r\nHost: localhost\r\nX-Spafe-Admin: 1\r\nContent-Length: {length}\r\n\r\n{text}"
+            ))
+            .await;
+        admin.answer().await
+    };
+    for (query, text, words) in [
+        ("", "spafe=loud", "spafe=loud"),
+        ("?for=never", "debug", "for"),
+        ("?until=10m", "debug", "?for=10m"),
+    ] {
+        let refused = put(query, text).await;
+        assert_eq!(refused.status, 400, "{query} {text}");
+        let error = refused.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(gateway.told("/log").await["filter"], "info");
+    // Libraries are silent whatever it says.
+    let set = put("?for=600ms", "trace").await;
+    assert_eq!(set.status, 200, "{}", set.text());
+    let expected = serde_json::json!({ "filter": "trace", "then": "info" });
+    assert_eq!(set.json(), expected);
+    assert_eq!(chat(gateway.address, "works", false).await.status, 200);
+    gateway
+        .says("the log has the filter again that it had")
+        .await;
+    assert!(
+        !gateway
+            .output()
+            .contains("\"level\":\"TRACE\",\"target\":\"pingora")
+    );
+    assert_eq!(gateway.told("/log").await["filter"], "info");
+    assert_eq!(put("", "warn").await.json()["filter"], "warn");
 }

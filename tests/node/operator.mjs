@@ -14,6 +14,21 @@ await withPage(process.env.SPAFE_ADMIN, {}, async (page) => {
   const pools = await page.textContent('#pools');
   for (const word of ['works', 'fails', 'fit', '127.0.0.1:']) assert.ok(pools.includes(word), `${word} in ${pools}`);
   assert.match(await page.textContent('#failures'), /fails.*502.*upstream_unavailable/);
+  // The last requests, and those of them that are chosen.
+  await page.waitForFunction(() => document.querySelectorAll('#requests tr').length === 2);
+  assert.match(await page.textContent('#requests'), /fails: server error \d+ ms/);
+  await page.fill('#requests-wanted [name=model]', 'works');
+  await page.waitForFunction(() => document.querySelectorAll('#requests tr').length === 1);
+  assert.match(await page.textContent('#requests'), /works.*200.*served.*127\.0\.0\.0\/24/);
+  await page.check('#requests-wanted [name=failed]');
+  await page.waitForFunction(() => document.getElementById('no-requests').textContent === 'None that fits.');
+  assert.ok(await page.locator('#requests-scroll').isHidden());
+  await page.fill('#requests-wanted [name=status]', 'x');
+  await page.waitForFunction(() => document.getElementById('no-requests').textContent.includes('status'));
+  await page.fill('#requests-wanted [name=status]', '');
+  await page.fill('#requests-wanted [name=model]', '<b>x</b>');
+  await page.uncheck('#requests-wanted [name=failed]');
+  await page.fill('#requests-wanted [name=model]', '');
   const limits = await page.textContent('#limits');
   assert.ok(limits.includes('plenty') && limits.includes('1,000 requests each 1h'), limits);
   assert.match(await page.textContent('#heaviest'), /127\.0\.0\.1/);

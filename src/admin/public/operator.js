@@ -5,6 +5,7 @@
 
 import { chart } from './charts.js';
 import { label, quantile, read, since, sum } from './numbers.js';
+import { look as lookAtRequests } from './requests.js';
 import { failures, fill, limits, lines, pools, row, terms } from './tables.js';
 
 const LOOK_AGAIN_MS = 2_000;
@@ -36,6 +37,7 @@ async function look() {
     const metrics = read(text);
     plot(metrics, performance.now());
     tell(ready, limit, cache, failed.failures, metrics);
+    await lookAtRequests(document);
     if (ready.config !== inForce) await tellConfiguration(ready.config);
   } catch {
     say('is-bad', 'The admin listener does not answer');
@@ -118,6 +120,9 @@ function say(kind, words) {
   state.className = `state ${kind}`;
   state.textContent = words;
 }
+
+at('requests-wanted').addEventListener('input', () => lookAtRequests(document).catch(() => {}));
+at('requests-wanted').addEventListener('submit', (event) => event.preventDefault());
 
 at('preview').addEventListener('click', async () => {
   const told = await json('reload').catch(() => null);

@@ -11,6 +11,7 @@ use super::text::bounded;
 use super::{AttemptRecord, Outcome, millis};
 use crate::gateway::record::outcome::Shed;
 use crate::money::Usd;
+use crate::names::{KeyName, ModelId};
 use crate::telemetry::Form;
 
 /// A fact.
@@ -137,11 +138,11 @@ impl Ended {
         text("time", Some(&timestamp(record.began_wall())));
         text("request_id", Some(record.id.as_str()));
         text("client", Some(&self.client.to_string()));
-        text("key", self.key.as_ref().map(|key| key.as_str()));
+        text("key", self.key.as_ref().map(KeyName::as_str));
         text("user_agent", record.user_agent.as_deref());
         text("endpoint", Some(record.endpoint));
         text("asked", record.refused.as_deref());
-        text("model", self.model.as_ref().map(|model| model.as_str()));
+        text("model", self.model.as_ref().map(ModelId::as_str));
         text("pool", last.map(|attempt| attempt.pool.as_str()));
         text("target", last.map(|attempt| attempt.target.as_str()));
         text("outcome", Some(record.outcome.as_str()));

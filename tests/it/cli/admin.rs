@@ -109,6 +109,7 @@ async fn nothing_of_it_stands_on_the_public_listener() {
         "/readyz",
         "/config",
         "/reload",
+        "/log",
         "/failures",
         "/requests",
         "/requests/{id}",

@@ -97,6 +97,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "operation",
             // How files of ours are given out.
             "pages",
+            // What is let into the log.
+            "telemetry",
         ],
     ),
     // `route` for who could answer for a model, `models` and `openai` for what answers look like.
