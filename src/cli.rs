@@ -66,8 +66,8 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Tell what would happen to one request, without sending anything.
     ///
-    /// Prints what was read in the body, the route, the targets in order, deadlines
-    /// and cache policy. Exit code 1 where the request would be refused.
+    /// Prints what was read in the body, the route, the targets in order, deadlines, the
+    /// limits that count it, and what its answer is kept by. Exit code 1 where the request would be refused.
     Explain(Explain),
     /// Try out every fault of upstreams, and print what callers see of it.
     ///
@@ -126,6 +126,12 @@ struct Explain {
     /// The request's body; `-`: standard input.
     #[arg(long, value_name = "FILE", default_value = "-")]
     body: PathBuf,
+    /// The address of the caller; without a key somebody on this machine.
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<std::net::IpAddr>,
+    /// The name of the key that the caller shows, as `[[keys]]` has it.
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
     /// What is asked for: `chat.completions`, `embeddings`, …; of JSON.
     #[arg(long, value_name = "NAME", default_value = "chat.completions")]
     endpoint: String,
@@ -270,7 +276,12 @@ fn explain_request(explain: &Explain) -> Result<ExitCode, String> {
         std::fs::read(&explain.body)
     };
     let body = body.map_err(|error| format!("{}: {error}", explain.body.display()))?;
-    let (text, answered) = explain::explain(config, &explain.endpoint, &body.into())?;
+    let asked = explain::Asked {
+        endpoint: &explain.endpoint,
+        client: explain.client,
+        key: explain.key.as_deref(),
+    };
+    let (text, answered) = explain::explain(config, &asked, &body.into())?;
     print(text.trim_end())?;
     Ok(if answered {
         ExitCode::SUCCESS

@@ -9,6 +9,8 @@
 pub mod supervisor;
 /// Open files.
 mod descriptors;
+/// Who may look into this process.
+mod privacy;
 /// Sockets.
 mod listen;
 /// Where the configuration comes from.
@@ -151,6 +153,9 @@ pub fn run(mut start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), Ser
     // Before any descriptor of our own is opened: they come by number.
     let given = start.supervisor.given();
     descriptors::fit(&mut start.config.bounds, descriptors::take_all());
+    if !start.config.server.core_dumps {
+        privacy::keep_memory_private();
+    }
     let threads = start.config.server.threads;
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),

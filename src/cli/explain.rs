@@ -3,7 +3,11 @@
 //! The very steps that serve requests are asked, and their answers printed
 //! instead of acted upon: inspection, routing, the order of targets, deadlines.
 
+/// Which limits would count it, and what would its answer be kept by?
+mod counted;
+
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -11,6 +15,7 @@ use http::HeaderMap;
 
 use crate::config::{Config, Modality};
 use crate::gateway::cache::control::{Allowed, Facts};
+use crate::gateway::client::Client;
 use crate::gateway::inspect::image::image_ask;
 use crate::gateway::inspect::{self, Ask, Within};
 use crate::gateway::pools::registry::Registry;
@@ -22,15 +27,26 @@ use crate::gateway::route::{Leg, Plan};
 use crate::operation::{Operation, Question};
 use crate::snapshot::Snapshot;
 
+/// Who asks, and for what.
+pub(super) struct Asked<'a> {
+    /// What is called.
+    pub endpoint: &'a str,
+    /// Where the caller is.
+    pub client: Option<IpAddr>,
+    /// The name of the key that it shows.
+    pub key: Option<&'a str>,
+}
+
 /// The explanation, and whether the request would get as far as an upstream.
 pub(super) fn explain(
     config: Config,
-    endpoint: &str,
+    asked: &Asked<'_>,
     body: &Bytes,
 ) -> Result<(String, bool), String> {
-    let operation = operation(endpoint)?;
+    let operation = operation(asked.endpoint)?;
     let snapshot = Snapshot::new(config, &Registry::default(), &Metrics::new())
         .map_err(|error| format!("spafe: {error}"))?;
+    let client = counted::caller(asked.client, asked.key, &snapshot)?;
     let mut text = String::new();
     let limit = snapshot.config.bounds.body_bytes_max;
     if body.len() > limit {
@@ -45,7 +61,7 @@ pub(super) fn explain(
     let within = Within {
         bounds: &snapshot.bounds,
         inputs_max: snapshot.config.bounds.inputs_max,
-        caps: Some(&snapshot.config.anonymous),
+        caps: client.key.is_none().then_some(&snapshot.config.anonymous),
     };
     let ask = match inspect::inspect_for(operation, body, &within) {
         Ok(ask) => ask,
@@ -82,17 +98,34 @@ pub(super) fn explain(
             "no pool of this model can be used",
         ));
     }
-    let attempts = &snapshot.config.attempts;
-    line(
-        &mut text,
-        "attempts",
-        &format!(
-            "at most {} in all, {} in one pool",
-            attempts.max, attempts.per_pool_max
-        ),
-    );
-    line(&mut text, "cache", &cache(&snapshot, plan, &ask));
+    rest(&mut text, &snapshot, plan, (&ask, body), &client);
     Ok((text, usable))
+}
+
+/// How often it is tried, what counts it, and what its answer is kept by.
+fn rest(
+    text: &mut String,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    (ask, body): (&Ask, &[u8]),
+    client: &Client,
+) {
+    let attempts = &snapshot.config.attempts;
+    let words = format!(
+        "at most {} in all, {} in one pool",
+        attempts.max, attempts.per_pool_max
+    );
+    line(text, "attempts", &words);
+    for limit in counted::limits(snapshot, plan, client) {
+        line(text, "limit", &limit);
+    }
+    let (words, is_kept) = cache(snapshot, plan, ask, client);
+    line(text, "cache", &words);
+    if is_kept {
+        for (name, value) in counted::key(snapshot, plan, (ask, body), client) {
+            line(text, &name, &value);
+        }
+    }
 }
 
 /// What a model is asked for, by its word.
@@ -112,26 +145,33 @@ fn operation(endpoint: &str) -> Result<Operation, String> {
     })
 }
 
-/// What memory would have to do with it, for a caller without a key that says nothing of it.
-fn cache(snapshot: &Snapshot, plan: &Plan, ask: &Ask) -> String {
+/// What memory would have to do with it, for a caller who says nothing of that, and whether
+/// anything.
+fn cache(snapshot: &Snapshot, plan: &Plan, ask: &Ask, client: &Client) -> (String, bool) {
     let policy = &plan.cache;
     let facts = Facts {
         config: &snapshot.config.cache,
         policy,
         ask,
-        is_anonymous: true,
+        is_anonymous: client.key.is_none(),
     };
     match Allowed::of(&facts, &HeaderMap::new()) {
         Allowed {
             bypass: Some(bypass),
             ..
-        } => format!("bypass: {}; it always goes upstream", bypass.as_str()),
+        } => {
+            let words = format!("bypass: {}; it always goes upstream", bypass.as_str());
+            (words, false)
+        }
         Allowed { write: false, .. } => {
-            "answered from memory if it is there; a stream is not kept itself".to_owned()
+            let words = "answered from memory if it is there; a stream is not kept itself";
+            (words.to_owned(), true)
         }
         Allowed { .. } => {
             let (ttl, scope) = (policy.ttl.as_secs_f64(), policy.scope.as_str());
-            format!("answered from memory if it is there, else kept for {ttl} s ({scope})")
+            let words =
+                format!("answered from memory if it is there, else kept for {ttl} s ({scope})");
+            (words, true)
         }
     }
 }
@@ -241,5 +281,5 @@ fn refused(refusal: &Refusal, why: &str) -> String {
 
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a string does not fail.
-    let _ = writeln!(text, "{name:<16}{value}");
+    let _ = writeln!(text, "{name:<15} {value}");
 }

@@ -21,7 +21,7 @@ mod pool;
 
 use super::bounds::{Attempts, Bounds};
 use super::policy::{Dns, Reload};
-use super::server::{Server, Tls};
+use super::server::{Explain, Server, Tls};
 use super::units::{duration_text, size_text};
 use super::{Config, Cors, Images, Modality, Model, Pool, TimeoutsOverride};
 
@@ -90,6 +90,8 @@ fn server(server: &Server) -> Value {
         config_header,
         ready_needs_pool,
         proxy_protocol,
+        explain,
+        core_dumps,
     } = server;
     let tls = tls.as_ref().map(|Tls { listen, cert, key }| {
         json!({ "listen": listen, "cert": { "file": cert }, "key": { "file": key } })
@@ -109,6 +111,12 @@ fn server(server: &Server) -> Value {
         "config_header": config_header,
         "ready_needs_pool": ready_needs_pool,
         "proxy_protocol": proxy_protocol,
+        "explain": match explain {
+            Explain::Off => "off",
+            Explain::Keys => "keys",
+            Explain::All => "all",
+        },
+        "core_dumps": core_dumps,
     })
 }
 

@@ -43,6 +43,21 @@ pub struct Server {
     pub ready_needs_pool: bool,
     /// Whether every connection of a caller begins with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Which callers may ask why they were answered as they were.
+    pub explain: Explain,
+    /// Whether the process may be looked into by others of its user, and leave its memory in a file.
+    pub core_dumps: bool,
+}
+
+/// Which callers may ask why they were answered as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explain {
+    /// Nobody.
+    Off,
+    /// Those who show a key.
+    Keys,
+    /// Everybody.
+    All,
 }
 
 /// `[server.tls]`

@@ -10,6 +10,8 @@ mod understood;
 mod entry;
 /// How does an answer leave?
 mod deliver;
+/// Why was it answered like this?
+mod explained;
 /// Is it answered from memory?
 pub(super) mod kept;
 /// What is answered without asking anybody?
@@ -131,6 +133,8 @@ impl<'a> Visit<'a> {
         let raw = raw_head(self.session);
         let head = self.session.req_header();
         self.common.idiom = Rules::idiom(head);
+        self.look_whether_why();
+        let head = self.session.req_header();
         let entered = self.snapshot.rules.enter(head, raw.as_deref());
         let endpoint = entered.inspect_err(|_| {
             self.record.refused = Some(in_short(&head.method, head.uri.path()));
@@ -315,6 +319,7 @@ impl<'a> Visit<'a> {
             return;
         }
         self.look_what_is_left();
+        self.explain(None, envelope.code.as_deref());
         let body = self.common.voice().refusal(&envelope);
         let head = self
             .common

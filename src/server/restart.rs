@@ -23,6 +23,10 @@ pub(super) fn needed(old: &Config, new: &Config) -> Vec<&'static str> {
             "server.proxy_protocol",
             server.0.proxy_protocol != server.1.proxy_protocol,
         ),
+        (
+            "server.core_dumps",
+            server.0.core_dumps != server.1.core_dumps,
+        ),
         ("server.run_dir", server.0.run_dir != server.1.run_dir),
         // pingora takes these two once.
         (

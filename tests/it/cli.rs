@@ -15,6 +15,8 @@ mod log;
 mod lines;
 /// The last requests.
 mod recent;
+/// Why a request was answered as it was.
+mod why;
 
 use std::time::Duration;
 

@@ -5,6 +5,8 @@
 
 /// The end, announced and then kept.
 mod drain;
+/// What is left of a crash.
+mod dumps;
 /// One process in the place of another.
 mod upgrade;
 /// What an orchestrator asks.

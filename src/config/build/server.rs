@@ -6,7 +6,7 @@ use super::{bytes, count};
 use crate::config::bounds::Bounds;
 use crate::config::file;
 use crate::config::policy::Reload;
-use crate::config::server::{Server, Tls};
+use crate::config::server::{Explain, Server, Tls};
 
 pub(super) fn server(file: file::server::Server) -> Server {
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -33,6 +33,12 @@ pub(super) fn server(file: file::server::Server) -> Server {
         config_header: file.config_header,
         ready_needs_pool: file.ready_needs_pool,
         proxy_protocol: file.proxy_protocol,
+        explain: match file.explain {
+            file::server::Explain::Off => Explain::Off,
+            file::server::Explain::Keys => Explain::Keys,
+            file::server::Explain::All => Explain::All,
+        },
+        core_dumps: file.core_dumps,
     }
 }
 

@@ -46,6 +46,10 @@ pub(in crate::config) struct Server {
     pub(in crate::config) ready_needs_pool: bool,
     /// Whether every connection of a caller begins with a PROXY protocol header, version 1 or 2, that names it.
     pub(in crate::config) proxy_protocol: bool,
+    /// Which callers are told why they were answered as they were, where they ask with `x-spafe-explain: 1`.
+    pub(in crate::config) explain: Explain,
+    /// Whether the process may leave its memory in a file when it crashes, and be traced by others of its user.
+    pub(in crate::config) core_dumps: bool,
     /// Listeners that speak TLS, with HTTP/2 and HTTP/1.1.
     pub(in crate::config) tls: Option<Tls>,
 }
@@ -69,9 +73,23 @@ impl Default for Server {
             config_header: false,
             ready_needs_pool: false,
             proxy_protocol: false,
+            explain: Explain::Off,
+            core_dumps: false,
             tls: None,
         }
     }
+}
+
+/// Which callers are told why.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Explain {
+    /// Nobody.
+    Off,
+    /// Those who show a key.
+    Keys,
+    /// Everybody.
+    All,
 }
 
 /// Listeners that speak TLS, with HTTP/2 and HTTP/1.1.

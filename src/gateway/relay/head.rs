@@ -39,11 +39,12 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const CONFIG: HeaderName = HeaderName::from_static("x-spafe-config");
+const EXPLAIN: HeaderName = HeaderName::from_static("x-spafe-explain");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a page may read of an answer's head.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-request-id, request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, x-spafe-config, server-timing, \
+    "x-request-id, request-id, x-spafe-model, x-spafe-upstream, x-spafe-attempts, x-spafe-config, x-spafe-explain, server-timing, \
      retry-after, retry-after-ms, x-should-retry, cache-status, age, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-ratelimit-limit-cost, \
@@ -75,6 +76,10 @@ pub struct Common {
     pub quota: Quota,
     /// What memory had to do with it, where that was asked.
     pub cache: Option<CacheStatus>,
+    /// Whether it was asked why it is answered like this.
+    pub asks_why: bool,
+    /// Why, where the caller may know.
+    pub explained: Option<HeaderValue>,
 }
 
 /// Where an answer came from.
@@ -109,6 +114,8 @@ impl Common {
             version,
             quota: Quota::default(),
             cache: None,
+            asks_why: false,
+            explained: None,
         }
     }
 
@@ -273,6 +280,9 @@ impl Common {
         }
         if let Some(version) = &self.version {
             head.headers.insert(CONFIG, version.clone());
+        }
+        if let Some(explained) = &self.explained {
+            head.headers.insert(EXPLAIN, explained.clone());
         }
         quota::put(&mut head, &self.quota);
         if let Some(status) = &self.cache {

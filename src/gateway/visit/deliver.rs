@@ -64,6 +64,7 @@ impl Visit<'_> {
             Taken::Whole { bytes, usage } => self.settle_whole(bytes.len(), *usage),
             _ => {}
         }
+        self.explain(Some(&provenance), None);
         let head = if taken.is_events() {
             self.common.stream(Some(provenance))
         } else {

@@ -127,6 +127,7 @@ impl Visit<'_> {
                 .saturating_sub(self.record.upstream + self.record.body),
             upstream: self.record.upstream,
         };
+        self.explain(Some(&provenance), None);
         let events = match taken {
             Taken::Said(events) => events,
             Taken::Whole { bytes, .. } => {

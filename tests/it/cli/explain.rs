@@ -45,6 +45,9 @@ async fn a_stream_for_an_alias_is_explained_with_what_cannot_be_used() {
     let body = r#"{"messages":[],"model":"gpt-4o-latest","stream":true}"#;
     let (text, code) = explained(body, &[]).await;
     assert_eq!(code, Some(0));
+    // What its answer is kept by is a hash, and stands behind the rest.
+    let (text, key) = text.split_once("cache key").unwrap();
+    assert!(key.contains("\n  "), "{key}");
     insta::assert_snapshot!(text, @r"
     body            53 bytes, one JSON object
     model           gpt-4o-latest (bytes 23 to 38)
@@ -114,4 +117,62 @@ async fn what_would_be_refused_is_explained_as_such() {
         assert!(line.trim_start().starts_with(refusal), "{line}");
         assert!(text.contains("\nbecause         "), "{text}");
     }
+}
+
+#[tokio::test]
+async fn the_limits_that_count_it_and_what_its_answer_is_kept_by_are_told() {
+    const TABLES: &str = r#"
+[auth]
+keys = "optional"
+[[keys]]
+name = "team-a"
+sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+requests = { count = 5, per = "1m" }
+[[limits]]
+name = "each"
+by = "client"
+requests = { count = 5, per = "1m" }
+concurrent = 2
+[[limits]]
+name = "other"
+by = "model"
+models = ["flux"]
+tokens = { count = 5, per = "1m" }
+"#;
+    let body =
+        r#"{"messages":[{"role":"user","content":"a-private-word"}],"model":"meta-llama/x"}"#;
+    let config = format!("{TABLES}{GOOD}");
+    let told = async |arguments: &[&str]| {
+        let all = [&["explain", "--config", "spafe.toml"][..], arguments].concat();
+        let ended = run(&config, &all, &[], body).await;
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+        ended.stdout
+    };
+    let text = told(&[]).await;
+    assert!(
+        text.contains("limit           each (by client: requests, concurrent)\n"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("other") && !text.contains("key:team-a"),
+        "{text}"
+    );
+    assert!(!text.contains("private"), "{text}");
+    let key = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("cache key"));
+        line.map(str::to_owned).unwrap()
+    };
+    assert_eq!(key(&text), key(&told(&["--client", "203.0.113.7"]).await));
+    let keyed = told(&["--key", "team-a"]).await;
+    assert!(
+        keyed.contains("limit           key:team-a (by key: requests)\n"),
+        "{keyed}"
+    );
+    assert_ne!(key(&text), key(&keyed));
+    let nobody = ["explain", "--config", "spafe.toml", "--key", "nobody"];
+    let ended = run(&config, &nobody, &[], body).await;
+    assert_eq!(
+        (ended.code, &*ended.stderr),
+        (Some(1), "spafe: no key is called nobody\n")
+    );
 }
