@@ -98,7 +98,7 @@ pub(super) fn explain(
             "no pool of this model can be used",
         ));
     }
-    rest(&mut text, &snapshot, plan, (&ask, body), &client);
+    rest(&mut text, &snapshot, plan, (&ask, &**body), &client);
     Ok((text, usable))
 }
 

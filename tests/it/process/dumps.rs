@@ -52,15 +52,15 @@ async fn a_panic_says_where_and_not_what_was_asked() {
         let mut client = Connection::open(gateway.address).await;
         let lines = [
             "X-Request-Id: panic-1",
-            "Authorization: Bearer sk-a-private-key",
-            "User-Agent: a-private-program",
+            "Authorization: Bearer sk-a-zebra-key",
+            "User-Agent: a-zebra-program",
         ];
-        let body = ask("m", false).replace("Hi", "a-private-word");
+        let body = ask("m", false).replace("Hi", "a-zebra-word");
         client.send(post(CHAT, &lines, body.as_bytes())).await;
         soon("the end of the connection", client.closed()).await;
         gateway.says("a request ended in a panic").await;
         let output = gateway.output();
         assert!(output.contains("told to panic at"), "{output}");
-        assert!(!output.contains("private"), "{phase}: {output}");
+        assert!(!output.contains("zebra"), "{phase}: {output}");
     }
 }
