@@ -2,7 +2,7 @@
 //!
 //! A listener of its own, on loopback unless the configuration says otherwise:
 //! metrics, liveness, readiness, the configuration in force and a way to have it read
-//! again, how callers stand with their limits, what is kept of answers, and a page that shows all
+//! again, how callers stand with their limits, what was used and what it cost, what is kept of answers, and a page that shows all
 //! this to people. Nothing of it is reachable from the public listeners.
 
 /// May this call change something?
@@ -28,6 +28,9 @@ mod requests;
 
 /// How do callers stand with their limits, and who asks for most?
 mod limits;
+
+/// Who has used how much, and what did it cost?
+mod usage;
 
 /// What is kept of answers, for whom, and by which key?
 mod cache;
@@ -105,6 +108,7 @@ async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -
         .route("/requests", get(requests::requests))
         .route("/requests/{id}", get(requests::request))
         .route("/limits", get(limits::limits).delete(limits::forgive))
+        .route("/usage", get(usage::usage))
         .route("/cache", get(cache::cache).delete(cache::forget))
         .route("/cache/key", get(cache::key).post(cache::key))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -195,6 +199,7 @@ async fn nothing() -> impl IntoResponse {
         "/requests",
         "/requests/{id}",
         "/limits",
+        "/usage",
         "/cache",
         "/cache/key",
     ];

@@ -265,6 +265,10 @@ fn check(path: &Path) -> Result<ExitCode, String> {
             text.push_str(" is not set");
         }
     }
+    if let Some(unpriced) = config.unpriced_in_words() {
+        text.push_str("\n  ");
+        text.push_str(&unpriced);
+    }
     print(&text)
 }
 

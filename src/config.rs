@@ -125,11 +125,8 @@ pub fn redacted(config: &Config) -> serde_json::Value {
 #[cfg(test)]
 pub(crate) fn example(tables: &str) -> Config {
     const TAIL: &str = "\n[[pools]]\nname = \"p\"\ntargets = [{ url = \"http://127.0.0.1:1\" }]\n[[models]]\nid = \"m\"\npools = [\"p\"]\n";
-    let text = format!("{tables}{TAIL}");
-    let source = Source {
-        name: "example.toml",
-        text: &text,
-    };
+    let (name, text) = ("example.toml", &*format!("{tables}{TAIL}"));
+    let source = Source { name, text };
     let nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
     load(source, &|_| None, &nothing).unwrap_or_else(|problems| panic!("{problems}"))
 }

@@ -377,6 +377,7 @@ fn tell_limits(config: &Config, metrics: &Metrics) {
     metrics.limit("h2_streams", streams);
     metrics.limit("attempts", config.attempts.max);
     metrics.limit("limiter_keys", config.limiter.keys_max);
+    metrics.limit("usage_rows", config.costs.history_rows_max);
     metrics.limit("cache_entry_bytes", config.cache.entry_bytes_max);
     metrics.limit("cache_flight_bytes", config.cache.flight_bytes_max);
     let shared = config.cache.second_tier_bytes_max;

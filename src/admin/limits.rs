@@ -16,8 +16,9 @@ use super::Admin;
 use crate::config;
 use crate::gateway::client::Client;
 use crate::gateway::limit::heaviest::{HALF_LIFE, Heavy};
-use crate::gateway::limit::{Level, Standing};
+use crate::gateway::limit::{Kind, Level, Standing};
 use crate::gateway::record::millis;
+use crate::money::Usd;
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -194,9 +195,13 @@ fn one(standing: &Standing) -> Value {
         reset,
     }) = level
     {
-        put("allowed", json!(limit));
-        put("used", json!(limit.saturating_sub(*remaining)));
-        put("remaining", json!(remaining));
+        let told = |count: u64| match kind {
+            Kind::Cost => json!(Usd::nanos(count)),
+            _ => json!(count),
+        };
+        put("allowed", told(*limit));
+        put("used", told(limit.saturating_sub(*remaining)));
+        put("remaining", told(*remaining));
         put("reset_ms", json!(millis(*reset)));
     }
     if let Some((there, max)) = in_flight {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Config, Model, ModelPool};
 use crate::money::Usd;
 
 /// What a model's answers cost: `price` of a model, or of one of its pools.
@@ -71,6 +72,42 @@ pub struct Costs {
     pub history_rows_max: usize,
 }
 
+impl Config {
+    /// Which models have no price at one of their pools, where others have some or a budget counts
+    /// on it: what those cost is not counted, and no budget refuses them.
+    #[must_use]
+    pub fn unpriced_in_words(&self) -> Option<String> {
+        let is_unpriced = |model: &&Model| {
+            let own = |pool: &ModelPool| pool.price.or(model.price).is_none();
+            model.pools.iter().any(own)
+        };
+        let unpriced: Vec<&str> = self
+            .models
+            .iter()
+            .filter(is_unpriced)
+            .map(|model| model.id.as_str())
+            .collect();
+        let limits = self.limits.iter().map(|limit| &limit.allowance);
+        let mut allowances = limits.chain(self.keys.iter().map(|key| &key.allowance));
+        let has_budget = allowances.any(|allowance| allowance.cost.is_some());
+        let count_matters = has_budget || unpriced.len() < self.models.len();
+        if unpriced.is_empty() || !count_matters {
+            return None;
+        }
+        let budgets = if has_budget {
+            ", and no budget stops it"
+        } else {
+            ""
+        };
+        Some(format!(
+            "{} of {} models have no price at some pool; what they cost there is not counted{budgets}: {}",
+            unpriced.len(),
+            self.models.len(),
+            unpriced.join(", ")
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -135,6 +172,22 @@ mod tests {
         }
         assert_eq!(Price::for_a_million(2_500_000).to_string(), "2.5");
         assert_eq!(Price::for_a_million(75_000).to_string(), "0.075");
+    }
+
+    #[test]
+    fn what_has_no_price_is_told_where_that_matters() {
+        let budget = "[[limits]]\nname = \"b\"\nby = \"global\"\ncost = { usd = 1, per = \"1d\" }";
+        assert_eq!(crate::config::example("").unpriced_in_words(), None);
+        let told = crate::config::example(budget).unpriced_in_words().unwrap();
+        assert_eq!(
+            told,
+            "1 of 1 models have no price at some pool; what they cost there is not counted, and no budget stops it: m"
+        );
+        let mut priced = crate::config::example(budget);
+        for model in &mut priced.models {
+            model.price = Some(GPT_4O);
+        }
+        assert_eq!(priced.unpriced_in_words(), None);
     }
 
     proptest! {

@@ -74,6 +74,9 @@ mod streams;
 /// What is answered from memory, and who shares an answer.
 #[cfg(test)]
 mod cache;
+/// What answers cost, and what may be spent.
+#[cfg(test)]
+mod costs;
 /// What replicas count together, over a real Redis.
 #[cfg(test)]
 mod shared;

@@ -6,7 +6,7 @@
 import { chart } from './charts.js';
 import { label, quantile, read, since, sum } from './numbers.js';
 import { look as lookAtRequests } from './requests.js';
-import { failures, fill, limits, lines, pools, row, terms } from './tables.js';
+import { failures, fill, limits, lines, pools, row, terms, usage } from './tables.js';
 
 const LOOK_AGAIN_MS = 2_000;
 
@@ -30,11 +30,12 @@ let inForce = '';
 
 async function look() {
   try {
-    const [ready, limit, cache, failed, text] = await Promise.all([
-      json('readyz'), json('limits'), json('cache'), json('failures'),
+    const [ready, limit, cache, failed, used, text] = await Promise.all([
+      json('readyz'), json('limits'), json('cache'), json('failures'), json('usage?since=24h'),
       fetch('metrics').then((answer) => answer.text()),
     ]);
     const metrics = read(text);
+    fill(at('usage'), usage(document, used));
     plot(metrics, performance.now());
     tell(ready, limit, cache, failed.failures, metrics);
     await lookAtRequests(document);

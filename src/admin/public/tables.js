@@ -79,12 +79,24 @@ export function limits(page, told, metrics) {
   });
 }
 
+/** What each model used, the dearest first, and all of them together. */
+export function usage(page, told) {
+  const cells = (name, one) => row(page, [
+    name,
+    ...[one.requests, one.tokens_in, one.tokens_cached, one.tokens_out]
+      .map((count) => [count.toLocaleString('en'), 'number']),
+    [one.requests > 0 && one.requests_unpriced === one.requests ? null : one.cost_usd.toFixed(4), 'number'],
+  ]);
+  return [...told.usage.map((one) => cells(one.model, one)), cells('All', told.total)];
+}
+
 function allows(limit) {
   const parts = [];
   for (const what of ['requests', 'tokens']) {
     const window = limit[what];
     if (window) parts.push(`${window.count.toLocaleString('en')} ${what} each ${window.per}`);
   }
+  if (limit.cost) parts.push(`${limit.cost.usd.toFixed(2)} USD each ${limit.cost.per}`);
   if (limit.concurrent) parts.push(`${limit.concurrent} at once`);
   if (limit.streams) parts.push(`${limit.streams} streams`);
   return parts.join(', ');

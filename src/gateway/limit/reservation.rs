@@ -135,10 +135,10 @@ impl Reservation<'_> {
             self.quota = tokens(here).tighter(tokens(together));
         }
         if let Some(cost) = &mut self.quota.cost {
-            let unused = self.reserved.as_nanos().saturating_sub(used.usd.as_nanos());
-            let more = used.usd.as_nanos().saturating_sub(self.reserved.as_nanos());
-            let left = cost.remaining.saturating_add(unused).saturating_sub(more);
-            cost.remaining = left.min(cost.limit);
+            // No more was taken of it than it holds.
+            let taken = self.reserved.as_nanos().min(cost.limit);
+            let left = cost.remaining.saturating_add(taken);
+            cost.remaining = left.saturating_sub(used.usd.as_nanos()).min(cost.limit);
             self.reserved = used.usd;
         }
     }

@@ -84,12 +84,7 @@ impl Scene {
     }
 
     /// Asks for what is taken to cost so many billionths of a dollar.
-    fn spend(
-        &self,
-        client: &Client,
-        nanos: u64,
-        now: Instant,
-    ) -> Result<Reservation<'_>, Refused> {
+    fn spend(&self, client: &Client, nanos: u64, now: Instant) -> Result<Reservation<'_>, Refused> {
         let asked = Asked {
             client,
             model: &ModelId::new("m"),

@@ -77,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
+            "money",
             "gateway",
             "server",
             "pools",
@@ -128,6 +129,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "refusal",
         &[
+            "money",
             // `config` for how it writes a length of time, `openai` for what an error looks like.
             "door",
             "client",
@@ -147,6 +149,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "record",
         &[
+            "money",
             "cache",
             "client",
             "limit",

@@ -60,7 +60,11 @@ fn a_day_has_its_budget_once_and_the_next_one_anew() {
     // It says when, and then it is so; a moment before it is not.
     assert_eq!(limited.retry_after, Duration::from_hours(2));
     let midnight = evening + limited.retry_after;
-    assert!(scene.spend(&key, 1, midnight - Duration::from_nanos(1)).is_err());
+    assert!(
+        scene
+            .spend(&key, 1, midnight - Duration::from_nanos(1))
+            .is_err()
+    );
     assert!(scene.spend(&key, 5 * USD, midnight).is_ok());
     assert!(scene.spend(&key, 1, midnight + 23 * HOUR).is_err());
     assert!(scene.spend(&key, 1, midnight + 24 * HOUR).is_ok());
@@ -70,7 +74,10 @@ fn a_day_has_its_budget_once_and_the_next_one_anew() {
 fn what_is_free_asks_nothing_of_a_budget_that_is_spent() {
     let scene = scene(HOUR);
     let (key, began) = (scene.keyed("a"), scene.began.instant);
-    scene.spend(&key, 5 * USD, began).unwrap().settle(spent(7 * USD), began);
+    scene
+        .spend(&key, 5 * USD, began)
+        .unwrap()
+        .settle(spent(7 * USD), began);
     assert!(scene.enter(&key, 0).is_ok());
     assert!(scene.spend(&key, 0, began).is_ok());
     assert!(scene.spend(&key, 1, began).is_err());
@@ -115,7 +122,10 @@ fn what_a_stream_did_not_use_of_yesterday_is_no_credit_today() {
 fn a_budget_that_is_raised_is_raised_by_that_much() {
     let mut scene = scene(HOUR);
     let (key, began) = (scene.keyed("a"), scene.began.instant);
-    scene.spend(&key, 5 * USD, began).unwrap().settle(spent(5 * USD), began);
+    scene
+        .spend(&key, 5 * USD, began)
+        .unwrap()
+        .settle(spent(5 * USD), began);
     let raised = format!(
         "[auth]\nkeys = \"optional\"\n[[keys]]\nname = \"a\"\nsha256 = \"{:064x}\"\ncost = {{ usd = 12, per = \"1d\" }}",
         1
@@ -142,10 +152,16 @@ fn who_is_forgiven_has_all_of_it_and_is_given_nothing_back_beside() {
 fn weeks_begin_on_mondays() {
     // 2026-11-29 is a Sunday.
     let sunday = Duration::from_secs(1_795_910_400) - Window::ORIGIN_UNIX;
-    let week = Rate::new(&Window::budget(Usd::nanos(USD), Duration::from_hours(7 * 24)));
+    let week = Rate::new(&Window::budget(
+        Usd::nanos(USD),
+        Duration::from_hours(7 * 24),
+    ));
     let now = Ticks::of(sunday + Duration::from_hours(20));
     let full = week.take(Ticks::default(), USD, now).unwrap();
-    assert_eq!(week.take(full, 1, now), Err(Ticks::of(Duration::from_hours(4))));
+    assert_eq!(
+        week.take(full, 1, now),
+        Err(Ticks::of(Duration::from_hours(4)))
+    );
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use crate::gateway::refusal::listed::{Listed, Of, listed};
 const UPSTREAMS_OWN: [u16; 6] = [400, 404, 409, 413, 415, 422];
 
 /// Headers with what they tell; the first of them stands in every answer.
-const HEADERS: [(&str, &str, &str); 20] = [
+const HEADERS: [(&str, &str, &str); 23] = [
     ("x-request-id", "string", "The request's name."),
     (
         "request-id",
@@ -64,6 +64,21 @@ const HEADERS: [(&str, &str, &str); 20] = [
         "x-ratelimit-reset-tokens",
         "string",
         "After which time all of them may be used again.",
+    ),
+    (
+        "x-ratelimit-limit-cost",
+        "string",
+        "The same, of the budget of whoever shows a key, in US dollars.",
+    ),
+    (
+        "x-ratelimit-remaining-cost",
+        "string",
+        "How many of them are left.",
+    ),
+    (
+        "x-ratelimit-reset-cost",
+        "string",
+        "After which time all of them may be spent again.",
     ),
     (
         "cache-status",
