@@ -48,6 +48,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
+use crate::gateway::record::metrics::runtime::Measured;
 use crate::gateway::record::millis;
 use crate::phase::Phase;
 use crate::server::Bound;
@@ -233,7 +234,7 @@ impl Admin {
         let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
         let metrics = &self.gateway.metrics;
         let snapshot = self.gateway.snapshot.load_full();
-        targets::measure(&snapshot.pools, metrics, sys::instant());
+        targets::measure(&snapshot, metrics, sys::instant());
         let held = self.gateway.bodies.held_bytes();
         metrics
             .load
@@ -252,8 +253,12 @@ impl Admin {
         metrics
             .images_count
             .set(i64::try_from(stats.count).unwrap_or(i64::MAX));
-        let tasks = self.reloader.tasks();
-        metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
+        metrics.runtime.measure(&Measured {
+            runtime: &self.reloader.runtime(),
+            lag: self.pulse.lag(sys::instant()),
+            idle: self.gateway.idle_connections(),
+            lookups: self.reloader.lookups(),
+        });
         let log = &self.gateway.journal.log;
         metrics.journal.take(log.written(), log.dropped());
         metrics.text()

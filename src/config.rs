@@ -29,6 +29,12 @@ pub mod costs;
 /// What is answered from memory.
 pub mod cache;
 
+/// `[images]`.
+pub mod images;
+
+/// `[metrics]`.
+pub mod metrics;
+
 /// How a pool's targets are spoken to.
 pub mod dialect;
 
@@ -74,11 +80,13 @@ use self::cache::{Cache, CacheOverride};
 use self::clients::{Anonymous, Auth, Clients, Key};
 use self::costs::{Costs, Price};
 use self::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
+use self::images::Images;
 use self::limits::{Limit, Limiter, Shared};
 use self::log::Log;
+use self::metrics::Metrics;
 use self::policy::{Balance, Check, Concurrency, Dns, Ejection, Hedging, Reload};
 use self::problem::Problems;
-use self::server::Server;
+use self::server::{Cors, Server};
 use crate::names::{ModelId, PoolName, Secret};
 use crate::operation::Operation;
 
@@ -168,6 +176,8 @@ pub struct Config {
     pub cors: Cors,
     /// What is told of each request, where, and how.
     pub log: Log,
+    /// How much metrics may tell.
+    pub metrics: Metrics,
     /// Pools of upstream targets, in the order of the file. Names are unique.
     pub pools: Vec<Pool>,
     /// Models, in the order of the file. Ids and aliases are unique among both.
@@ -175,26 +185,6 @@ pub struct Config {
     /// The first 12 hexadecimal digits of the BLAKE3 hash of the file's bytes, and, where
     /// there is one, of the bytes of the keys' file behind them.
     pub version: String,
-}
-
-/// `[images]`
-#[derive(Debug, Clone)]
-pub struct Images {
-    /// `file:///…`, `s3://bucket/prefix` or `gs://bucket/prefix`; a plain path is a folder.
-    pub store: String,
-    /// Bytes of all images together.
-    pub store_bytes_max: u64,
-    /// Bytes of one image.
-    pub image_bytes_max: usize,
-    /// How long an image is kept.
-    pub age_max: Duration,
-}
-
-/// `[cors]`
-#[derive(Debug, Clone)]
-pub struct Cors {
-    /// Origins that may call, lower case; empty: any.
-    pub origins: Vec<String>,
 }
 
 /// One of `[[pools]]`.

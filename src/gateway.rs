@@ -76,6 +76,7 @@ use record::RequestRecord;
 use record::id::RequestId;
 use record::journal::Journal;
 use record::metrics::Metrics;
+use record::outcome::arriving::Spoken;
 use record::usage::Usage;
 use refusal::Refusal;
 use relay::departure::Departure;
@@ -154,6 +155,12 @@ impl Gateway {
     #[must_use]
     pub fn flights_open(&self) -> i64 {
         i64::try_from(self.flights.open()).unwrap_or(i64::MAX)
+    }
+
+    /// Connections to upstreams that no request is on.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.exchange.idle_connections()
     }
 
     /// Closes the upstream connections to a peer that no request is on.
@@ -344,6 +351,8 @@ impl Gateway {
     ) -> Visit<'a> {
         let snapshot = self.snapshot.load_full();
         let head = session.req_header();
+        let heads = &self.metrics.arriving;
+        heads.heads(Spoken::of(head.version)).inc();
         let sent = head.headers.get(REQUEST_ID).and_then(RequestId::accept);
         let id = sent.unwrap_or_else(|| self.next_id());
         let origin = snapshot.rules.allow_origin(head);

@@ -16,6 +16,8 @@ mod pace;
 mod proxy_header;
 /// How long may a client keep silent that has agreed on HTTP/2?
 mod preface;
+/// Which TLS handshakes are not over?
+mod shaking;
 
 use std::pin::pin;
 use std::sync::Arc;

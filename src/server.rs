@@ -382,6 +382,7 @@ fn tell_limits(config: &Config, metrics: &Metrics) {
     metrics.limit("cache_flight_bytes", config.cache.flight_bytes_max);
     let shared = config.cache.second_tier_bytes_max;
     metrics.limit("cache_second_tier_bytes", shared);
+    metrics.limit("metric_series", config.metrics.series_max);
     metrics.limit("image_bytes", config.images.image_bytes_max);
     let store = usize::try_from(config.images.store_bytes_max).unwrap_or(usize::MAX);
     metrics.limit("image_store_bytes", store);

@@ -84,6 +84,8 @@ impl Snapshot {
             .iter()
             .map(|pool| Pool::new(pool, registry).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
+        // Before the first of its series is made.
+        metrics.bound_series(config.metrics.series_max);
         Ok(Self {
             rules: Rules::new(&config),
             clients: Clients::new(&config),

@@ -3,7 +3,6 @@
 //! Read where somebody asks, and written down nowhere else: what a target is doing is
 //! known to its state alone.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use crate::gateway::pools::Pool;
 use crate::gateway::pools::check::CheckOutcome;
 use crate::gateway::pools::target::Target;
 use crate::gateway::record::metrics::Metrics;
+use crate::snapshot::Snapshot;
 
 /// Every state that a target's endpoint can be in, so that each has a series from the start.
 const STATES: [&str; 7] = [
@@ -54,12 +54,14 @@ pub(super) fn told(pool: &Pool, now: Instant) -> Value {
 }
 
 /// Brings the metrics of all targets up to date.
-pub(super) fn measure(pools: &[Arc<Pool>], metrics: &Metrics, now: Instant) {
+pub(super) fn measure(snapshot: &Snapshot, metrics: &Metrics, now: Instant) {
+    let free_per_second = snapshot.attempts.budget_per_second;
     metrics.target_fit.reset();
     metrics.target_state.reset();
     metrics.target_in_flight.reset();
-    for pool in pools {
+    for pool in &snapshot.pools {
         metrics.places.measure(pool, now);
+        metrics.attempts_at.measure(pool, free_per_second, now);
         for target in &pool.targets {
             measure_target(pool, target, metrics, now);
         }

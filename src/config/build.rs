@@ -21,9 +21,12 @@ mod upstreams;
 use super::check::Checked;
 use super::dialect::Thinking;
 use super::file;
+use super::images::Images;
+use super::metrics::Metrics;
 use super::notation::name::ModelAlias;
 use super::notation::{Length, Written};
-use super::{Config, Cors, Images, Modality, Model, ModelPool, TimeoutsOverride};
+use super::server::Cors;
+use super::{Config, Modality, Model, ModelPool, TimeoutsOverride};
 use crate::names::ModelId;
 use crate::operation::Operation;
 
@@ -73,6 +76,9 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
                 .collect(),
         },
         log: log::log(file.log),
+        metrics: Metrics {
+            series_max: file.metrics.series_max,
+        },
         pools: pools
             .map(|(entry, api_key)| upstreams::pool(entry, api_key, defaults))
             .collect(),

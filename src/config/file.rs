@@ -30,6 +30,9 @@ pub(super) mod costs;
 /// `[log]`.
 pub(super) mod log;
 
+/// `[metrics]`.
+pub(super) mod metrics;
+
 /// One of `[[pools]]`.
 pub(super) mod pool;
 
@@ -49,6 +52,7 @@ use self::clients::{Anonymous, Auth, Clients, Key};
 use self::costs::Costs;
 use self::limits::{Limit, Limiter, Shared};
 use self::log::Log;
+use self::metrics::Metrics;
 use self::model::Model;
 use self::pool::Pool;
 use self::server::{Reload, Server};
@@ -179,6 +183,9 @@ pub(super) struct File {
     /// What is told of each request, where, and how.
     #[serde(default)]
     pub(super) log: Log,
+    /// How much metrics may tell.
+    #[serde(default)]
+    pub(super) metrics: Metrics,
     /// Pools of upstream targets.
     #[schemars(length(min = 1))]
     pub(super) pools: Vec<Pool>,

@@ -20,10 +20,12 @@ mod log;
 mod pool;
 
 use super::bounds::{Attempts, Bounds};
+use super::images::Images;
+use super::metrics::Metrics;
 use super::policy::{Dns, Reload};
-use super::server::{Explain, Server, Tls};
+use super::server::{Cors, Explain, Server, Tls};
 use super::units::{duration_text, size_text};
-use super::{Config, Cors, Images, Modality, Model, Pool, TimeoutsOverride};
+use super::{Config, Modality, Model, Pool, TimeoutsOverride};
 
 /// The whole configuration as JSON.
 pub(super) fn redacted(config: &Config) -> Value {
@@ -45,6 +47,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         images,
         cors,
         log,
+        metrics,
         pools,
         models,
         version,
@@ -69,6 +72,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         "images": self::images(images),
         "cors": { "origins": origins },
         "log": self::log::log(log),
+        "metrics": self::metrics(*metrics),
         "pools": pools.iter().map(pool::pool).collect::<Vec<_>>(),
         "models": models.iter().map(|entry| model(entry, pools)).collect::<Vec<_>>(),
     })
@@ -241,6 +245,11 @@ fn images(images: &Images) -> Value {
         "image_bytes_max": size_text(*image_bytes_max as u64),
         "age_max": duration_text(*age_max),
     })
+}
+
+fn metrics(metrics: Metrics) -> Value {
+    let Metrics { series_max } = metrics;
+    json!({ "series_max": series_max })
 }
 
 fn model(model: &Model, pools: &[Pool]) -> Value {

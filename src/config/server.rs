@@ -70,3 +70,10 @@ pub struct Tls {
     /// Private key, PEM.
     pub key: PathBuf,
 }
+
+/// `[cors]`
+#[derive(Debug, Clone)]
+pub struct Cors {
+    /// Origins that may call, lower case; empty: any.
+    pub origins: Vec<String>,
+}

@@ -206,6 +206,9 @@ impl Exchange {
             let Some(next) = asking.enter(&mut course, next, &mut place, now).await else {
                 continue;
             };
+            if trail.has_asked(&next.leg.pool.name) {
+                next.leg.metrics.retries.inc();
+            }
             if !next.wait.is_zero() {
                 let until = (now + next.wait).min(question.deadline);
                 tokio::time::sleep_until(until.into()).await;
@@ -234,6 +237,12 @@ impl Exchange {
             }
         }
         Err(course.refusal(sys::instant()))
+    }
+
+    /// How many connections no request is on.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.connections.idle()
     }
 
     /// Closes the connections to a peer that no request is on.
@@ -309,6 +318,12 @@ impl<'q> Asking<'q> {
         match &result {
             Ok((body, _)) => {
                 let after = now.saturating_duration_since(attempt.began);
+                let took = &next.leg.metrics.took;
+                let took = next
+                    .endpoint
+                    .took
+                    .get_or_init(|| took.of(&next.endpoint.label));
+                took.observe(after.as_secs_f64());
                 self.paced(next, after);
                 let lesson = match body {
                     Body::Events(_) => Lesson::Began(after),

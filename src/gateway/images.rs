@@ -112,7 +112,7 @@ impl ImageStore {
     ///
     /// [`OpenError`], where the address is no known kind, the folder cannot be made or
     /// written to, or the cloud's settings are incomplete.
-    pub fn open(images: &config::Images) -> Result<Self, OpenError> {
+    pub fn open(images: &config::images::Images) -> Result<Self, OpenError> {
         Ok(Self {
             backend: Backend::open(&images.store)?,
             image_bytes_max: images.image_bytes_max,

@@ -26,7 +26,7 @@ pub mod slots;
 /// How much does a target take at once?
 pub mod room;
 /// How are names looked up?
-mod resolve;
+pub mod resolve;
 /// Does an endpoint answer where no request asks it?
 pub mod check;
 /// How many more attempts may a pool be asked for?

@@ -137,12 +137,18 @@ pub struct RequestRecord {
     pub shed: Option<Shed>,
     /// Which limit it met, and of what.
     pub limited: Option<(LimitName, Kind)>,
+    /// Whether its limits had room for it.
+    pub admitted: bool,
     /// What memory had to do with its answer, where that was asked.
     pub cache: Option<CacheStatus>,
     /// Which limits it would have met if they were no shadows, and of what.
     pub shadowed: Vec<(LimitName, Kind)>,
     /// When the first byte of the answer was handed to the connection.
     pub first_byte: Option<Instant>,
+    /// Since when its answer is handed on as it comes from an upstream.
+    pub passing_since: Option<Instant>,
+    /// When the first event was handed to the connection.
+    pub first_event: Option<Instant>,
     /// Events of the answer.
     pub events: u64,
     /// Whether events were asked for.
@@ -186,9 +192,12 @@ impl RequestRecord {
             code: None,
             shed: None,
             limited: None,
+            admitted: false,
             cache: None,
             shadowed: Vec::new(),
             first_byte: None,
+            passing_since: None,
+            first_event: None,
             events: 0,
             stream: false,
             bytes_in: 0,

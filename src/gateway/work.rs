@@ -275,6 +275,11 @@ impl Taken {
         }
     }
 
+    /// Whether more of it comes from an upstream while it is handed on.
+    pub(super) fn still_comes(&self) -> bool {
+        matches!(self, Self::Events(_) | Self::Through(_))
+    }
+
     /// Whether it is a stream of events.
     pub(super) fn is_events(&self) -> bool {
         matches!(self, Self::Events(_) | Self::Said(_))

@@ -31,10 +31,12 @@ use tokio::io::AsyncRead;
 use super::connections::{Caps, Open};
 use super::pace::{Pace, Steady};
 use super::proxy_header::{self, HeaderError, Told};
+use super::shaking::Shaking;
 use super::{Ingress, no_longer_awaited, preface};
 use crate::config::bounds::Bounds;
 use crate::gateway::Gateway;
 use crate::gateway::record::outcome::Cap;
+use crate::gateway::record::outcome::arriving::{Handshake, Listener};
 use crate::phase::Phase;
 use crate::sys;
 use crate::telemetry::NOT_LET_IN;
@@ -43,6 +45,7 @@ use crate::telemetry::NOT_LET_IN;
 pub struct Arrivals {
     gateway: Arc<Gateway>,
     open: Mutex<Open>,
+    shaking: Shaking,
     pace: Pace,
     /// Whether each connection begins with a PROXY protocol header.
     introduced: bool,
@@ -62,6 +65,8 @@ struct Place {
     arrivals: Arc<Arrivals>,
     /// `None`: nobody has said yet whose it is.
     address: Option<IpAddr>,
+    /// Of a connection that speaks TLS: what tells whether its handshake is over.
+    handshake: Option<Arc<SocketDigest>>,
 }
 
 /// What a copied tracer of a counted connection is: a connection is counted once.
@@ -89,6 +94,7 @@ impl Arrivals {
         Self {
             gateway,
             open: Mutex::default(),
+            shaking: Shaking::default(),
             pace: Pace::new(Steady),
             introduced,
         }
@@ -106,6 +112,7 @@ impl Arrivals {
         let mut place = Place {
             arrivals: Arc::clone(self),
             address: (!self.introduced).then_some(peer.ip()),
+            handshake: None,
         };
         if self.introduced {
             let refused = &self.gateway.metrics.load;
@@ -226,8 +233,14 @@ impl ConnectionFilter for Arrivals {
 #[async_trait]
 impl PreTlsProcess for BeforeTls {
     async fn process(&self, socket: &mut Socket) -> pingora_core::Result<()> {
+        let arriving = &self.0.gateway.metrics.arriving;
+        arriving.accepted(Listener::Tls).inc();
         let place = self.0.place(socket).await;
-        let place = place.or_err(ErrorType::HandshakeError, NOT_LET_IN)?;
+        let mut place = place.or_err(ErrorType::HandshakeError, NOT_LET_IN)?;
+        if let Some(place) = &mut place {
+            place.handshake = socket.get_socket_digest();
+            self.0.shaking.begins(place.handshake.as_ref());
+        }
         socket.tracer = place.map(|place| Tracer(Box::new(place)));
         Ok(())
     }
@@ -252,6 +265,14 @@ impl ServerApp for Counted {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let is_tls = stream.get_ssl_digest().is_some();
+        let arriving = &self.arrivals.gateway.metrics.arriving;
+        if is_tls {
+            arriving.handshakes(Handshake::Done).inc();
+            let digest = stream.get_socket_digest();
+            self.arrivals.shaking.is_over(digest.as_ref());
+        } else {
+            arriving.accepted(Listener::Plain).inc();
+        }
         let _place = if is_tls {
             None
         } else {
@@ -284,8 +305,12 @@ impl Tracing for Uncounted {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let metrics = &self.arrivals.gateway.metrics;
         self.arrivals.open().leave(self.address);
-        self.arrivals.gateway.metrics.load.connections.dec();
+        metrics.load.connections.dec();
+        if self.arrivals.shaking.is_over(self.handshake.as_ref()) {
+            metrics.arriving.handshakes(Handshake::Failed).inc();
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -28,6 +28,7 @@ use crate::config::problem::Problems;
 use crate::config::read::ReadProblem;
 use crate::gateway::Gateway;
 use crate::gateway::pools::registry::Registry;
+use crate::gateway::pools::resolve::lookups::Lookups;
 use crate::gateway::pools::tend;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::shared::Shared;
@@ -193,10 +194,16 @@ impl Reloader {
         inputs.clone()
     }
 
-    /// Tasks of the process that have not ended.
+    /// What the runtime that serves tells of itself.
     #[must_use]
-    pub fn tasks(&self) -> usize {
-        self.runtime.metrics().num_alive_tasks()
+    pub fn runtime(&self) -> RuntimeMetrics {
+        self.runtime.metrics()
+    }
+
+    /// What came of looking names of targets up.
+    #[must_use]
+    pub fn lookups(&self) -> &Lookups {
+        &self.registry.lookups
     }
 
     /// `[reload]` as it is in force.

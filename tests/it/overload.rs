@@ -12,6 +12,8 @@ mod requests;
 mod held;
 /// What if descriptors are few?
 mod descriptors;
+/// What if names are made up?
+mod series;
 
 use std::net::SocketAddr;
 

@@ -32,3 +32,5 @@ mod dns;
 mod images;
 /// The list of models, and what is counted.
 mod listed;
+/// Streams, attempts and connections in numbers.
+mod counted;

@@ -199,7 +199,9 @@ impl Attempt<'_> {
         if connected.reused {
             self.leg.metrics.reused.inc();
         } else {
+            let took = sys::instant().saturating_duration_since(now);
             self.leg.metrics.connected.inc();
+            self.leg.metrics.connect.get().observe(took.as_secs_f64());
         }
         Ok(connected)
     }

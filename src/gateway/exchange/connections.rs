@@ -104,6 +104,11 @@ impl Connections {
         }
     }
 
+    /// How many of HTTP/1.1 no request is on. Those of HTTP/2 nobody tells.
+    pub(super) fn idle(&self) -> usize {
+        self.http1.count()
+    }
+
     /// Closes the connections to this peer that no request is on.
     pub(super) fn close_idle(&self, peer: &HttpPeer) {
         self.http1.close(peer.reuse_hash());

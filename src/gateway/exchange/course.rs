@@ -13,6 +13,8 @@
 
 /// What names the target of a request where the balancer hashes?
 mod key;
+/// Is an attempt paid for?
+mod paid;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -356,24 +358,6 @@ impl<'a> Course<'a> {
     fn asked(&self, pool: &Arc<Pool>) -> usize {
         let here = |tried: &&Tried<'_>| Arc::ptr_eq(tried.pool, pool);
         self.tried.iter().filter(here).count()
-    }
-
-    /// The first attempt at a pool is what callers ask for, and earns; others are paid for.
-    fn is_paid_for(&self, leg: &Leg, now: Instant) -> bool {
-        let attempts = &self.question.attempts;
-        let pool = &leg.pool;
-        if self.asked(pool) == 0 {
-            pool.state.retries.earn(attempts.budget_percent);
-            if pool.hedging.enabled {
-                pool.state.hedges.earn(pool.hedging.percent);
-            }
-            return true;
-        }
-        let paid = pool.state.retries.spend(attempts.budget_per_second, now);
-        if !paid {
-            leg.metrics.retries_unpaid.inc();
-        }
-        paid
     }
 
     /// How long to wait before asking a pool again that was asked so often: by chance

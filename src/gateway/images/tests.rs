@@ -6,8 +6,8 @@ use super::*;
 
 const GIF: &[u8] = b"GIF89a\x01\0\x01\0";
 
-fn config(folder: &Path) -> config::Images {
-    config::Images {
+fn config(folder: &Path) -> config::images::Images {
+    config::images::Images {
         store: folder.to_str().unwrap().to_owned(),
         store_bytes_max: 1 << 20,
         image_bytes_max: 1000,

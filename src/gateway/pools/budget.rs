@@ -42,12 +42,20 @@ impl Budget {
         self.spend_free(per_second, now) || self.spend_earned()
     }
 
+    /// How many attempts it would pay for now.
+    #[must_use]
+    pub fn left(&self, per_second: u32, now: Instant) -> i64 {
+        let free = *self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        #[expect(clippy::cast_possible_truncation, reason = "it is at most a u32")]
+        let free = free_left(free, f64::from(per_second), now).floor() as i64;
+        let earned = self.earned.load(Ordering::Relaxed).clamp(0, EARNED_MAX);
+        free.saturating_add(earned / ATTEMPT)
+    }
+
     fn spend_free(&self, per_second: u32, now: Instant) -> bool {
         let most = f64::from(per_second);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, since) = free.unwrap_or((most, now));
-        let grown = now.saturating_duration_since(since).as_secs_f64() * most;
-        let left = (left + grown).min(most);
+        let left = free_left(*free, most, now);
         let pays = left >= 1.0;
         *free = Some((if pays { left - 1.0 } else { left }, now));
         pays
@@ -59,6 +67,13 @@ impl Budget {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent)
             .is_ok()
     }
+}
+
+/// The free attempts that are left of at most so many, and of as many a second.
+fn free_left(free: Option<(f64, Instant)>, most: f64, now: Instant) -> f64 {
+    let (left, since) = free.unwrap_or((most, now));
+    let grown = now.saturating_duration_since(since).as_secs_f64() * most;
+    (left + grown).min(most)
 }
 
 #[cfg(test)]
@@ -109,6 +124,23 @@ mod tests {
         let later = start + Duration::from_hours(1);
         let paid = (0..1_000).filter(|_| budget.spend(3, later)).count();
         assert_eq!(paid, 23);
+    }
+
+    #[test]
+    fn what_is_left_is_what_would_be_paid_for() {
+        let (budget, start) = (Budget::default(), crate::sys::instant());
+        let earned = |count: u32| (0..count).for_each(|_| budget.earn(20));
+        assert_eq!(budget.left(3, start), 3);
+        earned(10);
+        assert_eq!(budget.left(3, start), 5);
+        for left in [4, 3, 2, 1, 0] {
+            assert!(budget.spend(3, start));
+            assert_eq!(budget.left(3, start), left);
+        }
+        assert!(!budget.spend(3, start));
+        assert_eq!(budget.left(3, start + Duration::from_millis(700)), 2);
+        earned(1_000_000);
+        assert_eq!(budget.left(3, start + Duration::from_hours(1)), 23);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::gateway::pools::budget::Budget;
 use crate::gateway::pools::check::{Checks, Connections};
 use crate::gateway::pools::pace::Pace;
 use crate::gateway::pools::pulse::Pulse;
+use crate::gateway::pools::resolve::lookups::Lookups;
 use crate::gateway::pools::slots::Slots;
 use crate::gateway::pools::target::EndpointState;
 use crate::gateway::shared::kept::Kept;
@@ -32,6 +33,8 @@ pub struct Registry {
     tasks: Mutex<JoinSet<()>>,
     /// What replicas share.
     pub shared: Kept,
+    /// What came of looking names up.
+    pub lookups: Lookups,
 }
 
 /// The addresses that a name had when it was last found; none before that.

@@ -9,6 +9,8 @@
 
 /// How is a name server asked?
 mod ask;
+/// What came of looking names up?
+pub mod lookups;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Weak};
@@ -21,6 +23,7 @@ use crate::gateway::pools::Pool;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::target::{Name, Target};
 use ask::{Answer, ask};
+use lookups::Unfound;
 
 /// Addresses of one name that are used. Large services give eight; a name with hundreds
 /// would make of one target a pool of its own.
@@ -71,6 +74,7 @@ impl Search {
         let found = ask(&name.host, &self.dns.servers)
             .await
             .and_then(|answer| addresses(answer, name, &known));
+        registry.lookups.count(&found);
         Some(match found {
             Ok(found) => {
                 told.found(&pool, target, &found);
@@ -79,7 +83,7 @@ impl Search {
                 found.good_for.clamp(self.dns.ttl_min, self.dns.ttl_max)
             }
             Err(cause) => {
-                told.failed(&pool, target, &cause);
+                told.failed(&pool, target, &cause.to_string());
                 if known.is_empty() {
                     RETRY_UNKNOWN
                 } else {
@@ -101,10 +105,10 @@ struct Found {
 
 /// The addresses to use. Where only one family was answered for, what is known of the
 /// other stays; what this machine has no way to is left out, unless nothing else is there.
-fn addresses(answer: Answer, name: &Name, known: &[SocketAddr]) -> Result<Found, String> {
+fn addresses(answer: Answer, name: &Name, known: &[SocketAddr]) -> Result<Found, Unfound> {
     let mut found = answer.addresses;
     if found.is_empty() {
-        return Err("the name has no address".to_owned());
+        return Err(Unfound::Empty);
     }
     let stays = |address: &IpAddr| match address {
         IpAddr::V4(_) => answer.unanswered.v4,

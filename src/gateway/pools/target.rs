@@ -5,12 +5,13 @@
 //! host name has as many as the name has addresses, and requests see endpoints only.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use prometheus::Histogram;
 
 use crate::config::policy::Concurrency;
 use crate::config::{self, ApiKey, HttpVersion};
@@ -65,6 +66,8 @@ pub struct Endpoint {
     pub connection_key: u64,
     /// What outlives the configuration.
     pub state: Arc<EndpointState>,
+    /// Where it is counted how long its answers took, once there is one.
+    pub took: OnceLock<Histogram>,
 }
 
 /// What outlives the configuration.
@@ -186,6 +189,7 @@ impl Target {
                 connection_key: peer.reuse_hash(),
                 peer: Arc::new(peer),
                 state: registry.endpoint(&self.pool, &self.key, *address),
+                took: OnceLock::new(),
             })
         };
         let endpoints = addresses.iter().map(endpoint).collect();

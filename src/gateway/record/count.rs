@@ -3,10 +3,11 @@
 //! Once, at its end, and of what its plan has looked up already: additions, no searches, but for
 //! what is rare.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Outcome, RequestRecord};
-use crate::gateway::record::metrics::Metrics;
+use crate::gateway::record::metrics::limits::Decision;
+use crate::gateway::record::metrics::{Metrics, SpeedMetrics};
 use crate::gateway::record::outcome::Class;
 use crate::gateway::record::outcome::ending::Ending;
 
@@ -32,6 +33,9 @@ impl RequestRecord {
         }
         if let Some(served) = &self.served {
             served.spent(self.cost);
+        }
+        if let Some(decision) = self.decision() {
+            metrics.limiter.decisions(decision).inc();
         }
         if let Some((limit, kind)) = &self.limited {
             metrics.limiter.refused(limit, *kind);
@@ -60,8 +64,49 @@ impl RequestRecord {
         if let Some(first_byte) = self.first_byte {
             let to_first_byte = first_byte.saturating_duration_since(self.began.instant);
             model.first_byte.observe(to_first_byte.as_secs_f64());
-            let overhead = to_first_byte.saturating_sub(self.upstream + self.body);
-            metrics.overhead.observe(overhead.as_secs_f64());
+            metrics.overhead.observe(self.overhead(now).as_secs_f64());
+        }
+        self.count_speed(now, &model.speed);
+    }
+
+    /// What of its time was spent here: neither on its body nor with upstreams, to whom all the
+    /// time belongs that an answer is handed on as it comes.
+    fn overhead(&self, now: Instant) -> Duration {
+        let whole = now.saturating_duration_since(self.began.instant);
+        let elsewhere = self.body + self.upstream + self.passing(now);
+        whole.saturating_sub(elsewhere)
+    }
+
+    /// How long its answer was handed on as it came.
+    fn passing(&self, now: Instant) -> Duration {
+        let since = self.passing_since.unwrap_or(now);
+        now.saturating_duration_since(since)
+    }
+
+    /// How fast its answer came.
+    fn count_speed(&self, now: Instant, speed: &SpeedMetrics) {
+        if let Some(first_event) = self.first_event {
+            speed.began(first_event.saturating_duration_since(self.began.instant));
+        }
+        // What others asked for came when they did.
+        if self.leg.is_none() || self.outcome != Outcome::Served {
+            return;
+        }
+        if let Some(first_event) = self.first_event {
+            speed.went_on(self.events, now.saturating_duration_since(first_event));
+        }
+        if let Some(tokens) = self.tokens_out {
+            speed.said(tokens, self.upstream + self.passing(now));
+        }
+    }
+
+    /// What its limits said, where they were asked.
+    fn decision(&self) -> Option<Decision> {
+        match (&self.limited, self.admitted) {
+            (Some(_), _) => Some(Decision::Refused),
+            (None, false) => None,
+            (None, true) if self.shadowed.is_empty() => Some(Decision::Admitted),
+            (None, true) => Some(Decision::ShadowRefused),
         }
     }
 }

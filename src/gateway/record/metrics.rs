@@ -4,6 +4,12 @@
 //! configuration alone. A request finds its counters already looked up in its
 //! plan: counting is an atomic addition, not a search by label.
 
+/// How do callers come in?
+mod arriving;
+/// How do attempts fare, and how many more may there be?
+mod attempts;
+/// How many series may there be?
+mod bounded;
 /// What is answered from memory, and what is kept there?
 mod cache;
 /// Which configuration is in force?
@@ -17,7 +23,7 @@ mod make;
 /// How much is asked with which key?
 mod keys;
 /// How often are limits met, and how many are counted?
-mod limits;
+pub mod limits;
 /// How much is asked of the process at once, and what is turned away?
 mod load;
 /// What do answers cost?
@@ -28,6 +34,10 @@ mod models;
 pub mod places;
 /// How is a request counted?
 mod requests;
+/// Is the process itself busy, and with what?
+pub mod runtime;
+/// How fast do answers come?
+mod speed;
 /// How does what replicas share fare?
 mod shared;
 /// How do answers fare that replicas share?
@@ -35,14 +45,13 @@ mod second;
 
 use std::sync::Arc;
 
-use prometheus::{
-    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
-};
+use prometheus::{Encoder, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 
-use crate::gateway::record::outcome::AttemptOutcome;
-use crate::gateway::record::spend::CostCounters;
-use crate::names::{ModelId, PoolName};
+use crate::config::metrics::SERIES_MAX;
+pub use arriving::ArrivingMetrics;
+pub use attempts::{AttemptMetrics, TookMetrics};
+use bounded::Series;
+use bounded::{Costs, Counters, Gauges, Histograms};
 pub use cache::{CacheMetrics, CacheModelMetrics};
 use configuration::ConfigMetrics;
 use forget::Labelled;
@@ -51,12 +60,14 @@ pub use keys::KeyMetrics;
 pub use limits::LimitMetrics;
 pub use load::LoadMetrics;
 use make::Make;
-use models::EjectionCounters;
 pub use models::{LegMetrics, ModelMetrics};
 use places::Places;
 pub use requests::RequestCounters;
+use runtime::RuntimeMetrics;
 pub use second::SecondMetrics;
 pub use shared::{RedisMetrics, SharedMetrics};
+use speed::Speed;
+pub use speed::SpeedMetrics;
 
 /// Buckets of whole requests and first bytes, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -79,11 +90,13 @@ const NO_MODEL: &str = "other";
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
+    series: Arc<Series>,
+    series_used: IntGauge,
+    requests: Counters,
     /// Requests for which no model was found.
     pub unrouted: RequestCounters,
-    duration: HistogramVec,
-    first_byte: HistogramVec,
+    duration: Histograms,
+    first_byte: Histograms,
     /// `spafe_gateway_overhead_seconds`
     pub overhead: Histogram,
     /// `spafe_requests_in_flight`
@@ -104,39 +117,45 @@ pub struct Metrics {
     pub shared: SharedMetrics,
     /// Of answers that replicas share.
     pub second: SecondMetrics,
-    attempts: IntCounterVec,
-    connections: IntCounterVec,
-    auth_failures: IntCounterVec,
-    ejections: IntCounterVec,
-    retries_unpaid: IntCounterVec,
-    hedges: IntCounterVec,
-    fallbacks: IntCounterVec,
-    bytes: IntCounterVec,
-    tokens: IntCounterVec,
-    cost: CostCounters,
-    errors: IntCounterVec,
-    stream_breaks: IntCounterVec,
+    attempts: Counters,
+    connections: Counters,
+    auth_failures: Counters,
+    ejections: Counters,
+    retries_unpaid: Counters,
+    hedges: Counters,
+    fallbacks: Counters,
+    bytes: Counters,
+    tokens: Counters,
+    cost: Costs,
+    errors: Counters,
+    stream_breaks: Counters,
     /// `spafe_stream_terminators_added_total`
     pub terminators_added: IntCounter,
     /// `spafe_target_fit`
-    pub target_fit: IntGaugeVec,
+    pub target_fit: Gauges,
     /// `spafe_target_state`
-    pub target_state: IntGaugeVec,
+    pub target_state: Gauges,
     /// `spafe_target_checks_total`
-    pub target_checks: IntCounterVec,
+    pub target_checks: Counters,
     /// `spafe_target_in_flight`
-    pub target_in_flight: IntGaugeVec,
+    pub target_in_flight: Gauges,
     /// Of pools.
     pub places: Places,
     /// `spafe_images_stored_bytes`
     pub images_bytes: IntGauge,
     /// `spafe_images_stored`
     pub images_count: IntGauge,
-    /// `spafe_tasks`
-    pub tasks: IntGauge,
+    /// Of attempts at pools and their targets.
+    pub attempts_at: AttemptMetrics,
+    /// Of how fast answers come.
+    speed: Speed,
+    /// Of how callers come in.
+    pub arriving: ArrivingMetrics,
+    /// Of the runtime.
+    pub runtime: RuntimeMetrics,
     /// Of the request log.
     pub journal: JournalMetrics,
-    limits: IntGaugeVec,
+    limits: Gauges,
     labelled: Vec<Labelled>,
 }
 
@@ -152,7 +171,8 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
-        let new = Make::new(&registry);
+        let series = Series::new(SERIES_MAX);
+        let new = Make::new(&registry, &series);
         let requests = new.counters(
             "spafe_requests_total",
             "Requests by model, pool that answered, what was called, class of status and how they ended.",
@@ -173,7 +193,7 @@ impl Metrics {
             ),
             overhead: new.histogram(
                 "spafe_gateway_overhead_seconds",
-                "Time to the first byte less the time spent with upstreams.",
+                "Whole requests less the time their bodies took and the time spent with upstreams.",
                 OVERHEAD_BUCKETS,
             ),
             in_flight: new.gauge("spafe_requests_in_flight", "Requests being served."),
@@ -274,11 +294,16 @@ impl Metrics {
                 "Bytes of generated images kept.",
             ),
             images_count: new.gauge("spafe_images_stored", "Generated images kept."),
-            tasks: new.gauge("spafe_tasks", "Tasks of the runtime that have not ended."),
+            attempts_at: AttemptMetrics::new(&new),
+            speed: Speed::new(&new),
+            arriving: ArrivingMetrics::new(&new),
+            runtime: RuntimeMetrics::new(&new),
             journal: JournalMetrics::new(&new),
             limits: new.gauges("spafe_limit", "Effective limits, by name.", &["name"]),
             unrouted: RequestCounters::new(&requests, NO_MODEL, NO_POOL),
             requests,
+            series_used: new.gauge("spafe_metric_series", "Label sets of all metrics."),
+            series: Arc::clone(&series),
             registry: registry.clone(),
             labelled: Vec::new(),
         };
@@ -293,42 +318,6 @@ impl Metrics {
         metrics
     }
 
-    /// The counters of a model, the same ones whenever it is asked for.
-    #[must_use]
-    pub fn model(&self, model: &ModelId) -> Arc<ModelMetrics> {
-        let name = model.as_str();
-        Arc::new(ModelMetrics {
-            duration: self.duration.with_label_values(&[name]),
-            first_byte: self.first_byte.with_label_values(&[name]),
-            bytes_in: self.bytes.with_label_values(&[name, "in"]),
-            bytes_out: self.bytes.with_label_values(&[name, "out"]),
-            told: TOLD.map(|to| self.tokens.with_label_values(&[name, to, "told"])),
-            estimated: DIRECTIONS.map(|to| self.tokens.with_label_values(&[name, to, "estimated"])),
-            fallbacks: self.fallbacks.with_label_values(&[name]),
-            cache: self.cache.model(name),
-            unpooled: RequestCounters::new(&self.requests, name, NO_POOL),
-        })
-    }
-
-    /// The counters of a model at a pool.
-    #[must_use]
-    pub fn leg(&self, model: &ModelId, pool: &PoolName) -> Arc<LegMetrics> {
-        let (model, pool) = (model.as_str(), pool.as_str());
-        Arc::new(LegMetrics {
-            requests: RequestCounters::new(&self.requests, model, pool),
-            attempts: AttemptOutcome::ALL
-                .map(|outcome| self.attempts.with_label_values(&[pool, outcome.as_str()])),
-            reused: self.connections.with_label_values(&[pool, "true"]),
-            connected: self.connections.with_label_values(&[pool, "false"]),
-            auth_failures: self.auth_failures.with_label_values(&[pool]),
-            ejections: EjectionCounters::new(&self.ejections, pool),
-            retries_unpaid: self.retries_unpaid.with_label_values(&[pool]),
-            hedges: self.hedges.with_label_values(&[pool, "asked"]),
-            hedges_sooner: self.hedges.with_label_values(&[pool, "sooner"]),
-            places: self.places.pool(pool),
-        })
-    }
-
     /// Counts an error that a client saw. `code` is one of ours; an upstream's own counts as `upstream_refused`.
     pub fn error(&self, code: &str) {
         self.errors.with_label_values(&[code]).inc();
@@ -337,6 +326,11 @@ impl Metrics {
     /// Counts a stream that ended before its time.
     pub fn stream_broken(&self, kind: &'static str) {
         self.stream_breaks.with_label_values(&[kind]).inc();
+    }
+
+    /// There are at most so many label sets from now on; those that are there stay.
+    pub fn bound_series(&self, max: usize) {
+        self.series.bound(max);
     }
 
     /// Tells an effective limit.
@@ -348,6 +342,8 @@ impl Metrics {
     /// Everything in Prometheus' text format.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
+        let used = i64::try_from(self.series.used()).unwrap_or(i64::MAX);
+        self.series_used.set(used);
         let mut text = Vec::with_capacity(64 * 1024);
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics not encoded");
@@ -366,11 +362,17 @@ fn pick<const N: usize>(counters: &[IntCounter; N], index: usize) -> &IntCounter
 }
 
 #[cfg(test)]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::pools::health::EjectionReason;
+    use crate::gateway::record::outcome::AttemptOutcome;
     use crate::gateway::record::outcome::Class;
     use crate::gateway::record::outcome::called::Called;
     use crate::gateway::record::outcome::ending::Ending;
+    use crate::names::{ModelId, PoolName};
     use crate::operation::Operation;
 
     /// Every ending with every class.
@@ -416,5 +418,58 @@ mod tests {
         metrics.model(&ModelId::new("m")).bytes_in.inc_by(3);
         metrics.model(&ModelId::new("m")).bytes_in.inc_by(4);
         assert_eq!(metrics.model(&ModelId::new("m")).bytes_in.get(), 7);
+    }
+
+    #[test]
+    fn everything_of_fifty_models_and_twenty_targets_has_room_and_is_not_much_to_read() {
+        let metrics = Metrics::new();
+        let pools = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"].map(PoolName::new);
+        let second = std::time::Duration::from_secs(1);
+        for number in 0..47 {
+            let model = ModelId::new(&format!("vendor/model-number-{number}"));
+            let of = metrics.model(&model);
+            of.duration.observe(1.0);
+            of.first_byte.observe(1.0);
+            of.speed.began(second);
+            of.speed.went_on(9, second);
+            of.speed.said(9, second);
+            of.tokens([Some(1); 3], None);
+            of.tokens([None; 3], Some((1, 1)));
+            let chat = Called::Operation(Operation::Chat);
+            of.unpooled.count(chat, Ending::Limited, Class::Caller);
+            of.unpooled
+                .count(chat, Ending::UpstreamFailed, Class::Server);
+            let leg = metrics.leg(&model, &pools[number % pools.len()]);
+            leg.requests.count(chat, Ending::Served, Class::Success);
+            leg.requests.count(chat, Ending::ClientGone, Class::Gone);
+            leg.requests
+                .count(chat, Ending::StreamBroken, Class::Success);
+            leg.connect.get().observe(0.1);
+        }
+        for number in 0..20 {
+            let pool = &pools[number % pools.len()];
+            let target = format!("target-{number}.vendor.example:443");
+            let leg = metrics.leg(&ModelId::new("vendor/model-number-0"), pool);
+            leg.took.of(&target).observe(1.0);
+            leg.ejections.count(&target, EjectionReason::InARow);
+            let labels = [pool.as_str(), &*target];
+            metrics.target_fit.with_label_values(&labels).set(1);
+            for state in 0..7 {
+                let labels = [pool.as_str(), &*target, &*format!("state-{state}")];
+                metrics.target_state.with_label_values(&labels).set(1);
+            }
+        }
+        let text = String::from_utf8(metrics.text()).unwrap();
+        assert!(
+            !text.contains("{pool=\"other\""),
+            "{}",
+            metrics.series.used()
+        );
+        assert!(metrics.series.used() < 1_800, "{}", metrics.series.used());
+        assert!(text.len() < 1 << 20, "{} bytes", text.len());
+        let began = crate::sys::instant();
+        assert!(!metrics.text().is_empty());
+        // Ten milliseconds with optimisation, on a machine that does nothing else.
+        assert!(began.elapsed() < 20 * second / 10, "{:?}", began.elapsed());
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Closed sets, so that a label's values are known before the first request.
 
+/// How do callers come in?
+pub mod arriving;
 /// What was called, as it is counted?
 pub mod called;
 /// How did a request end, as it is counted?

@@ -50,11 +50,13 @@ impl Visit<'_> {
             self.pays(&leg.served);
         }
         self.record.status = 200;
+        let now = sys::instant();
+        self.record.passing_since = taken.still_comes().then_some(now);
         let provenance = Provenance {
             model: plan.model.as_str(),
             pool: leg.pool.name.as_str(),
             attempts: self.attempts,
-            gateway: (sys::instant() - self.record.began())
+            gateway: (now - self.record.began())
                 .saturating_sub(self.record.upstream + self.record.body),
             upstream: self.record.upstream,
         };
@@ -72,6 +74,7 @@ impl Visit<'_> {
                 .answer(taken.length(), taken.media_type(), provenance)
         };
         let unsent = (!self.head_sent).then_some(head);
+        let is_events = taken.is_events();
         self.no_further_request_if_leaving();
         let Some(delivered) = self.send(taken, unsent).await else {
             // A head left early is a stream's, and its answer events.
@@ -89,6 +92,7 @@ impl Visit<'_> {
             metrics.terminators_added.inc();
         }
         self.delivered(&delivered);
+        self.record.first_event = delivered.first_byte.filter(|_| is_events);
     }
 
     /// Leaves work that others go on waiting for. What it will have used nobody knows yet, and

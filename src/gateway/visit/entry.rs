@@ -128,6 +128,7 @@ impl<'a> Visit<'a> {
             .append(&mut reservation.take_shadowed());
         self.common.quota = reservation.quota();
         self.stay.reservation = Some(reservation);
+        self.record.admitted = true;
         Ok(())
     }
 

@@ -150,6 +150,7 @@ impl Visit<'_> {
             ready::paced(self.session, departure, opening, (events, gap), stay).await
         };
         self.delivered(&delivered);
+        self.record.first_event = delivered.first_byte;
         true
     }
 

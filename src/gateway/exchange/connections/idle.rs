@@ -86,6 +86,11 @@ impl Idle {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.kept().count
+    }
+
     /// Closes those of this key.
     pub(super) fn close(&self, key: u64) {
         let closed = {

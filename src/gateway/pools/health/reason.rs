@@ -42,3 +42,19 @@ impl Learned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_answer_is_told_as_one_unless_it_was_a_probe() {
+        let of = |reason| Learned::Eject(reason).of_slowness();
+        for often in [EjectionReason::InARow, EjectionReason::Share] {
+            assert_eq!(of(often), Learned::Eject(EjectionReason::Slow));
+        }
+        let probe = EjectionReason::Probe;
+        assert_eq!(of(probe), Learned::Eject(probe));
+        assert_eq!(Learned::Nothing.of_slowness(), Learned::Nothing);
+    }
+}

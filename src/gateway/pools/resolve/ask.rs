@@ -18,6 +18,8 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, MAX_TTL, TokioResolver};
 
+use super::lookups::Unfound;
+
 /// How long one look-up may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one server may take, two tries each, where the configuration names them.
@@ -45,15 +47,15 @@ pub(super) struct Families {
 ///
 /// # Errors
 /// Why neither family was answered for.
-pub(super) async fn ask(host: &str, servers: &[SocketAddr]) -> Result<Answer, String> {
+pub(super) async fn ask(host: &str, servers: &[SocketAddr]) -> Result<Answer, Unfound> {
     let asked = async {
-        let name = Name::from_utf8(host).map_err(|error| error.to_string())?;
+        let name = Name::from_utf8(host).map_err(failed)?;
         let servers = servers.to_vec();
         let prepared = {
             let name = name.clone();
             tokio::task::spawn_blocking(move || prepare(&name, &servers)).await
         };
-        match prepared.map_err(|error| error.to_string())?? {
+        match prepared.map_err(failed)?? {
             Prepared::Known(answer) => Ok(answer),
             Prepared::Ask(resolver) => {
                 let (v4, v6) = tokio::join!(
@@ -65,7 +67,7 @@ pub(super) async fn ask(host: &str, servers: &[SocketAddr]) -> Result<Answer, St
         }
     };
     let timely = tokio::time::timeout(TIMEOUT, asked).await;
-    timely.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+    timely.unwrap_or_else(|_| Err(failed(format!("no answer within {} s", TIMEOUT.as_secs()))))
 }
 
 enum Prepared {
@@ -75,7 +77,7 @@ enum Prepared {
     Ask(Box<TokioResolver>),
 }
 
-fn prepare(name: &Name, servers: &[SocketAddr]) -> Result<Prepared, String> {
+fn prepare(name: &Name, servers: &[SocketAddr]) -> Result<Prepared, Unfound> {
     let hosts = Hosts::from_system().unwrap_or_default();
     let families = [RecordType::A, RecordType::AAAA];
     let known = families.map(|kind| hosts.lookup_static_host(&Query::query(name.clone(), kind)));
@@ -88,7 +90,8 @@ fn prepare(name: &Name, servers: &[SocketAddr]) -> Result<Prepared, String> {
         }));
     }
     let mut builder = if servers.is_empty() {
-        TokioResolver::builder_tokio().map_err(|error| format!("/etc/resolv.conf: {error}"))?
+        TokioResolver::builder_tokio()
+            .map_err(|error| failed(format!("/etc/resolv.conf: {error}")))?
     } else {
         let servers = servers.iter().map(name_server).collect();
         let config = ResolverConfig::from_parts(None, Vec::new(), servers);
@@ -101,7 +104,7 @@ fn prepare(name: &Name, servers: &[SocketAddr]) -> Result<Prepared, String> {
     // Answers are kept by who asks, and hosts were looked at.
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
-    let resolver = builder.build().map_err(|error| error.to_string())?;
+    let resolver = builder.build().map_err(failed)?;
     Ok(Prepared::Ask(Box::new(resolver)))
 }
 
@@ -143,7 +146,7 @@ fn addresses(lookup: &Lookup) -> impl Iterator<Item = IpAddr> {
     records.filter_map(|record| record.data.ip_addr())
 }
 
-fn combine(v4: Family, v6: Family) -> Result<Answer, String> {
+fn combine(v4: Family, v6: Family) -> Result<Answer, Unfound> {
     let mut answer = Answer {
         good_for: Duration::MAX,
         unanswered: Families {
@@ -168,10 +171,14 @@ fn combine(v4: Family, v6: Family) -> Result<Answer, String> {
     }
     causes.dedup();
     Err(if causes.is_empty() {
-        "the name does not exist or has no address".to_owned()
+        Unfound::Empty
     } else {
-        causes.join("; ")
+        failed(causes.join("; "))
     })
+}
+
+fn failed(cause: impl std::fmt::Display) -> Unfound {
+    Unfound::Failed(cause.to_string())
 }
 
 #[cfg(test)]
@@ -206,12 +213,12 @@ mod tests {
     #[test]
     fn no_address_is_a_failure_that_says_why() {
         let why = combine(Family::Nothing, Family::Nothing).unwrap_err();
-        assert!(why.contains("does not exist"), "{why}");
+        assert_eq!(why, Unfound::Empty);
         for (v4, v6) in [
             (unanswered(), unanswered()),
             (Family::Nothing, unanswered()),
         ] {
-            assert_eq!(combine(v4, v6).unwrap_err(), "time-out");
+            assert_eq!(combine(v4, v6).unwrap_err(), failed("time-out"));
         }
     }
 }

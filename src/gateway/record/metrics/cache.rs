@@ -2,6 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
+use super::bounded::{Counters, Lazy};
 use super::make::Make;
 use super::pick;
 use crate::gateway::cache::control::Bypass;
@@ -11,12 +12,12 @@ use crate::gateway::cache::store::{Evictions, Sizes};
 /// The counters of what is kept.
 #[derive(Debug)]
 pub struct CacheMetrics {
-    requests: IntCounterVec,
-    stored: IntCounterVec,
-    revalidations: IntCounterVec,
+    requests: Counters,
+    stored: Counters,
+    revalidations: Counters,
     bypasses: [IntCounter; 8],
-    unstored: IntCounterVec,
-    evictions: IntCounterVec,
+    unstored: Counters,
+    evictions: Counters,
     entries: IntGauge,
     bytes: IntGauge,
     bytes_limit: IntGauge,
@@ -27,7 +28,7 @@ pub struct CacheMetrics {
 /// Those of one model.
 #[derive(Debug)]
 pub struct CacheModelMetrics {
-    requests: [IntCounter; 8],
+    requests: [Lazy<IntCounterVec>; 8],
     /// Answers that were put into memory.
     pub stored: IntCounter,
     /// Answers that were fetched anew beside one that was given.
@@ -47,7 +48,10 @@ impl CacheModelMetrics {
     /// How often memory was of use.
     #[must_use]
     pub fn counted(&self) -> Use {
-        let count = |counted: Counted| pick(&self.requests, counted as usize).get();
+        let count = |counted: Counted| {
+            let counter = self.requests.get(counted as usize).and_then(Lazy::known);
+            counter.map_or(0, |counter| counter.get())
+        };
         let sum = |of: &[Counted]| of.iter().map(|counted| count(*counted)).sum();
         let from_memory = sum(&[
             Counted::Hit,
@@ -119,8 +123,7 @@ impl CacheMetrics {
     /// The counters of a model.
     pub(super) fn model(&self, name: &str) -> CacheModelMetrics {
         CacheModelMetrics {
-            requests: Counted::ALL
-                .map(|counted| self.requests.with_label_values(&[name, counted.as_str()])),
+            requests: Counted::ALL.map(|counted| self.requests.lazy(&[name, counted.as_str()])),
             stored: self.stored.with_label_values(&[name]),
             revalidations: self.revalidations.with_label_values(&[name]),
         }
@@ -128,7 +131,9 @@ impl CacheMetrics {
 
     /// Counts a request for `model`, and why memory was not asked for it.
     pub fn request(&self, model: &CacheModelMetrics, status: CacheStatus) {
-        pick(&model.requests, status.counted() as usize).inc();
+        if let Some(counter) = model.requests.get(status.counted() as usize) {
+            counter.get().inc();
+        }
         if let Some(bypass) = status.bypass() {
             pick(&self.bypasses, bypass as usize).inc();
         }

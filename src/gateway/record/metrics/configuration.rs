@@ -2,8 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{IntCounter, IntGauge, IntGaugeVec};
+use prometheus::{IntCounter, IntGauge};
 
+use super::bounded::Gauges;
 use super::make::Make;
 
 /// What is told of the configuration.
@@ -13,7 +14,7 @@ pub struct ConfigMetrics {
     failures: IntCounter,
     last_ok: IntGauge,
     last_timestamp: IntGauge,
-    info: IntGaugeVec,
+    info: Gauges,
 }
 
 impl ConfigMetrics {

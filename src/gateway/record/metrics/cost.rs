@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use super::Metrics;
+use super::bounded::Costs;
 use super::make::Make;
 use crate::config::costs::Price;
-use crate::gateway::record::spend::{CostCounters, Served};
+use crate::gateway::record::spend::Served;
 use crate::names::{ModelId, PoolName};
 
 /// `spafe_cost_usd_total`
-pub(super) fn new(new: &Make<'_>) -> CostCounters {
+pub(super) fn new(new: &Make<'_>) -> Costs {
     new.costs(
         "spafe_cost_usd_total",
         "What answers have cost by their prices, in US dollars.",

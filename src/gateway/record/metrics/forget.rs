@@ -6,13 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
-
+use super::bounded::{Costs, Counters, Gauges, Histograms};
 use super::limits::OWN;
 use super::{Metrics, NO_MODEL, NO_POOL};
 use crate::config::{self, Config, Target};
-use crate::gateway::record::spend::CostCounters;
 
 impl Metrics {
     /// Forgets the series of models, pools, targets, keys and limits that this configuration does not name.
@@ -29,17 +26,21 @@ impl Metrics {
         let keys: HashSet<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();
         let limits = config.limits.iter().map(|limit| limit.name.as_str());
         let limits: HashSet<&str> = limits.chain([OWN]).collect();
-        let is_gone = |labels: &HashMap<&str, &str>| {
-            let model = labels.get("model");
-            let key = labels.get("key");
-            let limit = labels.get("limit");
-            let pool = labels.get("pool").map(|pool| pools.get(pool));
+        let is_gone = |labels: &[(String, String)]| {
+            let of = |wanted: &str| {
+                let label = labels.iter().find(|(name, _)| name == wanted);
+                label.map(|(_, value)| value.as_str())
+            };
+            let model = of("model");
+            let key = of("key");
+            let limit = of("limit");
+            let pool = of("pool").map(|pool| pools.get(pool));
             model.is_some_and(|model| !models.contains(model))
                 || key.is_some_and(|key| !keys.contains(key))
                 || limit.is_some_and(|limit| !limits.contains(limit))
-                || pool.is_some_and(|targets| match (targets, labels.get("target")) {
+                || pool.is_some_and(|targets| match (targets, of("target")) {
                     (None, _) => true,
-                    (Some(targets), Some(target)) => !targets.contains(*target),
+                    (Some(targets), Some(target)) => !targets.contains(target),
                     (Some(_), None) => false,
                 })
         };
@@ -52,39 +53,44 @@ impl Metrics {
 /// A metric with labels.
 #[derive(Debug)]
 pub(super) enum Labelled {
-    Counters(IntCounterVec),
-    Costs(CostCounters),
-    Gauges(IntGaugeVec),
-    Histograms(HistogramVec),
+    Counters(Counters),
+    Costs(Costs),
+    Gauges(Gauges),
+    Histograms(Histograms),
 }
 
 impl Labelled {
     /// Forgets every series whose labels, by name, say that it is gone.
-    pub(super) fn forget(&self, is_gone: &dyn Fn(&HashMap<&str, &str>) -> bool) {
+    pub(super) fn forget(&self, is_gone: &dyn Fn(&[(String, String)]) -> bool) {
         match self {
-            Self::Counters(metric) => forget(metric, is_gone),
-            Self::Costs(metric) => forget(metric, is_gone),
-            Self::Gauges(metric) => forget(metric, is_gone),
-            Self::Histograms(metric) => forget(metric, is_gone),
+            Self::Counters(metric) => metric.forget(is_gone),
+            Self::Costs(metric) => metric.forget(is_gone),
+            Self::Gauges(metric) => metric.forget(is_gone),
+            Self::Histograms(metric) => metric.forget(is_gone),
         }
     }
 }
 
-fn forget<T: MetricVecBuilder>(
-    metric: &MetricVec<T>,
-    is_gone: &dyn Fn(&HashMap<&str, &str>) -> bool,
-) {
-    for family in metric.collect() {
-        for series in family.get_metric() {
-            let labels: HashMap<&str, &str> = series
-                .get_label()
-                .iter()
-                .map(|label| (label.name(), label.value()))
-                .collect();
-            if is_gone(&labels) {
-                // It can only fail where somebody else was faster.
-                let _ = metric.remove(&labels);
-            }
-        }
+impl From<Counters> for Labelled {
+    fn from(metric: Counters) -> Self {
+        Self::Counters(metric)
+    }
+}
+
+impl From<Costs> for Labelled {
+    fn from(metric: Costs) -> Self {
+        Self::Costs(metric)
+    }
+}
+
+impl From<Gauges> for Labelled {
+    fn from(metric: Gauges) -> Self {
+        Self::Gauges(metric)
+    }
+}
+
+impl From<Histograms> for Labelled {
+    fn from(metric: Histograms) -> Self {
+        Self::Histograms(metric)
     }
 }

@@ -3,20 +3,18 @@
 //! By its name, which stands in the configuration. A key has seven series once it was used, and
 //! none after a reload that does not name it any more; callers without one are not counted here.
 
-use prometheus::IntCounterVec;
-
+use super::bounded::{Costs, Counters};
 use super::make::Make;
 use crate::gateway::record::outcome::Class;
-use crate::gateway::record::spend::CostCounters;
 use crate::money::Usd;
 use crate::names::KeyName;
 
 /// The counters of all keys.
 #[derive(Debug)]
 pub struct KeyMetrics {
-    requests: IntCounterVec,
-    tokens: IntCounterVec,
-    cost: CostCounters,
+    requests: Counters,
+    tokens: Counters,
+    cost: Costs,
 }
 
 impl KeyMetrics {

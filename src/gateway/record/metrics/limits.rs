@@ -1,8 +1,10 @@
 //! How often are limits met, and how many are counted?
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use prometheus::{IntCounter, IntGauge};
 
+use super::bounded::Counters;
 use super::make::Make;
+use super::pick;
 use crate::gateway::limit::{Kept, Kind};
 use crate::names::LimitName;
 
@@ -12,15 +14,22 @@ pub(super) const OWN: &str = "key";
 /// The counters of limits.
 #[derive(Debug)]
 pub struct LimitMetrics {
-    refused: IntCounterVec,
-    shadow_refused: IntCounterVec,
+    refused: Counters,
+    shadow_refused: Counters,
     keys: IntGauge,
     evictions: IntCounter,
+    decisions: [IntCounter; 3],
 }
 
 impl LimitMetrics {
     pub(super) fn new(new: &Make<'_>) -> Self {
+        let decisions = new.counters(
+            "spafe_limit_decisions_total",
+            "Requests whose limits were asked, by what they said.",
+            &["result"],
+        );
         Self {
+            decisions: Decision::ALL.map(|it| decisions.with_label_values(&[it.as_str()])),
             refused: new.counters(
                 "spafe_limit_refused_total",
                 "Requests that a limit refused, by limit and what it is of.",
@@ -42,6 +51,12 @@ impl LimitMetrics {
         }
     }
 
+    /// The counter of requests of which the limits said this.
+    #[must_use]
+    pub fn decisions(&self, decision: Decision) -> &IntCounter {
+        pick(&self.decisions, decision as usize)
+    }
+
     /// Counts a request that a limit refused.
     pub fn refused(&self, limit: &LimitName, kind: Kind) {
         let labels = [label(limit), kind.as_str()];
@@ -60,6 +75,32 @@ impl LimitMetrics {
         self.keys.set(keys);
         let new = kept.evictions.saturating_sub(self.evictions.get());
         self.evictions.inc_by(new);
+    }
+}
+
+/// What limits said of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It may come in.
+    Admitted,
+    /// It may not.
+    Refused,
+    /// It may, but it would not if no limit were a shadow.
+    ShadowRefused,
+}
+
+impl Decision {
+    /// Every decision, in the order of the enum.
+    pub const ALL: [Self; 3] = [Self::Admitted, Self::Refused, Self::ShadowRefused];
+
+    /// The word for the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Refused => "refused",
+            Self::ShadowRefused => "shadow_refused",
+        }
     }
 }
 

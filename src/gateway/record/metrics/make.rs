@@ -1,28 +1,32 @@
 //! How is a metric made?
 //!
 //! Built and registered in one go. Names and labels are constants, so this fails
-//! at the first start or never.
+//! at the first start or never. Whatever has labels is bounded here and nowhere else.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
+use super::bounded::{Bounded, Costs, Counters, Family, Gauges, Histograms, Series};
 use super::forget::Labelled;
 use crate::gateway::record::spend::CostCounters;
 
 /// Makes metrics and registers them. Names are constants, so it fails at the first start or never.
 pub(super) struct Make<'a> {
     registry: &'a Registry,
+    series: &'a Arc<Series>,
     labelled: RefCell<Vec<Labelled>>,
 }
 
 impl<'a> Make<'a> {
-    pub(super) fn new(registry: &'a Registry) -> Self {
+    pub(super) fn new(registry: &'a Registry, series: &'a Arc<Series>) -> Self {
         Self {
             registry,
+            series,
             labelled: RefCell::default(),
         }
     }
@@ -30,6 +34,15 @@ impl<'a> Make<'a> {
     /// Every metric with labels that was made.
     pub(super) fn labelled(self) -> Vec<Labelled> {
         self.labelled.into_inner()
+    }
+
+    fn bounded<F: Family>(&self, family: F, labels: &[&str]) -> Bounded<F>
+    where
+        Labelled: From<Bounded<F>>,
+    {
+        let made = Bounded::new(family, labels, self.series);
+        self.labelled.borrow_mut().push(made.clone().into());
+        made
     }
 }
 
@@ -44,43 +57,44 @@ impl Make<'_> {
             .expect("each metric is registered once");
     }
 
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
+    fn single<C: prometheus::core::Collector + Clone + 'static>(&self, made: C) -> C {
         self.keep(made.clone());
-        self.labelled
-            .borrow_mut()
-            .push(Labelled::Counters(made.clone()));
+        self.series.one();
         made
     }
 
-    pub(super) fn costs(&self, name: &str, help: &str, labels: &[&str]) -> CostCounters {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Counters {
+        let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
+        self.keep(made.clone());
+        self.bounded(made, labels)
+    }
+
+    pub(super) fn costs(&self, name: &str, help: &str, labels: &[&str]) -> Costs {
         let made = CostCounters::new(Opts::new(name, help), labels).expect("a valid name");
         self.keep(made.clone());
-        self.labelled
-            .borrow_mut()
-            .push(Labelled::Costs(made.clone()));
-        made
+        self.bounded(made, labels)
     }
 
     pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
-        let made = IntCounter::new(name, help).expect("a valid name");
-        self.keep(made.clone());
-        made
+        self.single(IntCounter::new(name, help).expect("a valid name"))
     }
 
-    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(super) fn float_counter(&self, name: &str, help: &str) -> Counter {
+        self.single(Counter::new(name, help).expect("a valid name"))
+    }
+
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Gauges {
         let made = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid name");
         self.keep(made.clone());
-        self.labelled
-            .borrow_mut()
-            .push(Labelled::Gauges(made.clone()));
-        made
+        self.bounded(made, labels)
     }
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        let made = IntGauge::new(name, help).expect("a valid name");
-        self.keep(made.clone());
-        made
+        self.single(IntGauge::new(name, help).expect("a valid name"))
+    }
+
+    pub(super) fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.single(Gauge::new(name, help).expect("a valid name"))
     }
 
     pub(super) fn histograms(
@@ -89,20 +103,15 @@ impl Make<'_> {
         help: &str,
         buckets: &[f64],
         labels: &[&str],
-    ) -> HistogramVec {
+    ) -> Histograms {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let made = HistogramVec::new(options, labels).expect("a valid name");
         self.keep(made.clone());
-        self.labelled
-            .borrow_mut()
-            .push(Labelled::Histograms(made.clone()));
-        made
+        self.bounded(made, labels)
     }
 
     pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let made = Histogram::with_opts(options).expect("a valid name");
-        self.keep(made.clone());
-        made
+        self.single(Histogram::with_opts(options).expect("a valid name"))
     }
 }

@@ -4,8 +4,9 @@
 
 use std::time::Instant;
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec};
+use prometheus::{Histogram, IntCounter};
 
+use super::bounded::{Counters, Gauges, Histograms};
 use super::make::Make;
 use crate::gateway::pools::Pool;
 use crate::gateway::pools::slots::{Full, Slot};
@@ -18,13 +19,13 @@ const WAIT_BUCKETS: &[f64] = &[
 /// The numbers of all pools.
 #[derive(Debug)]
 pub struct Places {
-    in_flight: IntGaugeVec,
-    in_flight_limit: IntGaugeVec,
-    queue: IntGaugeVec,
-    queue_limit: IntGaugeVec,
-    target_limit: IntGaugeVec,
-    refused: IntCounterVec,
-    wait: HistogramVec,
+    in_flight: Gauges,
+    in_flight_limit: Gauges,
+    queue: Gauges,
+    queue_limit: Gauges,
+    target_limit: Gauges,
+    refused: Counters,
+    wait: Histograms,
 }
 
 /// The counters of one pool.

@@ -5,8 +5,9 @@
 
 use std::sync::OnceLock;
 
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::IntCounter;
 
+use super::bounded::Counters;
 use crate::gateway::record::outcome::Class;
 use crate::gateway::record::outcome::called::Called;
 use crate::gateway::record::outcome::ending::Ending;
@@ -17,7 +18,7 @@ type Ends = [[OnceLock<IntCounter>; Class::ALL.len()]; Ending::ALL.len()];
 /// The counters of requests for one model at one pool.
 #[derive(Debug)]
 pub struct RequestCounters {
-    all: IntCounterVec,
+    all: Counters,
     model: Box<str>,
     pool: Box<str>,
     /// Each made with its first request.
@@ -26,7 +27,7 @@ pub struct RequestCounters {
 
 impl RequestCounters {
     /// Those of `all` with this model and this pool.
-    pub(super) fn new(all: &IntCounterVec, model: &str, pool: &str) -> Self {
+    pub(super) fn new(all: &Counters, model: &str, pool: &str) -> Self {
         Self {
             all: all.clone(),
             model: model.into(),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
+use super::bounded::{Counters, Gauges};
 use super::make::Make;
 use super::pick;
 use crate::gateway::record::outcome::Absence;
@@ -30,7 +31,7 @@ pub struct SharedMetrics {
 #[derive(Debug, Clone)]
 pub struct RedisMetrics {
     /// Empty where it is not used: nobody is to be called about a 0 then.
-    up: IntGaugeVec,
+    up: Gauges,
     errors: Arc<[IntCounter; 11]>,
 }
 
@@ -72,7 +73,7 @@ impl SharedMetrics {
 }
 
 impl RedisMetrics {
-    pub(super) fn new(up: IntGaugeVec, errors: &IntCounterVec) -> Self {
+    pub(super) fn new(up: Gauges, errors: &Counters) -> Self {
         let errors = Absence::ALL.map(|absence| errors.with_label_values(&[absence.as_str()]));
         Self {
             up,
