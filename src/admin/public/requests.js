@@ -54,8 +54,10 @@ function tried(one) {
 /** Looks again, and says so where nothing fits or what is chosen cannot be asked for. */
 export async function look(page) {
   const form = page.getElementById('requests-wanted');
-  const answer = await fetch(query(form));
-  const told = await answer.json();
+  // What cannot be asked for is not: half a number stands there while it is written.
+  const told = form.checkValidity()
+    ? await fetch(query(form)).then((answer) => answer.json())
+    : { error: 'A status is three digits.' };
   const all = told.requests ?? [];
   const none = page.getElementById('no-requests');
   const words = told.error ?? 'None that fits.';
