@@ -34,6 +34,8 @@ pub mod images;
 
 /// `[metrics]`.
 pub mod metrics;
+/// What is told to a collector.
+pub mod otlp;
 
 /// How a pool's targets are spoken to.
 pub mod dialect;
@@ -90,6 +92,9 @@ use self::server::{Cors, Server};
 use crate::names::{ModelId, PoolName, Secret};
 use crate::operation::Operation;
 
+#[cfg(test)]
+pub(crate) use self::example::example;
+
 /// The text of a configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
@@ -127,16 +132,6 @@ pub fn schema() -> serde_json::Value {
 #[must_use]
 pub fn redacted(config: &Config) -> serde_json::Value {
     redact::redacted(config)
-}
-
-/// A configuration with these tables, one pool, `p`, and one model, `m`, for unit tests.
-#[cfg(test)]
-pub(crate) fn example(tables: &str) -> Config {
-    const TAIL: &str = "\n[[pools]]\nname = \"p\"\ntargets = [{ url = \"http://127.0.0.1:1\" }]\n[[models]]\nid = \"m\"\npools = [\"p\"]\n";
-    let (name, text) = ("example.toml", &*format!("{tables}{TAIL}"));
-    let source = Source { name, text };
-    let nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    load(source, &|_| None, &nothing).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// A whole, checked configuration.
@@ -178,6 +173,8 @@ pub struct Config {
     pub log: Log,
     /// How much metrics may tell.
     pub metrics: Metrics,
+    /// What is told to a collector; `None`: nothing.
+    pub otlp: Option<otlp::Otlp>,
     /// Pools of upstream targets, in the order of the file. Names are unique.
     pub pools: Vec<Pool>,
     /// Models, in the order of the file. Ids and aliases are unique among both.
@@ -208,6 +205,8 @@ pub struct Pool {
     pub ca: Option<PathBuf>,
     /// Which versions of HTTP are spoken.
     pub http: HttpVersion,
+    /// Whether it is told which trace a request belongs to.
+    pub traceparent: bool,
     /// How the next target is chosen.
     pub balance: Balance,
     /// How long a target that comes back gets less than its share.
@@ -361,3 +360,6 @@ pub struct TimeoutsOverride {
     /// See [`Timeouts::request`].
     pub request: Option<Duration>,
 }
+
+#[cfg(test)]
+mod example;

@@ -179,6 +179,7 @@ impl Gateway {
         tls: bool,
     ) -> bool {
         let mut visit = self.begin(session, departure, peer);
+        visit.trace(tls);
         let _witness = self.witness(&visit);
         let entered = visit.enter().and_then(|endpoint| {
             visit.admit(&endpoint)?;
@@ -207,6 +208,7 @@ impl Gateway {
             let costs = &visit.snapshot.config.costs;
             self.usage.note(&visit.record, costs, now);
         }
+        visit.export(now);
         visit.finish(now, &self.metrics, &self.journal)
     }
 
@@ -240,6 +242,7 @@ impl Gateway {
         visit.permit(&self.limiter)?;
         let (body, boundary) = visit.body(&self.bodies, operation.question()).await?;
         let (body, original) = visit.understood(operation, body)?;
+        visit.hear_question(&body, original.as_ref(), boundary.is_none());
         reach(Phase::Body, visit.record.id.as_str());
         let ask = visit.inspected(operation, &body, boundary)?;
         let plan = snapshot.router.route(&ask.model);
@@ -275,6 +278,7 @@ impl Gateway {
             attempts: Arc::clone(&snapshot.attempts),
             image,
             base_url,
+            trace: visit.record.trace.clone(),
         });
         let sought = visit.look_up(&self.cache, &self.images, &question);
         if let Some(found) = &sought.found {

@@ -35,6 +35,8 @@ pub mod simulator;
 pub mod drill;
 /// The logs.
 pub mod telemetry;
+/// What a collector learns.
+pub mod otlp;
 /// Whether the process goes on.
 pub mod phase;
 /// How long a future may take.

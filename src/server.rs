@@ -238,8 +238,12 @@ async fn serve(
     let gateway = Arc::clone(&running.gateway);
     running.end(told, signals).await;
     accepting.abort();
-    if let Some(shared) = &gateway.snapshot.load_full().shared {
+    let in_force = gateway.snapshot.load_full();
+    if let Some(shared) = &in_force.shared {
         shared.leave().await;
+    }
+    if let Some(otlp) = &in_force.otlp {
+        otlp.leave().await;
     }
     Ok(())
 }
@@ -288,6 +292,9 @@ async fn assemble(start: Start) -> Result<Assembled, ServeError> {
     }
     if let Some(answers) = &snapshot.answers {
         answers.start();
+    }
+    if let Some(otlp) = &snapshot.otlp {
+        otlp.start();
     }
     tell_limits(&config, &metrics);
     let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);

@@ -24,6 +24,7 @@ use crate::gateway::record::policy::LogPolicy;
 use crate::gateway::route::Router;
 use crate::gateway::shared::answers::Answers;
 use crate::gateway::shared::{Shared, SharedError};
+use crate::otlp::{CollectorError, Otlp};
 
 /// Why a configuration cannot be made ready.
 #[derive(Debug, Error)]
@@ -34,6 +35,9 @@ pub enum SnapshotError {
     /// What replicas share.
     #[error("what replicas share {0}")]
     Shared(#[from] SharedError),
+    /// What a collector is told.
+    #[error("the collector {0}")]
+    Otlp(#[from] CollectorError),
 }
 
 /// A configuration, ready for requests.
@@ -51,6 +55,8 @@ pub struct Snapshot {
     pub shared: Option<Arc<Shared>>,
     /// The answers of all replicas, where they share them.
     pub answers: Option<Arc<Answers>>,
+    /// What a collector is told, where there is one.
+    pub otlp: Option<Arc<Otlp>>,
     /// What a body is held against.
     pub bounds: Bounds,
     /// How often a request is tried.
@@ -92,6 +98,9 @@ impl Snapshot {
             limits: Limits::new(&config),
             shared: registry.shared.shared(config.shared.as_ref(), metrics)?,
             answers: registry.shared.answers(&config, metrics)?,
+            otlp: registry
+                .otlp
+                .otlp(config.otlp.as_ref(), || metrics.exports.counts())?,
             bounds: Bounds {
                 depth_max: config.bounds.json_depth_max,
                 keys_max: config.bounds.json_keys_max,

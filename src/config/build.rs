@@ -13,6 +13,8 @@ mod clients;
 mod limits;
 /// What is told of each request.
 mod log;
+/// `[otlp]`.
+mod otlp;
 /// `[server]`, `[reload]` and `[bounds]`.
 mod server;
 /// `[[pools]]` and what holds for all of them.
@@ -37,6 +39,7 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
         keys_file,
         api_keys,
         shared,
+        otlp_headers,
     } = checked;
     let mut version = blake3::Hasher::new();
     version.update(text.as_bytes());
@@ -79,6 +82,7 @@ pub(super) fn build(checked: Checked, text: &str) -> Config {
         metrics: Metrics {
             series_max: file.metrics.series_max,
         },
+        otlp: file.otlp.map(|file| otlp::otlp(file, otlp_headers)),
         pools: pools
             .map(|(entry, api_key)| upstreams::pool(entry, api_key, defaults))
             .collect(),

@@ -33,6 +33,8 @@ mod costs;
 
 /// Keys that cannot be told apart, here and in a file of their own.
 mod keys;
+/// What a collector cannot be told.
+mod otlp;
 
 /// Pools, and the secrets they name.
 mod pools;
@@ -54,6 +56,7 @@ use self::node::Node;
 use super::file::{self, File};
 use super::problem::{Problem, Problems};
 use super::{ApiKey, Source};
+use crate::names::Secret;
 
 /// What lies outside the file and is looked at for it.
 pub(super) struct Outside<'a> {
@@ -73,6 +76,8 @@ pub(super) struct Checked {
     pub(super) api_keys: Vec<ApiKey>,
     /// What `[shared]` needs.
     pub(super) shared: SharedSecrets,
+    /// What is sent with each export.
+    pub(super) otlp_headers: Vec<(String, Secret)>,
 }
 
 /// Finds every problem, or none.
@@ -98,6 +103,7 @@ pub(super) fn check(source: Source<'_>, outside: &Outside<'_>) -> Result<Checked
     let shared = limits::check(&root, outside, &mut findings);
     cache::check(&root, &mut findings);
     let keys_file = keys::check(&root, outside, &mut findings);
+    let otlp_headers = otlp::check(&root, outside, &mut findings);
     let api_keys = pools::check(&root, outside, &mut findings);
     models::check(&root, &mut findings);
     costs::check(&root, &mut findings);
@@ -115,6 +121,7 @@ pub(super) fn check(source: Source<'_>, outside: &Outside<'_>) -> Result<Checked
         keys_file,
         api_keys,
         shared,
+        otlp_headers,
     })
 }
 

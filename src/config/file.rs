@@ -32,6 +32,8 @@ pub(super) mod log;
 
 /// `[metrics]`.
 pub(super) mod metrics;
+/// `[otlp]`.
+pub(super) mod otlp;
 
 /// One of `[[pools]]`.
 pub(super) mod pool;
@@ -54,6 +56,7 @@ use self::limits::{Limit, Limiter, Shared};
 use self::log::Log;
 use self::metrics::Metrics;
 use self::model::Model;
+use self::otlp::Otlp;
 use self::pool::Pool;
 use self::server::{Reload, Server};
 use self::upstreams::{Attempts, Concurrency, Dns, Ejection, Hedging, Timeouts};
@@ -186,6 +189,8 @@ pub(super) struct File {
     /// How much metrics may tell.
     #[serde(default)]
     pub(super) metrics: Metrics,
+    /// What is told to a collector of OpenTelemetry's; unset: nothing.
+    pub(super) otlp: Option<Otlp>,
     /// Pools of upstream targets.
     #[schemars(length(min = 1))]
     pub(super) pools: Vec<Pool>,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use self::name::{
     ApiVersion, File, Label, Member, ModelAlias, ModelPattern, PoolLabel, Variable, Words,
 };
-use self::place::{Host, Origin, Path, PublicUrl, RedisUrl, Store, TargetUrl};
+use self::place::{CollectorUrl, Host, Origin, Path, PublicUrl, RedisUrl, Store, TargetUrl};
 use super::units;
 
 /// One kind of text.
@@ -53,7 +53,7 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
     fn of<K: Notation>(text: &str) -> Result<(), String> {
         K::read(text).map(|_| ())
     }
-    let readers: [(&str, Reader); 23] = [
+    let readers: [(&str, Reader); 24] = [
         (Length::FORMAT, of::<Length>),
         (LengthOrZero::FORMAT, of::<LengthOrZero>),
         (Size::FORMAT, of::<Size>),
@@ -77,6 +77,7 @@ pub(super) fn reader(format: &str) -> Option<Reader> {
         (Network::FORMAT, of::<Network>),
         (Digest::FORMAT, of::<Digest>),
         (RedisUrl::FORMAT, of::<RedisUrl>),
+        (CollectorUrl::FORMAT, of::<CollectorUrl>),
     ];
     readers
         .into_iter()

@@ -16,6 +16,8 @@ mod costs;
 mod limits;
 /// What is told of each request.
 mod log;
+/// What a collector is told.
+mod otlp;
 /// Pools.
 mod pool;
 
@@ -48,6 +50,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         cors,
         log,
         metrics,
+        otlp: collector,
         pools,
         models,
         version,
@@ -73,6 +76,7 @@ pub(super) fn redacted(config: &Config) -> Value {
         "cors": { "origins": origins },
         "log": self::log::log(log),
         "metrics": self::metrics(*metrics),
+        "otlp": collector.as_ref().map(otlp::otlp),
         "pools": pools.iter().map(pool::pool).collect::<Vec<_>>(),
         "models": models.iter().map(|entry| model(entry, pools)).collect::<Vec<_>>(),
     })

@@ -60,6 +60,7 @@ use crate::gateway::inspect::image::ImageAsk;
 use crate::gateway::pools::Lesson;
 use crate::gateway::pools::slots::Slot;
 use crate::gateway::record::id::RequestId;
+use crate::gateway::record::trace::Trace;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
 use crate::gateway::splice::Spliced;
@@ -106,6 +107,8 @@ pub struct Question {
     pub image: Option<ImageAsk>,
     /// Where answers may show images: what the address of a kept one begins with.
     pub base_url: Option<String>,
+    /// The trace it belongs to, where there is one.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// Who answered, and what.
@@ -308,6 +311,7 @@ impl<'q> Asking<'q> {
             name: next.name,
             endpoint: &next.endpoint,
             body,
+            span: self.question.trace.as_ref().map(|_| sys::chance().max(1)),
             began: sys::instant(),
             over: Over::default(),
         };

@@ -70,6 +70,8 @@ pub struct Pool {
     pub unsupported: Unsupported,
     /// Whether it is asked to count the tokens of streams.
     pub stream_usage: StreamUsage,
+    /// Whether it is told which trace a request belongs to.
+    pub traceparent: bool,
     /// Its targets, at least one.
     pub targets: Vec<Target>,
     /// The credential; `None` where none is needed.
@@ -161,10 +163,8 @@ impl Pool {
     /// # Errors
     /// Where the pool's certificate authorities cannot be read.
     pub fn new(pool: &config::Pool, registry: &Registry) -> Result<Self, PoolError> {
-        let authorities = match &pool.ca {
-            Some(path) => Some(authority::read(&pool.name, path)?),
-            None => None,
-        };
+        let read = |path| authority::read(&pool.name, path);
+        let authorities = pool.ca.as_deref().map(read).transpose()?;
         let targets = pool
             .targets
             .iter()
@@ -180,6 +180,7 @@ impl Pool {
             dialect: pool.dialect,
             unsupported: pool.unsupported,
             stream_usage: pool.stream_usage,
+            traceparent: pool.traceparent,
             turns: Turns::new(pool.targets.iter().map(|target| target.weight)),
             targets,
             api_key,
@@ -214,8 +215,8 @@ impl Pool {
     /// Where its targets are, as far as that is known.
     pub fn peers(&self) -> Vec<Arc<HttpPeer>> {
         let places = self.places.load();
-        let peers = places.iter().map(|place| Arc::clone(&place.endpoint.peer));
-        peers.collect()
+        let peer = |place: &Place| Arc::clone(&place.endpoint.peer);
+        places.iter().map(peer).collect()
     }
 
     /// A place at the pool, to be held from before a target is chosen until the answer is

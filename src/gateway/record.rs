@@ -23,6 +23,12 @@ pub mod spend;
 pub mod usage;
 /// What happened last?
 pub mod recent;
+/// Which trace does it belong to?
+pub mod trace;
+/// What does a trace tell of a conversation?
+pub mod transcript;
+/// Which spans does it leave?
+pub mod spans;
 /// The metrics, by name.
 pub mod metrics;
 /// What is counted apart.
@@ -37,7 +43,7 @@ use crate::gateway::client::Client;
 use crate::gateway::limit::Kind;
 use crate::gateway::route::Plan;
 use crate::money::Usd;
-use crate::names::{LimitName, PoolName};
+use crate::names::{LimitName, ModelId, PoolName};
 use crate::sys::Now;
 use id::RequestId;
 use journal::Journal;
@@ -45,7 +51,10 @@ use metrics::{LegMetrics, Metrics};
 use outcome::Shed;
 use outcome::called::Called;
 use policy::LogPolicy;
+use spans::AttemptSpan;
 use spend::Served;
+use trace::Trace;
+use transcript::Transcript;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +106,8 @@ pub struct AttemptRecord {
     pub cause: Option<String>,
     /// Whether it was given up while its target may have been at work.
     pub cut_off: bool,
+    /// What its span tells, where there is one.
+    pub span: Option<AttemptSpan>,
 }
 
 /// The facts of one request, gathered on its way.
@@ -167,6 +178,12 @@ pub struct RequestRecord {
     pub estimated: Option<(u64, u64)>,
     /// What that cost, where whoever answered has a price.
     pub cost: Option<Usd>,
+    /// The trace it belongs to, where there is one.
+    pub trace: Option<Arc<Trace>>,
+    /// The model that answered, where there is one.
+    pub answered: Option<ModelId>,
+    /// What its span tells of the conversation, where it leaves one.
+    pub heard: Option<Box<Transcript>>,
 }
 
 impl RequestRecord {
@@ -207,6 +224,9 @@ impl RequestRecord {
             tokens_cached: None,
             estimated: None,
             cost: None,
+            trace: None,
+            answered: None,
+            heard: None,
         }
     }
 

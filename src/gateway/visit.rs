@@ -18,6 +18,8 @@ pub(super) mod kept;
 mod own;
 /// What did it use in the end?
 mod settlement;
+/// What does a trace learn of it?
+mod traced;
 
 use std::sync::Arc;
 use std::time::Instant;

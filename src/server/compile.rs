@@ -43,6 +43,7 @@ pub fn compile(
             }
             SnapshotError::Shared(SharedError::Address(_)) => "shared.redis".to_owned(),
             SnapshotError::Shared(SharedError::Authorities(_)) => "shared.ca.file".to_owned(),
+            SnapshotError::Otlp(_) => "otlp.endpoint".to_owned(),
         };
         locate::problem(source, &key, error.to_string())
     });

@@ -302,6 +302,9 @@ impl Reloader {
         }
         succeed(before.shared.as_ref(), snapshot.shared.as_ref(), metrics);
         answers_succeed(before.answers.as_ref(), snapshot.answers.as_ref(), metrics);
+        if let Some(otlp) = &snapshot.otlp {
+            otlp.start();
+        }
         let old = self.gateway.snapshot.swap(Arc::new(snapshot));
         self.status.store(Arc::new(status));
         tokio::spawn(retire::retire(Arc::clone(self), old));

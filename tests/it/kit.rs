@@ -28,6 +28,8 @@ pub(crate) mod program;
 pub(crate) mod load;
 /// Scripts in other languages, run to their end.
 pub(crate) mod script;
+/// What is told to a collector.
+pub(crate) mod collector;
 /// A name server that says what a test wants.
 pub(crate) mod dns;
 /// A real Redis, started and hurt.

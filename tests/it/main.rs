@@ -38,6 +38,9 @@ mod process;
 /// What a real Prometheus makes of dashboards and rules.
 #[cfg(test)]
 mod prometheus;
+/// What a collector of OpenTelemetry's learns.
+#[cfg(test)]
+mod traces;
 /// What a panic takes along.
 #[cfg(test)]
 mod panics;

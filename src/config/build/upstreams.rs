@@ -79,6 +79,7 @@ pub(super) fn pool(file: file::Pool, api_key: ApiKey, defaults: Timeouts) -> Poo
             file::HttpVersion::Http1 => HttpVersion::Http1,
             file::HttpVersion::Http2 => HttpVersion::Http2,
         },
+        traceparent: file.traceparent,
         balance: balance(file.balance, file.hash_by),
         slow_start: file.slow_start.0,
         ejection: ejection(&file.ejection),

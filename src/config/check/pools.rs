@@ -94,6 +94,33 @@ pub(super) fn secret(
     outside: &Outside<'_>,
     findings: &mut Findings<'_>,
 ) -> ApiKey {
+    look_up(owner, key, outside, findings, Shape::Word)
+}
+
+/// The same of one that may have blanks in it, as a whole field of a head has.
+pub(super) fn words_of_secret(
+    owner: &Node<'_, '_>,
+    key: &str,
+    outside: &Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> ApiKey {
+    look_up(owner, key, outside, findings, Shape::Words)
+}
+
+/// What a secret may look like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Word,
+    Words,
+}
+
+fn look_up(
+    owner: &Node<'_, '_>,
+    key: &str,
+    outside: &Outside<'_>,
+    findings: &mut Findings<'_>,
+    shape: Shape,
+) -> ApiKey {
     let Some(reference) = owner.get(key) else {
         return ApiKey::None;
     };
@@ -103,7 +130,7 @@ pub(super) fn secret(
     if let Some((name, node)) = env {
         let place = format!("environment variable {name}");
         let value = (outside.env)(&name);
-        return known_or_missing(value, place, &node, findings);
+        return known_or_missing(value, place, &node, findings, shape);
     }
     let file = reference
         .get("file")
@@ -113,7 +140,7 @@ pub(super) fn secret(
     };
     let place = format!("file {}", path.display());
     match (outside.read)(&path) {
-        Ok(value) => known_or_missing(Some(value), place, &node, findings),
+        Ok(value) => known_or_missing(Some(value), place, &node, findings, shape),
         Err(error) if error.kind() == io::ErrorKind::NotFound => ApiKey::Missing(place),
         Err(error) => {
             findings.add(
@@ -130,13 +157,15 @@ fn known_or_missing(
     place: String,
     node: &Node<'_, '_>,
     findings: &mut Findings<'_>,
+    shape: Shape,
 ) -> ApiKey {
     let value = value.unwrap_or_default();
     let value = value.trim_end();
     if value.is_empty() {
         return ApiKey::Missing(place);
     }
-    if !value.chars().all(|character| character.is_ascii_graphic()) {
+    let fits = |c: char| c.is_ascii_graphic() || (shape == Shape::Words && c == ' ');
+    if !value.chars().all(fits) {
         findings.add(node, format!("leads to a secret that cannot stand in a header; {place} must hold visible ASCII characters only, without blanks or quotes around them"));
     }
     ApiKey::Known(Secret::new(value))

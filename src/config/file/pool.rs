@@ -40,6 +40,9 @@ pub(in crate::config) struct Pool {
     /// Which versions of HTTP are spoken.
     #[serde(default)]
     pub(in crate::config) http: HttpVersion,
+    /// Whether it is told which trace a request belongs to, where there is one.
+    #[serde(default)]
+    pub(in crate::config) traceparent: bool,
     /// How the next target is chosen.
     #[serde(default)]
     pub(in crate::config) balance: Balance,

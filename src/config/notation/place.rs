@@ -17,7 +17,7 @@ impl Notation for TargetUrl {
     const EXAMPLE: &'static str = "https://api.openai.com/v1";
 
     fn read(text: &str) -> Result<Url, String> {
-        base_url(text, Self::EXAMPLE)
+        base_url(text, Self::EXAMPLE, "api_key")
     }
 
     fn write(value: &Url) -> String {
@@ -34,7 +34,8 @@ impl Notation for PublicUrl {
     const EXAMPLE: &'static str = "https://llm.example.com";
 
     fn read(text: &str) -> Result<String, String> {
-        base_url(text, Self::EXAMPLE).map(|url| url.as_str().trim_end_matches('/').to_owned())
+        base_url(text, Self::EXAMPLE, "api_key")
+            .map(|url| url.as_str().trim_end_matches('/').to_owned())
     }
 
     fn write(value: &String) -> String {
@@ -43,7 +44,7 @@ impl Notation for PublicUrl {
 }
 
 /// Reads an absolute `http` or `https` address to which a path can be appended.
-fn base_url(text: &str, example: &str) -> Result<Url, String> {
+fn base_url(text: &str, example: &str, instead: &str) -> Result<Url, String> {
     let expected = format!("write one such as \"{example}\"");
     // The URL standard repairs what follows; an operator wants to hear of it instead.
     let repaired =
@@ -65,7 +66,7 @@ fn base_url(text: &str, example: &str) -> Result<Url, String> {
     }
     if authority.contains('@') {
         return Err(format!(
-            "must hold neither user nor password; set api_key instead, and {expected}"
+            "must hold neither user nor password; set {instead} instead, and {expected}"
         ));
     }
     if text.contains(['?', '#']) {
@@ -78,6 +79,24 @@ fn base_url(text: &str, example: &str) -> Result<Url, String> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// Where a collector is.
+pub(in crate::config) enum CollectorUrl {}
+
+impl Notation for CollectorUrl {
+    type Value = String;
+    const FORMAT: &'static str = "collector-url";
+    const EXAMPLE: &'static str = "http://127.0.0.1:4318";
+
+    fn read(text: &str) -> Result<String, String> {
+        base_url(text, Self::EXAMPLE, "headers")
+            .map(|url| url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
 }
 
 /// Where Redis is.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use http::HeaderValue;
+
 use crate::deadline::until;
 use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
@@ -21,7 +23,7 @@ use crate::gateway::exchange::{Body, Question};
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::Lesson;
 use crate::gateway::pools::target::Endpoint;
-use crate::gateway::pools::wire::{Passed, Varying};
+use crate::gateway::pools::wire::{Passed, Traced, Varying};
 use crate::gateway::route::Leg;
 use crate::gateway::splice::Spliced;
 use crate::operation::Operation;
@@ -43,6 +45,8 @@ pub(super) struct Attempt<'a> {
     pub endpoint: &'a Arc<Endpoint>,
     /// What is asked, in the pool's words.
     pub body: &'a Spliced,
+    /// Its span in the request's trace, where there is one.
+    pub span: Option<u64>,
     pub began: Instant,
     /// What it goes over.
     pub over: Over,
@@ -87,6 +91,19 @@ impl Attempt<'_> {
             }
             run => run,
         }
+    }
+
+    /// Whether its span is sent.
+    pub(super) fn is_sampled(&self) -> bool {
+        let trace = self.question.trace.as_ref();
+        trace.is_some_and(|trace| trace.sampled)
+    }
+
+    /// What its target is told of the trace, where the pool is.
+    fn traced(&self) -> Option<(HeaderValue, Option<&HeaderValue>)> {
+        let trace = self.question.trace.as_ref()?;
+        let span = self.span.filter(|_| self.leg.pool.traceparent)?;
+        Some((trace.traceparent(span), trace.state.as_ref()))
     }
 
     fn wants_events(&self) -> bool {
@@ -163,6 +180,7 @@ impl Attempt<'_> {
                 _ => "application/json",
             },
         });
+        let traced = self.traced();
         let request = Request {
             wire: &self.endpoint.wire,
             varying: Varying {
@@ -171,6 +189,10 @@ impl Attempt<'_> {
                 stream,
                 body_bytes: self.body.len,
                 passed,
+                traced: traced.as_ref().map(|(parent, state)| Traced {
+                    parent,
+                    state: *state,
+                }),
             },
             body: self.body,
         };

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::gateway::exchange::events::{EventStream, Mark, Next, StreamBreak};
 use crate::gateway::idiom::Telling;
 use crate::gateway::pools::slots::Slot;
+use crate::gateway::record::transcript::Transcript;
 use crate::sse::without_usage::WithoutUsage;
 pub use reel::Keep;
 use reel::{Heard, Reel};
@@ -56,6 +57,8 @@ pub struct Reader {
     without_usage: Option<WithoutUsage>,
     /// Puts it into the caller's words; `None`: it is.
     telling: Option<Box<Telling>>,
+    /// Hears what passes by, for a trace.
+    heard: Option<Box<Transcript>>,
 }
 
 impl Tape {
@@ -91,6 +94,7 @@ impl Tape {
             ended: None,
             without_usage: None,
             telling: None,
+            heard: None,
         })
     }
 
@@ -120,6 +124,17 @@ impl Reader {
         self
     }
 
+    /// Has what passes by heard; or, given nothing, gives back what was.
+    pub fn heard_by(&mut self, heard: Option<Box<Transcript>>) -> Option<Box<Transcript>> {
+        std::mem::replace(&mut self.heard, heard)
+    }
+
+    fn hear_out(&mut self, slices: &[Bytes]) {
+        if let Some(heard) = &mut self.heard {
+            slices.iter().for_each(|slice| heard.answer(slice));
+        }
+    }
+
     /// Waits for what comes next; whole events are appended to `out`. A call that is dropped
     /// has taken nothing.
     ///
@@ -127,10 +142,14 @@ impl Reader {
     /// Where the stream breaks, or has gone on too far without this reader.
     pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Result<Next, StreamBreak> {
         if self.telling.is_none() {
-            return self.next_in_chunks(out).await;
+            let from = out.len();
+            let next = self.next_in_chunks(out).await;
+            self.hear_out(out.get(from..).unwrap_or_default());
+            return next;
         }
         let mut chunks = Vec::new();
         let next = self.next_in_chunks(&mut chunks).await;
+        self.hear_out(&chunks);
         let Some(telling) = &mut self.telling else {
             return next;
         };

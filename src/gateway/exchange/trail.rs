@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::gateway::exchange::attempt::Attempt;
 use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::record::outcome::AttemptOutcome;
+use crate::gateway::record::spans::AttemptSpan;
 use crate::gateway::record::{AttemptRecord, millis};
 use crate::names::PoolName;
 use crate::sys;
@@ -51,6 +52,14 @@ impl Trail {
             reused: None,
             cause: None,
             cut_off: true,
+            span: attempt
+                .span
+                .filter(|_| attempt.is_sampled())
+                .map(|id| AttemptSpan {
+                    id,
+                    model: attempt.leg.model(attempt.name).into(),
+                    dialect: attempt.leg.pool.dialect,
+                }),
         });
         Noted {
             trail: self,

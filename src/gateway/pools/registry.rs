@@ -21,6 +21,7 @@ use crate::gateway::pools::slots::Slots;
 use crate::gateway::pools::target::EndpointState;
 use crate::gateway::shared::kept::Kept;
 use crate::names::PoolName;
+use crate::otlp;
 
 /// The state of every pool and endpoint in use.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub struct Registry {
     pub shared: Kept,
     /// What came of looking names up.
     pub lookups: Lookups,
+    /// What collectors are told.
+    pub otlp: otlp::kept::Kept,
 }
 
 /// The addresses that a name had when it was last found; none before that.

@@ -52,6 +52,17 @@ pub struct Varying<'a> {
     pub body_bytes: usize,
     /// Where it goes through as it came: where to, and as what.
     pub passed: Option<Passed<'a>>,
+    /// The trace it belongs to, where the pool is told.
+    pub traced: Option<Traced<'a>>,
+}
+
+/// The trace a request belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct Traced<'a> {
+    /// The trace and the span that asks.
+    pub parent: &'a HeaderValue,
+    /// What others have written beside it.
+    pub state: Option<&'a HeaderValue>,
 }
 
 /// What is the caller's own of a request that goes through as it came.
@@ -122,6 +133,12 @@ impl Wire {
         head.put_slice(varying.accept().as_bytes());
         head.put_slice(b"\r\nx-request-id: ");
         head.put_slice(varying.request_id.as_bytes());
+        for (name, value) in varying.trace() {
+            head.put_slice(b"\r\n");
+            head.put_slice(name.as_bytes());
+            head.put_slice(b": ");
+            head.put_slice(value.as_bytes());
+        }
         head.put_slice(b"\r\ncontent-length: ");
         put_decimal(&mut head, varying.body_bytes);
         head.put_slice(b"\r\n\r\n");
@@ -143,6 +160,9 @@ impl Wire {
         }
         head.insert_header(ACCEPT, varying.accept())?;
         head.insert_header("x-request-id", varying.request_id.clone())?;
+        for (name, value) in varying.trace() {
+            head.insert_header(name, value.clone())?;
+        }
         head.insert_header(CONTENT_LENGTH, varying.body_bytes)?;
         Ok(Box::new(head))
     }
@@ -193,7 +213,16 @@ fn line(path: &str) -> String {
     format!("POST {path} HTTP/1.1\r\n")
 }
 
-impl Varying<'_> {
+impl<'a> Varying<'a> {
+    /// Which fields tell of the trace.
+    fn trace(self) -> impl Iterator<Item = (&'static str, &'a HeaderValue)> {
+        let parent = self.traced.map(|traced| ("traceparent", traced.parent));
+        let state = self.traced.and_then(|traced| traced.state);
+        parent
+            .into_iter()
+            .chain(state.map(|state| ("tracestate", state)))
+    }
+
     fn accept(self) -> &'static str {
         if self.stream {
             "text/event-stream"
@@ -244,6 +273,7 @@ mod tests {
             stream: true,
             body_bytes: 10_240,
             passed: None,
+            traced: None,
         }
     }
 
@@ -327,6 +357,38 @@ mod tests {
         };
         let own = "a-version: 1\r\nx-api-key: sk-1\r\n";
         check(manner, "/v1/of/m%2F1:events?alt=sse", own);
+    }
+
+    #[test]
+    fn a_trace_is_told_where_there_is_one() {
+        let wire = Wire::new("/v1", "up.test", OPENAI, None);
+        let id = HeaderValue::from_static("req_1");
+        let (parent, state) = (
+            HeaderValue::from_static("00-1"),
+            HeaderValue::from_static("a=1"),
+        );
+        for (state, expected) in [
+            (
+                None,
+                "x-request-id: req_1\r\ntraceparent: 00-1\r\ncontent-length: 10240\r\n",
+            ),
+            (
+                Some(&state),
+                "x-request-id: req_1\r\ntraceparent: 00-1\r\ntracestate: a=1\r\ncontent-length: 10240\r\n",
+            ),
+        ] {
+            let parent = &parent;
+            let varying = Varying {
+                traced: Some(Traced { parent, state }),
+                ..varying(&id)
+            };
+            let head = wire.http1(varying, 0);
+            let text = std::str::from_utf8(&head).unwrap();
+            assert!(text.contains(expected), "{text}");
+            let second = wire.http2(varying).unwrap();
+            assert_eq!(second.headers.get("traceparent"), Some(parent));
+            assert_eq!(second.headers.get("tracestate"), state);
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ impl Ended {
         let gone = std::mem::replace(&mut record.client, Client::new(None));
         let model = record.plan.take().map(|plan| plan.model.clone());
         (record.leg, record.served) = (None, None);
+        // What was said is told to a collector where that is wanted, and kept nowhere.
+        record.heard = None;
         let slow = policy.is_slow(waited.unwrap_or(duration));
         let is_drawn = policy.sample < 1.0 && went_well(&record) && !slow;
         Self {

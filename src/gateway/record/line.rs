@@ -87,7 +87,7 @@ impl Ended {
             millis(self.duration)
         );
         self.each(&mut |name, fact| {
-            const TOLD: [&str; 13] = [
+            const TOLD: [&str; 14] = [
                 "asked",
                 "model",
                 "pool",
@@ -100,6 +100,7 @@ impl Ended {
                 "client",
                 "key",
                 "request_id",
+                "trace_id",
                 "slow",
             ];
             match fact {
@@ -137,6 +138,8 @@ impl Ended {
         let last = record.attempts.last();
         text("time", Some(&timestamp(record.began_wall())));
         text("request_id", Some(record.id.as_str()));
+        let trace = record.trace.as_ref().map(|trace| trace.id_text());
+        text("trace_id", trace.as_deref());
         text("client", Some(&self.client.to_string()));
         text("key", self.key.as_ref().map(KeyName::as_str));
         text("user_agent", record.user_agent.as_deref());

@@ -14,6 +14,8 @@ mod bounded;
 mod cache;
 /// Which configuration is in force?
 mod configuration;
+/// What is told to a collector?
+mod exports;
 /// Which series end with the configuration that named them?
 mod forget;
 /// What is counted of the request log?
@@ -54,6 +56,7 @@ use bounded::Series;
 use bounded::{Costs, Counters, Gauges, Histograms};
 pub use cache::{CacheMetrics, CacheModelMetrics};
 use configuration::ConfigMetrics;
+use exports::ExportMetrics;
 use forget::Labelled;
 pub use journal::JournalMetrics;
 pub use keys::KeyMetrics;
@@ -117,6 +120,8 @@ pub struct Metrics {
     pub shared: SharedMetrics,
     /// Of answers that replicas share.
     pub second: SecondMetrics,
+    /// What a collector is told.
+    pub exports: ExportMetrics,
     attempts: Counters,
     connections: Counters,
     auth_failures: Counters,
@@ -208,6 +213,7 @@ impl Metrics {
             cache: CacheMetrics::new(&new),
             shared: SharedMetrics::new(&new),
             second: SecondMetrics::new(&new),
+            exports: ExportMetrics::new(&new),
             attempts: new.counters(
                 "spafe_attempts_total",
                 "Upstream attempts by pool and outcome.",

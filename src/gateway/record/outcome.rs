@@ -158,7 +158,7 @@ impl AttemptOutcome {
 
     /// The word for the label and the log.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
             Self::Connect => "connect_failed",

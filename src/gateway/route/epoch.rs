@@ -104,6 +104,7 @@ impl Parts {
             unsupported,
             // What it is asked more changes no word of its answer.
             stream_usage: _,
+            traceparent: _,
             targets,
             // A key may be replaced at any time, for the same account.
             api_key: _,

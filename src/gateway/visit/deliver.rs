@@ -27,6 +27,7 @@ impl Visit<'_> {
         seat: &Seat,
         metrics: &Metrics,
     ) {
+        self.hear(&taken);
         let taken = match self.in_idiom(taken) {
             Ok(taken) => taken,
             Err(refusal) => return self.unanswered(refusal.into()).await,
@@ -49,6 +50,7 @@ impl Visit<'_> {
         if !seat.joins() || seat.flight.take_over() {
             self.pays(&leg.served);
         }
+        self.record.answered = self.record.trace.as_ref().map(|_| plan.model.clone());
         self.record.status = 200;
         let now = sys::instant();
         self.record.passing_since = taken.still_comes().then_some(now);
@@ -134,8 +136,10 @@ impl Visit<'_> {
             }
             (Taken::Events(mut reader), head) => {
                 let opening = Opening { head, voice };
+                reader.heard_by(self.record.heard.take());
                 let delivered =
                     relay::events(self.session, departure, opening, &mut reader, stay).await;
+                self.record.heard = reader.heard_by(None);
                 self.record.events = reader.mark().events;
                 self.tokens(reader.mark().usage);
                 if delivered.how == Delivery::Complete {

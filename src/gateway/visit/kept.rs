@@ -117,6 +117,10 @@ impl Visit<'_> {
             return false;
         };
         self.note_cache(status(found));
+        if let Some(heard) = &mut self.record.heard {
+            heard.answer(&entry.body);
+        }
+        self.record.answered = self.record.trace.as_ref().map(|_| entry.model.clone());
         self.record.status = 200;
         self.settle_kept(entry.usage, sys::instant());
         let provenance = Provenance {

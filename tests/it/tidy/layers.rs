@@ -123,7 +123,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "snapshot",
         &[
             "config", "names", "door", "client", "limit", "inspect", "route", "models", "pages",
-            "pools", "record", "shared",
+            "pools", "record", "shared", "otlp",
         ],
     ),
     (
@@ -158,6 +158,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sys",
             "config",
             "telemetry",
+            "otlp",
             "openai",
             "pools",
             // What was called, as it is counted.
@@ -183,13 +184,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // another protocol looks like, and `sse` for where events end.
     ("idiom", &["dialect", "openai", "record", "refusal", "sse"]),
     ("splice", &["inspect"]),
-    // `shared` for the registry of what outlives a configuration.
-    ("pools", &["config", "names", "sys", "shared", "operation"]),
+    // `shared` and `otlp` for the registry of what outlives a configuration.
+    (
+        "pools",
+        &["config", "names", "sys", "shared", "operation", "otlp"],
+    ),
     ("shared", &["config", "names", "openai", "sys", "record"]),
     ("images", &["config", "names", "openai", "sys"]),
     ("models", &["config", "names", "openai", "route"]),
     ("simulator", &["openai", "sys"]),
     ("telemetry", &["config", "names", "sys"]),
+    ("otlp", &["config", "names", "sys"]),
     ("sse", &["openai"]),
     ("operation", &[]),
     ("openai", &["names", "operation"]),

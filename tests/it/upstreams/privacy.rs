@@ -11,7 +11,7 @@ use crate::kit::upstream::{base, upstream};
 const CHAT: &str = "/v1/chat/completions";
 
 /// What a client may send and no upstream may see.
-const CANARIES: [&str; 14] = [
+const CANARIES: [&str; 17] = [
     "Authorization: Bearer canary-1",
     "X-Api-Key: canary-2",
     "Api-Key: canary-3",
@@ -26,6 +26,9 @@ const CANARIES: [&str; 14] = [
     "X-Real-Ip: 192.0.2.12",
     "User-Agent: canary-13",
     "X-Stainless-Lang: canary-14",
+    "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "Tracestate: canary=15",
+    "Baggage: canary=16",
 ];
 
 /// Everything that an upstream sees of a request but its body.

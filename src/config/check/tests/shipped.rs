@@ -69,7 +69,14 @@ fn the_reference_has_every_key_of_the_schema_and_loads_with_all_of_them() {
     // The one table that cannot stand beside the text it replaces.
     shown.insert("log.requests.file".to_owned());
     // A secret stands in one place.
-    shown.extend(["shared.password.file", "shared.secret.file"].map(str::to_owned));
+    shown.extend(
+        [
+            "shared.password.file",
+            "shared.secret.file",
+            "otlp.headers.value.file",
+        ]
+        .map(str::to_owned),
+    );
     let mut known = BTreeSet::new();
     keys_of_the_schema(&schema(), "", &mut known);
     assert_eq!(shown, known);

@@ -61,6 +61,7 @@ fn question(tables: &str, model_keys: &str) -> Question {
         deadline: sys::instant() + Duration::from_mins(10),
         image: None,
         base_url: None,
+        trace: None,
     }
 }
 

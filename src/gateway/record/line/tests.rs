@@ -25,6 +25,7 @@ fn attempt(began: Instant, pool: &str, cause: Option<&str>) -> AttemptRecord {
         reused: Some(cause.is_some()),
         cause: cause.map(str::to_owned),
         cut_off: false,
+        span: None,
     }
 }
 
