@@ -115,6 +115,7 @@ fn head_of_answer(bencher: Bencher, limited: bool) {
     let quota = Quota {
         requests: limited.then_some(level),
         tokens: limited.then_some(level),
+        cost: None,
     };
     let common = Common {
         idiom: spafe::gateway::idiom::Idiom::default(),
@@ -124,6 +125,8 @@ fn head_of_answer(bencher: Bencher, limited: bool) {
         version: None,
         quota,
         cache: None,
+        asks_why: false,
+        explained: None,
     };
     let provenance = Provenance {
         model: "gpt-4o",

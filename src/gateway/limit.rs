@@ -102,8 +102,8 @@ pub struct Limited {
     pub per: Option<Duration>,
     /// After which time it would not be over it; an estimate for what is in flight.
     pub retry_after: Duration,
-    /// What is left.
-    pub quota: Quota,
+    /// What is left; apart, because a refusal is handed on from many places and this is most of it.
+    pub quota: Box<Quota>,
 }
 
 /// How many requests may be answered at once.

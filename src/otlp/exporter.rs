@@ -245,7 +245,7 @@ impl Takes {
                 "the collector takes nothing: requests are served on, and this is said once"
             ),
             Ok(_) if took == Some(false) => {
-                tracing::info!(signal, "the collector takes exports again")
+                tracing::info!(signal, "the collector takes exports again");
             }
             _ => {}
         }

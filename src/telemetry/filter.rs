@@ -57,10 +57,13 @@ pub enum FilterError {
     NoLog,
 }
 
+/// Puts a filter of this text in the place of what is there.
+type Replace = dyn Fn(&str) -> Result<(), FilterError> + Send + Sync;
+
 /// Replaces the filter of a log.
 #[derive(Clone)]
 pub struct LogFilter {
-    replace: Arc<dyn Fn(&str) -> Result<(), FilterError> + Send + Sync>,
+    replace: Arc<Replace>,
     state: Arc<Mutex<State>>,
 }
 
@@ -101,9 +104,9 @@ where
     Ok((layer, LogFilter::new(handle, text)))
 }
 
-fn capped<S: Subscriber>(text: &str) -> Result<Capped<S>, FilterError>
+fn capped<S>(text: &str) -> Result<Capped<S>, FilterError>
 where
-    S: for<'a> LookupSpan<'a>,
+    S: Subscriber + for<'a> LookupSpan<'a>,
 {
     if text.len() > FILTER_BYTES_MAX {
         return Err(FilterError::Long);

@@ -138,12 +138,14 @@ impl RequestLog {
     #[must_use]
     pub fn form(&self, format: LogFormat) -> Form {
         match format {
-            LogFormat::Json => Form::Json,
             LogFormat::Logfmt => Form::Logfmt,
             LogFormat::Text => Form::People,
-            LogFormat::Auto if !self.is_terminal => Form::Json,
-            LogFormat::Auto if self.shared.is_stdout.load(Ordering::Relaxed) => Form::People,
-            LogFormat::Auto => Form::Json,
+            LogFormat::Auto
+                if self.is_terminal && self.shared.is_stdout.load(Ordering::Relaxed) =>
+            {
+                Form::People
+            }
+            LogFormat::Json | LogFormat::Auto => Form::Json,
         }
     }
 

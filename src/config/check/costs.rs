@@ -42,7 +42,10 @@ fn writes_text(model: &Node<'_, '_>) -> bool {
 fn says_all(price: &Node<'_, '_>, writes_text: bool, findings: &mut Findings<'_>) {
     let [input, cached, output, image] =
         ["input", "cached_input", "output", "image"].map(|key| price.get(key));
-    if price.table().is_some_and(|table| table.is_empty()) {
+    if price
+        .table()
+        .is_some_and(|table| table.iter().next().is_none())
+    {
         let message = "says nothing; give it at least one of input, output, image, or leave it out";
         findings.add(price, message);
     }

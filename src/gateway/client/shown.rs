@@ -46,8 +46,8 @@ impl Shown {
         };
         place.copy_from_slice(&own);
         let hash = blake3::keyed_hash(secret, &salted);
-        let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
-        Self::Number(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        let first = hash.as_bytes().first_chunk();
+        Self::Number(first.map_or(0, |first| u64::from_be_bytes(*first)))
     }
 }
 

@@ -131,7 +131,9 @@ impl Reader {
 
     fn hear_out(&mut self, slices: &[Bytes]) {
         if let Some(heard) = &mut self.heard {
-            slices.iter().for_each(|slice| heard.answer(slice));
+            for slice in slices {
+                heard.answer(slice);
+            }
         }
     }
 

@@ -137,7 +137,7 @@ pub fn refusal(
         .chain(window)
         .max_by_key(|limited| limited.retry_after);
     longest.map(|limited| Limited {
-        quota: quota(windows, now, When::Before),
+        quota: Box::new(quota(windows, now, When::Before)),
         ..limited
     })
 }
@@ -154,7 +154,7 @@ fn limited(
         count,
         per,
         retry_after,
-        quota: Quota::default(),
+        quota: Box::default(),
     }
 }
 

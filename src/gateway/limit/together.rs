@@ -37,8 +37,8 @@ struct Taken {
     /// How fast it refills, and when it is full as was told.
     rate: Rate,
     full: Ticks,
-    /// When it was taken.
-    taken: Ticks,
+    /// When that was.
+    at: Ticks,
 }
 
 impl Limiter {
@@ -82,7 +82,7 @@ impl Limiter {
                     window,
                     rate: claim.rate,
                     full: claim.full_with(),
-                    taken: now,
+                    at: now,
                 })
                 .collect(),
         };
@@ -175,7 +175,7 @@ impl Taken {
     /// Whether what it did not use is still missing: of a span of the calendar that is over
     /// nothing is, and to give it back would forgive what others take of the next one.
     fn can_be_given_back(&self, now: Ticks) -> bool {
-        !self.rate.is_of_calendar() || self.rate.from(self.taken) == self.rate.from(now)
+        !self.rate.is_of_calendar() || self.rate.from(self.at) == self.rate.from(now)
     }
 
     /// When its window is full if so much was used of it.

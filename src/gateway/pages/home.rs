@@ -137,9 +137,9 @@ fn allowance(limit: &Limit) -> String {
     let mut parts = Vec::new();
     let window = |window: Window, what: &str| {
         let per = duration_text(window.per);
-        let mut told = format!("{} {what} each {per}", grouped(window.count.into()));
+        let mut told = format!("{} {what} each {per}", grouped(window.count));
         if window.burst != window.count {
-            let _ = write!(told, ", {} at once", grouped(window.burst.into()));
+            let _ = write!(told, ", {} at once", grouped(window.burst));
         }
         told
     };

@@ -78,7 +78,9 @@ impl Recent {
         kept.sort_unstable_by_key(|kept| kept.number);
         let too_many = kept.len().saturating_sub(recent);
         kept.drain(..too_many).for_each(drop);
-        kept.into_iter().for_each(|kept| ring.put(kept));
+        for kept in kept {
+            ring.put(kept);
+        }
         self.all.store(Arc::new(ring));
     }
 

@@ -68,7 +68,6 @@ fn wait_text(wait: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::limit::Quota;
     use crate::names::LimitName;
 
     #[track_caller]
@@ -79,7 +78,7 @@ mod tests {
             count,
             per,
             retry_after: Duration::from_millis(wait_ms),
-            quota: Quota::default(),
+            quota: Box::default(),
         };
         assert_eq!((limited.code(), limited.message().as_str()), expected);
     }

@@ -12,7 +12,7 @@ use crate::gateway::dialect::Inexpressible;
 use crate::gateway::inspect::field::Field;
 use crate::gateway::inspect::form::FormFault;
 use crate::gateway::inspect::{Fault, InspectError};
-use crate::gateway::limit::{Kind, Limited, Quota};
+use crate::gateway::limit::{Kind, Limited};
 use crate::gateway::refusal::{Envelope, Refusal};
 use crate::names::LimitName;
 use crate::operation::Operation;
@@ -132,7 +132,7 @@ fn limits() -> Vec<(Of, Refusal)> {
             count,
             per,
             retry_after: Duration::from_secs(12),
-            quota: Quota::default(),
+            quota: Box::default(),
         };
         (Of::Answer, Refusal::Limited(limited))
     };

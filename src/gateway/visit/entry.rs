@@ -154,7 +154,7 @@ impl<'a> Visit<'a> {
                 Refusal::TooManyAtOnce
             }
             Refused::Limited(limited) => {
-                self.common.quota = limited.quota;
+                self.common.quota = *limited.quota;
                 self.record.limited = Some((limited.name.clone(), limited.kind));
                 Refusal::Limited(limited)
             }

@@ -21,11 +21,11 @@ impl Visit<'_> {
             return;
         };
         let head = self.session.req_header();
-        let samples = |parent: Option<bool>| otlp.samples(parent, sys::chance());
+        let draw = |parent: Option<bool>| otlp.samples(parent, sys::chance());
         let asked = (&head.method, head.version, tls);
-        let trace = Trace::begin(asked, &head.headers, samples, sys::chance);
-        let heard = || Box::new(Transcript::new(otlp.content_bytes()));
-        self.record.heard = trace.sampled.then(heard);
+        let trace = Trace::begin(asked, &head.headers, draw, sys::chance);
+        let transcript = || Box::new(Transcript::new(otlp.content_bytes()));
+        self.record.heard = trace.sampled.then(transcript);
         self.record.trace = Some(Arc::new(trace));
     }
 

@@ -109,7 +109,6 @@ fn status(raw: Option<&RawValue>) -> Ending {
 #[must_use]
 pub fn counted(usage: &str) -> Option<Usage> {
     #[derive(Deserialize)]
-    #[expect(clippy::struct_field_names, reason = "these are OpenAI's names")]
     struct Counted {
         prompt_tokens: Option<u64>,
         input_tokens: Option<u64>,

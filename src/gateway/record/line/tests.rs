@@ -44,7 +44,8 @@ fn ended(attempts: &[(&str, Option<&str>)]) -> Ended {
 
 fn json(ended: &Ended) -> Value {
     let line = ended.line(Form::Json);
-    assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+    assert!(line.ends_with(b"\n"));
+    assert_eq!(String::from_utf8_lossy(&line).lines().count(), 1);
     serde_json::from_slice(&line).unwrap()
 }
 
@@ -137,11 +138,12 @@ fn parsed(line: &str) -> Vec<(String, String)> {
             pairs.push((name.to_owned(), text));
             values.byte_offset()
         } else {
-            let end = value.find(' ').unwrap_or(value.len());
-            pairs.push((name.to_owned(), value[..end].to_owned()));
-            end
+            let plain = value.split(' ').next().unwrap();
+            pairs.push((name.to_owned(), plain.to_owned()));
+            plain.len()
         };
-        rest = value[end..].strip_prefix(' ').unwrap_or(&value[end..]);
+        let (_, behind) = value.split_at(end);
+        rest = behind.strip_prefix(' ').unwrap_or(behind);
     }
     pairs
 }

@@ -12,12 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::proto::MetricFamily;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 use crate::gateway::record::spend::CostCounters;
 
 /// The value of every label beyond the bound.
 pub(super) const OTHER: &str = "other";
+/// Whether a series is of what no configuration names any more, by its labels.
+pub(super) type IsGone<'a> = dyn Fn(&[(String, String)]) -> bool + 'a;
 
 /// Whole numbers that grow, by labels.
 pub(super) type Counters = Bounded<IntCounterVec>;
@@ -113,7 +116,7 @@ impl<T: MetricVecBuilder> Family for MetricVec<T> {
 
     fn labels(&self) -> Vec<Vec<(String, String)>> {
         let families = self.collect();
-        let series = families.iter().flat_map(|family| family.get_metric());
+        let series = families.iter().flat_map(MetricFamily::get_metric);
         let labels = series.map(|series| {
             let labels = series.get_label().iter();
             let text = |text: &str| text.to_owned();
@@ -217,12 +220,12 @@ impl<F: Family> Bounded<F> {
     /// Its name, and those of its labels.
     #[cfg(test)]
     pub(super) fn described(&self) -> (String, Vec<String>) {
-        let names = self.names.iter().map(|name| name.to_string());
+        let names = self.names.iter().map(ToString::to_string);
         (self.family.name(), names.collect())
     }
 
     /// Forgets those whose labels say so, and gives their room back.
-    pub(super) fn forget(&self, is_gone: &dyn Fn(&[(String, String)]) -> bool) {
+    pub(super) fn forget(&self, is_gone: &IsGone<'_>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for labels in self.family.labels() {
             if !is_gone(&labels) {

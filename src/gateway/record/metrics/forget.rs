@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::bounded::{Costs, Counters, Gauges, Histograms};
+use super::bounded::{Costs, Counters, Gauges, Histograms, IsGone};
 use super::limits::OWN;
 use super::{Metrics, NO_MODEL, NO_POOL};
 use crate::config::{self, Config, Target};
@@ -61,7 +61,7 @@ pub(super) enum Labelled {
 
 impl Labelled {
     /// Forgets every series whose labels, by name, say that it is gone.
-    pub(super) fn forget(&self, is_gone: &dyn Fn(&[(String, String)]) -> bool) {
+    pub(super) fn forget(&self, is_gone: &IsGone<'_>) {
         match self {
             Self::Counters(metric) => metric.forget(is_gone),
             Self::Costs(metric) => metric.forget(is_gone),

@@ -71,9 +71,9 @@ fn only_the_hours_that_are_asked_for_are_told() {
     }
     let told = |since, until| usage.told(By::Model, at(since), at(until));
     assert_eq!(told(103, 105).total.requests, 3);
-    assert_eq!(told(103, 105).since, at(103) - Duration::from_secs(60));
+    assert_eq!(told(103, 105).since, at(103) - Duration::from_mins(1));
     assert_eq!(told(0, 200).total.requests, 10);
-    assert_eq!(told(0, 200).since, at(100) - Duration::from_secs(60));
+    assert_eq!(told(0, 200).since, at(100) - Duration::from_mins(1));
     assert_eq!(told(110, 200).total, Tally::default());
 }
 
@@ -85,7 +85,7 @@ fn what_is_too_old_is_forgotten_and_said_to_be() {
     }
     let told = usage.told(By::Model, at(0), at(200));
     assert_eq!((told.total.requests, told.rows), (1, 1));
-    assert_eq!(told.since, at(102) - Duration::from_secs(60));
+    assert_eq!(told.since, at(102) - Duration::from_mins(1));
 }
 
 #[test]
