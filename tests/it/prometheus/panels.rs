@@ -144,12 +144,14 @@ impl Dashboard {
                 faults.push(format!("{}: {title} has another's id", self.name));
             }
             height = height.max(at("y") + at("h"));
-            for x in at("x")..at("x") + at("w") {
-                for y in at("y")..at("y") + at("h") {
-                    if x >= COLUMNS || !cells.insert((x, y)) {
-                        faults.push(format!("{}: {title} lies at a taken {x},{y}", self.name));
-                    }
-                }
+            let columns = at("x")..at("x") + at("w");
+            let lines = at("y")..at("y") + at("h");
+            let here = columns.flat_map(|x| lines.clone().map(move |y| (x, y)));
+            let taken: Vec<_> = here
+                .filter(|cell| cell.0 >= COLUMNS || !cells.insert(*cell))
+                .collect();
+            if let Some((x, y)) = taken.first() {
+                faults.push(format!("{}: {title} lies at a taken {x},{y}", self.name));
             }
         }
         let free = (0..height).filter(|y| (0..COLUMNS).any(|x| !cells.contains(&(x, *y))));

@@ -44,6 +44,7 @@ ttl = "300ms"
 max_bytes = "256KiB"
 entry_bytes_max = "4KiB"
 stale_while_revalidate = "300ms"
+stale_if_error = "1h"
 second_tier = true
 lease = "1s"
 [shared]
@@ -107,6 +108,9 @@ impl World {
         for (name, script) in scripts() {
             let upstream = paced().await;
             upstream.default(script);
+            if name == "gone" {
+                upstream.push(completion("kept"));
+            }
             let targets = match name {
                 "flaky" => vec![base(&upstream), base(&good[0])],
                 _ => vec![base(&upstream)],
@@ -195,12 +199,14 @@ async fn paced() -> Simulator {
 }
 
 /// Pools of which each does one thing wrong.
-fn scripts() -> [(&'static str, Script); 6] {
+fn scripts() -> [(&'static str, Script); 7] {
     let (first, second) = (chunk("Hello"), chunk(" there"));
     let event_bytes = "data: \n\n".len() + first.len();
     let slow = completion("slow").delay_head(Duration::from_millis(150));
     [
         ("flaky", Script::json(500, "{}")),
+        // It answered once.
+        ("gone", Script::json(500, "{}")),
         (
             "cutting",
             Script::sse(&[&first, &second, &stop(0)]).cut_after(event_bytes + 20),
@@ -224,7 +230,7 @@ fn keys_of(pool: &str) -> &'static str {
 
 fn models(setup: Setup) -> Setup {
     let setup = [
-        "flaky", "cutting", "locked", "busy", "late", "narrow", "hedged",
+        "flaky", "gone", "cutting", "locked", "busy", "late", "narrow", "hedged",
     ]
     .into_iter()
     .chain(["secure", "named", "keyless"])

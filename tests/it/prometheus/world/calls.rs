@@ -38,7 +38,7 @@ const CALL: Call = Call {
     line: "X-Caller: a-test",
 };
 
-const CALLS: [Call; 20] = [
+const CALLS: [Call; 21] = [
     CALL,
     Call {
         stream: true,
@@ -109,6 +109,11 @@ const CALLS: [Call; 20] = [
     Call {
         model: "tight",
         line: "Authorization: Bearer secret",
+        ..CALL
+    },
+    Call {
+        model: "gone",
+        repeat: 1,
         ..CALL
     },
     Call {
