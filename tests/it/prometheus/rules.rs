@@ -10,6 +10,8 @@ use crate::kit::repository;
 
 /// Files of rules below `dashboards/`.
 const FILES: [&str; 2] = ["alerts.yml", "rules.yml"];
+/// What is played to them, below `dashboards/tests/`.
+const PLAYED: [&str; 2] = ["alerts.yml", "budgets.yml"];
 /// The longest window of a copy, and the shortest that still has some samples.
 const WINDOW_S: std::ops::RangeInclusive<u64> = 3..=12;
 
@@ -94,14 +96,13 @@ fn promtool_takes_every_rule() {
 
 #[test]
 fn promtool_sees_each_alert_keep_quiet_and_fire() {
-    let output = promtool(
-        &repository("dashboards/tests"),
-        &["test", "rules", "alerts.yml"],
-    );
+    let mut arguments = vec!["test", "rules"];
+    arguments.extend(PLAYED);
+    let output = promtool(&repository("dashboards/tests"), &arguments);
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     assert!(output.status.success(), "{said}");
-    let played = read("tests/alerts.yml");
+    let played = PLAYED.map(|file| read(&format!("tests/{file}"))).concat();
     let faults: Vec<String> = alerts()
         .into_iter()
         .filter(|name| !played.contains(&format!("alertname=\"{name}\"}}'\n        eval_time")))

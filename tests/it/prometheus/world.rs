@@ -53,6 +53,8 @@ timeout = "100ms"
 redis = "REDIS"
 [images]
 store = "images"
+[log]
+slow = "100ms"
 [auth]
 keys = "optional"
 [[keys]]
@@ -236,7 +238,7 @@ fn models(setup: Setup) -> Setup {
     .chain(["secure", "named", "keyless"])
     .fold(setup, |setup, name| setup.model(name, &[name]));
     setup
-        .model("chat", &["good"])
+        .model_with("chat", &["good"], "price = { input = 2.5, output = 10.0 }")
         .model("tight", &["good"])
         .model_with("weak", &["dead"], "fallbacks = [\"chat\"]")
         .model_with("flux", &["painter"], "modality = \"image\"")

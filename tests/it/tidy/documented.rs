@@ -16,6 +16,9 @@ const METRICS_DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/metr
 /// Where configuration keys are documented.
 const KEYS_DOCUMENTS: [&str; 2] = ["conf/spafe.toml", "conf/reference.toml"];
 
+/// Where panels are led to.
+const PANELS_DOCUMENTS: [&str; 2] = ["docs/runbook.md", "docs/observability.md"];
+
 /// What Prometheus adds to a histogram's name.
 const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
 
@@ -66,11 +69,73 @@ fn every_metric_is_documented_and_every_documented_metric_is_there() {
 }
 
 #[test]
-fn dashboards_and_alerts_ask_for_metrics_that_exist() {
+fn dashboards_alerts_and_documents_name_metrics_that_exist() {
     let registered = registered_metrics();
     let faults = committed()
-        .filter(|file| file.path.starts_with("dashboards/"))
+        .filter(|file| {
+            ["dashboards/", "docs/", "deploy/"]
+                .iter()
+                .any(|at| file.path.starts_with(at))
+        })
         .flat_map(|file| unknown_metrics(&file, &registered));
+    assert_none(faults);
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard_or_in_a_rule() {
+    let mut shown = BTreeSet::new();
+    for file in committed() {
+        let Some(name) = file.path.strip_prefix("dashboards/") else {
+            continue;
+        };
+        // What is played to alerts is not what anybody sees.
+        if !name.contains('/') {
+            shown.extend(metric_names(&file.text).into_iter().map(|(_, name)| name));
+        }
+    }
+    let is_shown = |name: &str| {
+        let mut names = SUFFIXES.iter().map(|suffix| format!("{name}{suffix}"));
+        shown.contains(name) || names.any(|name| shown.contains(&name))
+    };
+    let faults = registered_metrics()
+        .into_iter()
+        .filter(|(name, _)| !is_shown(name))
+        .map(|(name, place)| format!("{place}: {name} is on no dashboard and in no rule"));
+    assert_none(faults);
+}
+
+#[test]
+fn a_panel_that_a_document_leads_to_is_there() {
+    let mut panels = BTreeSet::new();
+    for file in committed() {
+        let name = file.path.strip_prefix("dashboards/");
+        let Some(name) = name.and_then(|name| name.strip_suffix(".json")) else {
+            continue;
+        };
+        let dashboard: Value = serde_json::from_str(&file.text).unwrap();
+        let titles = dashboard["panels"].as_array().unwrap().iter();
+        panels.extend(titles.map(|panel| format!("{name}: {}", panel["title"].as_str().unwrap())));
+    }
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for file in files(&PANELS_DOCUMENTS) {
+        // `*overview: Errors by code*`, perhaps over a line's end.
+        for (start, _) in file.text.match_indices('*') {
+            let words = file.text[start + 1..].split('*').next().unwrap_or_default();
+            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            let names = words.split(": ").next().unwrap_or_default();
+            let is_one = panels
+                .iter()
+                .any(|panel| panel.starts_with(&format!("{names}: ")));
+            if is_one && words.len() > names.len() {
+                seen += 1;
+                if !panels.contains(&words) {
+                    faults.push(file.fault(start, &format!("there is no panel {words:?}")));
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "{seen} panels were found: the check is blind");
     assert_none(faults);
 }
 
