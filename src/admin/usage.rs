@@ -123,7 +123,8 @@ fn moment(text: &str, now: SystemTime) -> Result<SystemTime, &'static str> {
         return SystemTime::UNIX_EPOCH.checked_add(since).ok_or(expected);
     }
     if let Ok(ago) = units::duration(text) {
-        return Ok(now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH));
+        let since = now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
+        return Ok(since.max(SystemTime::UNIX_EPOCH));
     }
     let parsed = text.parse::<jiff::Timestamp>().map_err(|_| expected)?;
     Ok(parsed.into())
