@@ -55,6 +55,10 @@ redis = "REDIS"
 store = "images"
 [log]
 slow = "100ms"
+[otlp]
+endpoint = "http://COLLECTOR"
+timeout = "200ms"
+traces = 1.0
 [auth]
 keys = "optional"
 [[keys]]
@@ -105,7 +109,7 @@ impl World {
             .tls()
             .variable("SECRET", "the-same-everywhere")
             .variable("SPAFE_PANIC_AT", "door")
-            .tables(&TABLES.replace("REDIS", &redis.url()))
+            .tables(&tables(&redis))
             .pool_with("good", &[&base(&good[0]), &base(&good[1])], CHECK);
         for (name, script) in scripts() {
             let upstream = paced().await;
@@ -182,6 +186,14 @@ impl World {
             script::python("panels.py", &[("PROMETHEUS", &url), ("PANELS", &folder)]);
         }
     }
+}
+
+/// Nobody takes what is exported.
+fn tables(redis: &Redis) -> String {
+    let collector = unused_address().to_string();
+    TABLES
+        .replace("REDIS", &redis.url())
+        .replace("COLLECTOR", &collector)
 }
 
 const CHECK: &str =
