@@ -58,7 +58,7 @@ async fn every_panel_and_every_rule_finds_something() {
             faults.push(format!("{name}: {}", rule["lastError"]));
         }
     }
-    world.draws(&prometheus);
+    world::draws(&prometheus);
     assert!(queries > 30, "{queries} queries are too few to be all");
     assert!(faults.is_empty(), "of {queries}:\n{}", faults.join("\n"));
 }

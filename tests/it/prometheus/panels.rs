@@ -121,10 +121,9 @@ impl Dashboard {
                 &format!("nothing asks for ${name}"),
             );
         }
-        for (start, _) in text.match_indices("/d/spafe-") {
-            let rest = &text[start + "/d/spafe-".len()..];
-            let end = rest.find(|c: char| c != '-' && !c.is_ascii_lowercase());
-            let name = &rest[..end.unwrap()];
+        for rest in text.split("/d/spafe-").skip(1) {
+            let name = rest.split(|c: char| c != '-' && !c.is_ascii_lowercase());
+            let name = name.into_iter().next().unwrap_or_default();
             must(names.contains(name), &format!("a link to no {name}"));
         }
         faults

@@ -3,6 +3,8 @@
 //! promtool reads the files as Prometheus would, and plays the series of `dashboards/tests`
 //! to them. For a test that has seconds, each span of time in them is made shorter.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::kit::prometheus::promtool;
@@ -43,7 +45,7 @@ fn shortened(text: &str) -> String {
     let mut short = String::new();
     for line in text.lines() {
         let line = if line.trim_start().starts_with("for: ") {
-            let indent = &line[..line.find("for: ").unwrap()];
+            let (indent, _) = line.split_once("for: ").unwrap();
             format!("{indent}for: 1s")
         } else if line.trim_start().starts_with("interval: ") {
             continue;
@@ -67,7 +69,7 @@ fn windows(line: &str) -> String {
             Some(seconds) => format!("{}s", seconds.clamp(*WINDOW_S.start(), *WINDOW_S.end())),
             None => window.to_owned(),
         };
-        short.push_str(&format!("[{window}]{rest}"));
+        write!(short, "[{window}]{rest}").unwrap();
     }
     short
 }

@@ -74,7 +74,8 @@ fn divided(query: &str) -> Option<(&str, &str)> {
         }
     }
     let (_, at) = found?;
-    Some((&query[..at], &query[at + 1..]))
+    let (of, by) = query.split_at_checked(at)?;
+    Some((of, by.trim_start_matches('/')))
 }
 
 fn kind(query: &str) -> Kind {

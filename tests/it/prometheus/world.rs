@@ -178,13 +178,13 @@ impl World {
         }
         self.callers.are_alive();
     }
+}
 
-    /// Draws each panel where `SPAFE_PANELS` says, so that somebody can look at them.
-    pub(super) fn draws(&self, prometheus: &Prometheus) {
-        if let Ok(folder) = std::env::var("SPAFE_PANELS") {
-            let url = prometheus.url();
-            script::python("panels.py", &[("PROMETHEUS", &url), ("PANELS", &folder)]);
-        }
+/// Draws each panel where `SPAFE_PANELS` says, so that somebody can look at them.
+pub(super) fn draws(prometheus: &Prometheus) {
+    if let Ok(folder) = std::env::var("SPAFE_PANELS") {
+        let url = prometheus.url();
+        script::python("panels.py", &[("PROMETHEUS", &url), ("PANELS", &folder)]);
     }
 }
 

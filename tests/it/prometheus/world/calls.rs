@@ -146,9 +146,7 @@ impl Callers {
             pause_ms: 200,
             ..CALL
         });
-        let mut from = 10;
-        for call in CALLS.into_iter().chain(more) {
-            from += 1;
+        for (from, call) in (11..).zip(CALLS.into_iter().chain(more)) {
             for number in 0..call.at_once {
                 // Those of one question ask it at the same time.
                 let first = if call.repeat > 0 {
