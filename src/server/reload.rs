@@ -12,6 +12,8 @@
 mod preview;
 /// Where does the request log go on?
 mod log;
+/// What goes on that replicas share?
+mod shared;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -30,9 +32,6 @@ use crate::gateway::Gateway;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::resolve::lookups::Lookups;
 use crate::gateway::pools::tend;
-use crate::gateway::record::metrics::Metrics;
-use crate::gateway::shared::Shared;
-use crate::gateway::shared::answers::Answers;
 use crate::server::certificate::{Certificate, Pair};
 use crate::server::compile::Compiled;
 use crate::server::demo::Player;
@@ -300,8 +299,8 @@ impl Reloader {
         if let (Some(certificate), Some(pair)) = (&self.certificate, pair) {
             certificate.replace(pair);
         }
-        succeed(before.shared.as_ref(), snapshot.shared.as_ref(), metrics);
-        answers_succeed(before.answers.as_ref(), snapshot.answers.as_ref(), metrics);
+        shared::limits_succeed(before.shared.as_ref(), snapshot.shared.as_ref(), metrics);
+        shared::answers_succeed(before.answers.as_ref(), snapshot.answers.as_ref(), metrics);
         if let Some(otlp) = &snapshot.otlp {
             otlp.start();
         }
@@ -363,36 +362,6 @@ impl Reloader {
         }
         self.gateway.metrics.config.reloaded(failure.is_none());
         self.status.store(Arc::new(status));
-    }
-}
-
-/// Lets what replicas share go on, or another one begin in its place.
-fn succeed(before: Option<&Arc<Shared>>, shared: Option<&Arc<Shared>>, metrics: &Metrics) {
-    match (before, shared) {
-        (Some(before), Some(shared)) if Arc::ptr_eq(before, shared) => return,
-        (Some(before), _) => before.retire(),
-        (None, _) => {}
-    }
-    match shared {
-        Some(shared) => shared.start(),
-        None => metrics.shared.is_unused(),
-    }
-}
-
-/// The same for the answers that they share.
-fn answers_succeed(
-    before: Option<&Arc<Answers>>,
-    answers: Option<&Arc<Answers>>,
-    metrics: &Metrics,
-) {
-    match (before, answers) {
-        (Some(before), Some(answers)) if Arc::ptr_eq(before, answers) => return,
-        (Some(before), _) => before.retire(),
-        (None, _) => {}
-    }
-    match answers {
-        Some(answers) => answers.start(),
-        None => metrics.second.redis.is_unused(),
     }
 }
 

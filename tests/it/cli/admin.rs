@@ -114,6 +114,7 @@ async fn nothing_of_it_stands_on_the_public_listener() {
         "/requests",
         "/requests/{id}",
         "/limits",
+        "/usage",
         "/cache",
         "/cache/key",
     ];

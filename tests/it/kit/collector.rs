@@ -3,6 +3,7 @@
 //! A small one, which reads what comes with the official messages of another language, over HTTP
 //! or over gRPC, and tells of each export. It ends with the test.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -162,5 +163,9 @@ pub(crate) fn hex(id: &Value) -> String {
     use base64::Engine as _;
     let engine = base64::engine::general_purpose::STANDARD;
     let bytes = engine.decode(id.as_str().unwrap_or_default()).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(32);
+    for byte in bytes {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    hex
 }

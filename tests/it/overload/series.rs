@@ -60,7 +60,7 @@ async fn names_that_callers_make_up_leave_nothing_behind() {
     let metrics = gateway.metrics().await;
     let took = began.elapsed();
     assert!(!metrics.contains("made-up"), "a name is told");
-    assert_eq!(gateway.metric("spafe_metric_series ").await, series);
+    assert!((gateway.metric("spafe_metric_series ").await - series).abs() < 0.5);
     assert!(series <= 2_000.0, "{series} series");
     assert!(metrics.len() <= 1 << 20, "{} bytes", metrics.len());
     // Fifty milliseconds where the machine is not busy with other tests.

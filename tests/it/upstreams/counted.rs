@@ -1,5 +1,10 @@
 //! What is counted of streams, attempts, connections and the process?
 
+#![expect(
+    clippy::float_cmp,
+    reason = "what is counted here is whole, or the same sum"
+)]
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
