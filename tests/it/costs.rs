@@ -103,6 +103,7 @@ async fn who_answers_is_paid_and_memory_is_not() {
     let dear = r#"price = { input = 9000, output = 9000 }
 fallbacks = ["b"]"#;
     let gateway = Setup::new()
+        .tables("[cache]")
         .tables(&key(""))
         .pool("bad", &[&base(&bad)])
         .pool("good", &[&base(&good)])
@@ -119,7 +120,11 @@ fallbacks = ["b"]"#;
         assert_eq!(asked(&gateway, id, &question("b", "")).await.status, 200);
     }
     assert_eq!(gateway.logged("miss").await["cost_usd"], COST);
-    assert_eq!(gateway.logged("hit").await["cost_usd"], Value::Null);
+    let hit = gateway.logged("hit").await;
+    assert_eq!(
+        [&hit["cache"], &hit["cost_usd"]],
+        [&json!("hit"), &Value::Null]
+    );
     // What came to nothing is not counted.
     good.default(Script::json(500, "{}"));
     assert_eq!(

@@ -21,8 +21,8 @@ await withPage(process.env.SPAFE_ADMIN, {}, async (page) => {
   await page.waitForFunction(() => document.querySelectorAll('#requests tr').length === 1);
   assert.match(await page.textContent('#requests'), /works.*200.*served.*127\.0\.0\.0\/24/);
   await page.check('#requests-wanted [name=failed]');
-  await page.waitForFunction(() => document.getElementById('no-requests').textContent === 'None that fits.');
-  assert.ok(await page.locator('#requests-scroll').isHidden());
+  await page.waitForFunction(() => document.getElementById('requests-scroll').hidden);
+  assert.equal(await page.textContent('#no-requests'), 'None that fits.');
   await page.fill('#requests-wanted [name=status]', 'x');
   await page.waitForFunction(() => document.getElementById('no-requests').textContent.includes('status'));
   await page.fill('#requests-wanted [name=status]', '');
