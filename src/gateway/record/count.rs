@@ -71,7 +71,7 @@ impl RequestRecord {
 
     /// What of its time was spent here: neither on its body nor with upstreams, to whom all the
     /// time belongs that an answer is handed on as it comes.
-    fn overhead(&self, now: Instant) -> Duration {
+    pub(super) fn overhead(&self, now: Instant) -> Duration {
         let whole = now.saturating_duration_since(self.began.instant);
         let elsewhere = self.body + self.upstream + self.passing(now);
         whole.saturating_sub(elsewhere)

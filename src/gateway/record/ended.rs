@@ -77,14 +77,12 @@ impl Ended {
         broken || self.record.status >= 500
     }
 
-    /// What passed here and neither at an upstream nor in waiting for the body, up to the first
-    /// byte of the answer.
+    /// What of its time was spent here, as it is counted; where it was answered.
     #[must_use]
     pub fn overhead(&self) -> Option<Duration> {
-        let record = &self.record;
-        let first_byte = record.first_byte?;
-        let passed = first_byte.saturating_duration_since(record.began());
-        Some(passed.saturating_sub(record.upstream + record.body))
+        self.record.first_byte?;
+        let ended = self.record.began() + self.duration;
+        Some(self.record.overhead(ended))
     }
 }
 
