@@ -4,19 +4,22 @@
 //! `message_delta` with the reason of the end and the counts; `message_stop`. A chat's chunks
 //! say which part they add to, so a block begins with the first chunk that adds to another one
 //! than before, and what is known at the end alone is told when the end is said. Blocks come one
-//! after the other: a call that is gone on with when another has begun is not understood.
+//! after the other: a call that is gone on with when another has begun is not understood. What
+//! comes with another id and a name is another call, whatever its number.
 //!
 //! Where the upstream speaks the caller's own protocol, its events come along and go out as they
 //! came; what they mean is not said a second time.
 
-use std::borrow::Cow;
+/// What of a chunk is read?
+mod chunk;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
+use self::chunk::{Call, Chunk, Delta};
 use super::envelope;
 use super::own;
-use super::written::{self, Counts, Message, Usage};
+use super::written::{self, Counts, Message};
 use crate::gateway::dialect::Unreadable;
 use crate::gateway::dialect::members::is_text;
 use crate::gateway::record::id::RequestId;
@@ -33,8 +36,10 @@ pub(super) struct Events {
     open: Option<(Part, u32)>,
     /// How many blocks were begun.
     blocks: u32,
-    /// The call that was begun last, by its place among the calls.
-    last_call: Option<u32>,
+    /// How many calls were begun.
+    calls: u32,
+    /// The one that was begun last.
+    last_call: Option<LastCall>,
     finish: Option<Finish>,
     counts: Counts,
     /// The upstream's own words go out.
@@ -52,72 +57,19 @@ enum Part {
     Call(u32),
 }
 
+/// How the upstream tells a call's pieces from others'.
+#[derive(Debug)]
+struct LastCall {
+    /// Its place among the calls, as it is told.
+    number: u32,
+    /// Empty where none is told.
+    id: Box<str>,
+}
+
 #[derive(Debug)]
 struct Finish {
     reason: Box<str>,
     stopped_at: Option<Box<str>>,
-}
-
-/// A chunk, as much of it as is read.
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    model: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-    usage: Option<Usage>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    object: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default)]
-    index: u32,
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    stop_reason: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<Call<'a>>>,
-    /// [`crate::openai::VERBATIM`]
-    #[serde(borrow)]
-    anthropic: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Call<'a> {
-    index: Option<u32>,
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    arguments: Option<Cow<'a, str>>,
 }
 
 /// An event of a block, with the members of every kind.
@@ -174,6 +126,7 @@ impl Events {
             has_begun: false,
             open: None,
             blocks: 0,
+            calls: 0,
             last_call: None,
             finish: None,
             counts: Counts::default(),
@@ -315,33 +268,41 @@ impl Events {
             };
             told("content_block_delta", index, Told::Delta(piece), out);
         }
-        for (place, call) in (0..).zip(delta.tool_calls.iter().flatten()) {
-            self.call(call.index.unwrap_or(place), call, out)?;
+        for call in delta.tool_calls.iter().flatten() {
+            self.call(call, out)?;
         }
         Ok(())
     }
 
-    fn call(&mut self, number: u32, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    /// Takes a piece of a call.
+    fn call(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let function = call.function.as_ref();
         let partial_json = function.and_then(|function| function.arguments.as_deref());
         let partial_json = partial_json.unwrap_or_default();
-        let is_new = self.last_call.is_none_or(|last| number > last);
-        let part = Part::Call(number);
-        let index = if is_new {
-            let name = function.and_then(|function| function.name.as_deref());
+        let name = function.and_then(|function| function.name.as_deref());
+        let index = if self.is_new_call(call, name.unwrap_or_default()) {
             let name = name.ok_or(Unreadable("a call without a name"))?;
-            self.last_call = Some(number);
-            let id = call.id.as_deref().filter(|id| !id.is_empty());
-            let id = id.map_or_else(|| format!("call_{number}").into(), Cow::Borrowed);
+            let told = call.id.as_deref().unwrap_or_default();
+            let (place, last) = (self.calls, self.last_call.as_ref());
+            let number = call.index.or(last.map(|last| last.number));
+            self.last_call = Some(LastCall {
+                number: number.unwrap_or(place),
+                id: told.into(),
+            });
+            self.calls = place.saturating_add(1);
+            let made = told.is_empty().then(|| format!("call_{place}"));
             let begun = Begun::ToolUse {
-                id: &id,
+                id: made.as_deref().unwrap_or(told),
                 name,
                 input: Nothing {},
             };
-            self.open(part, begun, out)
+            self.open(Part::Call(place), begun, out)
         } else {
+            let part = Part::Call(self.calls.saturating_sub(1));
+            let last = self.last_call.as_ref().map(|last| last.number);
+            let is_last = call.index.is_none() || call.index == last;
             match self.open {
-                Some((open, index)) if open == part => index,
+                Some((open, index)) if open == part && is_last => index,
                 _ if partial_json.is_empty() => return Ok(()),
                 _ => return Err(Unreadable("a call that goes on behind another")),
             }
@@ -351,6 +312,21 @@ impl Events {
             told("content_block_delta", index, piece, out);
         }
         Ok(())
+    }
+
+    /// Whether a piece begins a call. Some upstreams number all calls alike or not at all, and
+    /// others tell another id with each piece, but those do not name again what is called.
+    fn is_new_call(&self, call: &Call<'_>, name: &str) -> bool {
+        let Some(last) = &self.last_call else {
+            return true;
+        };
+        let id = call.id.as_deref().unwrap_or_default();
+        let is_another = !name.is_empty() && !id.is_empty() && *id != *last.id;
+        match call.index {
+            Some(number) if number != last.number => number > last.number,
+            Some(_) => is_another,
+            None => is_another || (!name.is_empty() && id.is_empty()),
+        }
     }
 
     /// The number of the block of this part, which begins if it is not open.
