@@ -12,11 +12,15 @@ use super::messages::{Conversation, Turn};
 use super::parts::Block;
 use super::tools::{self, Format, Tool, ToolChoice};
 use crate::config::dialect::{Thinking, Unsupported};
-use crate::gateway::dialect::members::{Members, is_empty, is_null, is_text, number, text};
+use crate::gateway::dialect::members::{Members, is_empty, is_null, is_text, list, number, text};
 use crate::gateway::dialect::{Asked, Inexpressible, Terms};
 
 /// The least that can be thought with, and so the least above which there is room for it.
 const BUDGET_MIN: u64 = 1024;
+/// The least `top_p` that is taken beside such thoughts.
+///
+/// Source: Anthropic's page on extended thinking.
+const TOP_P_MIN: f64 = 0.95;
 
 /// A body of `messages`.
 #[derive(Debug, Default, Serialize)]
@@ -114,13 +118,13 @@ pub(in crate::gateway::dialect) fn body(asked: &Asked<'_>) -> Result<Bytes, Inex
             taken => taken?,
         }
     }
+    body.choose(&members, drops)?;
     if let Some(effort) = members.member("reasoning_effort") {
         match body.think(effort, asked, ends_with_results) {
             Err(_) if drops => {}
             taken => taken?,
         }
     }
-    body.choose(&members, drops)?;
     serde_json::to_vec(&body)
         .map(Bytes::from)
         .map_err(|_| Inexpressible::malformed("messages", "must be JSON"))
@@ -259,23 +263,49 @@ impl<'a> Body<'a> {
                 "cannot be said beside what came of calls",
             ));
         }
-        let budget_tokens = (self.max_tokens.saturating_mul(part) / 100).max(BUDGET_MIN);
-        for (name, sampled) in [
-            ("temperature", &mut self.temperature),
-            ("top_k", &mut self.top_k),
-        ] {
-            if sampled.take().is_some() && !drops {
-                return Err(Inexpressible::value(
-                    name,
-                    "must be unset beside reasoning_effort",
-                ));
-            }
+        if self.tool_choice.as_ref().is_some_and(ToolChoice::is_forced) {
+            return Err(Inexpressible::value(
+                field,
+                "cannot be said beside a tool_choice that wants a call",
+            ));
         }
+        self.sample_beside_thoughts(drops)?;
+        let budget_tokens = (self.max_tokens.saturating_mul(part) / 100).max(BUDGET_MIN);
         self.thinking = Some(Thought::Told(Told::Enabled { budget_tokens }));
         Ok(())
     }
 
-    /// Whether anything must be called. Where there is nothing to call, nothing must.
+    /// Whoever thinks with a budget draws words as it does, or nearly so.
+    fn sample_beside_thoughts(&mut self, drops: bool) -> Result<(), Inexpressible> {
+        let is_near = |top_p: &&RawValue| number(top_p).is_some_and(|top_p| top_p >= TOP_P_MIN);
+        let near = self.top_p.filter(is_near);
+        for (name, sampled, must) in [
+            (
+                "temperature",
+                &mut self.temperature,
+                "must be unset beside reasoning_effort",
+            ),
+            (
+                "top_k",
+                &mut self.top_k,
+                "must be unset beside reasoning_effort",
+            ),
+            (
+                "top_p",
+                &mut self.top_p,
+                "must be at least 0.95 beside reasoning_effort",
+            ),
+        ] {
+            let is_kept = name == "top_p" && near.is_some();
+            if !is_kept && sampled.take().is_some() && !drops {
+                return Err(Inexpressible::value(name, must));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything must be called. Where there is nothing to call, nothing must; and where
+    /// what is to be called was left out, that is, too.
     fn choose(&mut self, members: &Members<'a>, drops: bool) -> Result<(), Inexpressible> {
         let choice = members.member("tool_choice");
         let choice = choice.filter(|choice| {
@@ -287,6 +317,10 @@ impl<'a> Body<'a> {
             Err(_) if drops => {}
             chosen => self.tool_choice = chosen?,
         }
+        let said = members.member("tools").and_then(list);
+        let is_less = said.is_some_and(|said| said.len() != self.tools.len());
+        let choice = self.tool_choice.take();
+        self.tool_choice = choice.filter(|choice| !is_less || choice.is_among(&self.tools));
         Ok(())
     }
 }

@@ -51,6 +51,21 @@ pub(super) enum ToolChoice<'a> {
     None,
 }
 
+impl ToolChoice<'_> {
+    /// Whether something must be called.
+    pub(super) fn is_forced(&self) -> bool {
+        matches!(self, Self::Any { .. } | Self::Tool { .. })
+    }
+
+    /// Whether there is something to choose from, and what is chosen is there.
+    pub(super) fn is_among(&self, tools: &[Tool<'_>]) -> bool {
+        match self {
+            Self::Tool { name, .. } => tools.iter().any(|tool| tool.name.get() == name.get()),
+            Self::Auto { .. } | Self::Any { .. } | Self::None => !tools.is_empty(),
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_false(flag: &bool) -> bool {
     !flag
