@@ -223,7 +223,7 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
         if dialect == Dialect::Anthropic {
             return Ok(original.for_model(*asked.ask.model == *asked.model, asked.model));
         }
-        original.unsaid.is_let_go(asked.terms.unsupported)?;
+        original.unsaid.is_let_go(dialect, asked.terms.unsupported)?;
     }
     if asks_for_usage(dialect, asked.terms.stream_usage, asked.ask) {
         let name = (asked.model != &*asked.ask.model).then_some(asked.model);

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::Inexpressible;
-use crate::config::dialect::Unsupported;
+use crate::config::dialect::{Dialect, Unsupported};
 use crate::gateway::splice::{self, Spliced};
 
 /// A request in Anthropic's words.
@@ -29,8 +29,16 @@ pub struct Original {
 pub struct Unsaid {
     /// Part of what is talked about, which is never left out.
     pub content: Option<Inexpressible>,
+    /// What stands in the chat, of what is talked about, though OpenAI's own chats have no place
+    /// for it there: a picture among what came of a call.
+    pub shown: Option<Inexpressible>,
     /// How it is to be answered.
     pub setting: Option<Inexpressible>,
+    /// `top_k`, as it was written: OpenAI's protocols have no word for it.
+    pub top_k: Option<Box<str>>,
+    /// Not to think was asked for, which is what a chat means anyway that says nothing, but not
+    /// every model that is asked.
+    pub is_unthinking: bool,
 }
 
 impl Original {
@@ -50,6 +58,11 @@ impl Unsaid {
         self.content.get_or_insert(what);
     }
 
+    /// Notes what other dialects may have a place for. The first one counts.
+    pub fn shown(&mut self, what: Inexpressible) {
+        self.shown.get_or_insert(what);
+    }
+
     /// Notes how it would have been to be answered. The first one counts.
     pub fn setting(&mut self, what: Inexpressible) {
         self.setting.get_or_insert(what);
@@ -59,14 +72,27 @@ impl Unsaid {
     ///
     /// # Errors
     /// What would be missing.
-    pub fn is_let_go(&self, unsupported: Unsupported) -> Result<(), Inexpressible> {
+    pub(super) fn is_let_go(
+        &self,
+        dialect: Dialect,
+        unsupported: Unsupported,
+    ) -> Result<(), Inexpressible> {
+        let shown = match dialect {
+            Dialect::OpenAi | Dialect::Azure => self.shown.as_ref(),
+            // They look at what messages say themselves, or never read so far.
+            Dialect::Anthropic | Dialect::Gemini | Dialect::Responses | Dialect::Images => None,
+        };
         let setting = match unsupported {
             Unsupported::Refuse => self.setting.as_ref(),
             Unsupported::Drop => None,
         };
-        match self.content.as_ref().or(setting) {
-            Some(what) => Err(what.clone()),
-            None => Ok(()),
+        if let Some(what) = self.content.as_ref().or(shown).or(setting) {
+            return Err(what.clone());
         }
+        let knows_top_k = matches!(dialect, Dialect::Anthropic | Dialect::Gemini);
+        if self.top_k.is_some() && !knows_top_k && unsupported == Unsupported::Refuse {
+            return Err(Inexpressible::unknown("top_k"));
+        }
+        Ok(())
     }
 }

@@ -101,6 +101,7 @@ pub fn chat(body: &[u8]) -> Result<Chat, Inexpressible> {
     for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
         chat.take(name, value, &members, &mut unsaid)?;
     }
+    chat.unchoose(&members);
     let body = serde_json::to_vec(&chat)
         .map_err(|_| Inexpressible::malformed("messages", "must be JSON"))?;
     Ok(Chat { body, unsaid })
@@ -155,6 +156,10 @@ impl<'a> Body<'a> {
             }
             "temperature" => self.temperature = Some(value),
             "top_p" => self.top_p = Some(value),
+            "top_k" if value.get().parse::<u64>().is_ok() => {
+                unsaid.top_k = Some(value.get().into());
+            }
+            "top_k" => return Err(Inexpressible::malformed(name, "must be a whole number")),
             "stop_sequences" => self.stop(value)?,
             "tools" => self.tools = tools::tools(value, unsaid)?,
             "tool_choice" => {
@@ -174,6 +179,23 @@ impl<'a> Body<'a> {
             _ => unsaid.setting(Inexpressible::unknown(name)),
         }
         Ok(())
+    }
+
+    /// Chooses nothing that is not there. Where a tool was left out a caller is refused, or told
+    /// to be content with less.
+    fn unchoose(&mut self, members: &Members<'a>) {
+        let said = members
+            .member("tools")
+            .and_then(list)
+            .map_or(0, |tools| tools.len());
+        if said == self.tools.len() {
+            return;
+        }
+        let choice = self.tool_choice.take();
+        self.tool_choice = choice.filter(|choice| choice.is_among(&self.tools));
+        if self.tools.is_empty() {
+            self.parallel_tool_calls = None;
+        }
     }
 
     fn stop(&mut self, value: &'a RawValue) -> Result<(), Inexpressible> {
@@ -210,9 +232,9 @@ impl<'a> Body<'a> {
     ) -> Result<(), Inexpressible> {
         let thinking = object(value, "thinking")?;
         match thinking.text("type").as_deref() {
-            // Not to think unasked, and to think as hard as `output_config` says, is what a chat
-            // means that says nothing.
-            Some("disabled" | "adaptive") => {}
+            // To think as hard as `output_config` says is what a chat means that says nothing.
+            Some("adaptive") => {}
+            Some("disabled") => unsaid.is_unthinking = true,
             Some("enabled") => {
                 let budget = thinking.member("budget_tokens").and_then(number);
                 let budget = budget.ok_or_else(|| {

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value;
+use spafe::config::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
+use spafe::gateway::dialect::original::Original;
+use spafe::gateway::dialect::{self, Asked, Inexpressible, Terms};
 use spafe::gateway::idiom::{Idiom, Telling, answer, question};
 use spafe::gateway::inspect::{Bounds, inspect, strict};
 use spafe::gateway::record::id::RequestId;
@@ -68,13 +71,92 @@ fn requests_are_chats_and_what_they_do_not_say_is_known() {
         let made = made.map(|chat| {
             let ask = inspect(&chat.body, &BOUNDS).unwrap();
             assert_eq!(&*ask.model, "m", "{case}");
-            let unsaid = [chat.unsaid.content, chat.unsaid.setting];
+            let unsaid = chat.unsaid;
+            let top_k = unsaid.top_k.map(|_| Inexpressible::unknown("top_k"));
+            let unsaid = [unsaid.content.or(unsaid.shown), unsaid.setting.or(top_k)];
             let unsaid = unsaid.map(|what| what.map(|what| what.param).unwrap_or_default());
             let body = String::from_utf8(chat.body).unwrap();
             format!("// content: {}, setting: {}\n{body}", unsaid[0], unsaid[1])
         });
         let made = made.map_err(|what| format!("{}: {:?}", what.param, what.why));
         check(&case, [".chat.json", ".refused.txt"], made);
+    }
+}
+
+/// What a pool of this dialect is asked whose model is called so, or the field that it refuses.
+fn put(dialect: Dialect, model: &str, members: &str) -> Result<Value, String> {
+    let body = format!(r#"{{"model": "m", "max_tokens": 64, {members}}}"#);
+    let body = Bytes::from(body);
+    let chat = question::chat(&body).unwrap();
+    let ask = inspect(&chat.body, &BOUNDS).unwrap();
+    let original = Original {
+        model_span: strict::model(&body, &BOUNDS).unwrap(),
+        body,
+        unsaid: chat.unsaid,
+    };
+    let asked = Asked {
+        body: &chat.body.into(),
+        ask: &ask,
+        original: Some(&original),
+        image: None,
+        model,
+        terms: Terms {
+            unsupported: Unsupported::Refuse,
+            stream_usage: StreamUsage::Leave,
+            max_tokens_default: 8192,
+            thinking: Thinking::Budget,
+        },
+    };
+    let put = dialect::request(dialect, &asked).map_err(|what| what.param)?;
+    let bytes: Vec<u8> = put.parts().flatten().copied().collect();
+    Ok(serde_json::from_slice(&bytes).unwrap())
+}
+
+#[test]
+fn what_a_chat_cannot_say_is_told_who_understands_it() {
+    let top_k = r#""messages": [{"role": "user", "content": "Hi"}], "top_k": 5"#;
+    let config = |model, members| {
+        put(Dialect::Gemini, model, members).map(|mut body| body["generationConfig"].take())
+    };
+    let said = config("gemini-2.5-pro", top_k).unwrap();
+    assert_eq!(said["topK"], 5);
+    for dialect in [Dialect::OpenAi, Dialect::Azure, Dialect::Responses] {
+        assert_eq!(put(dialect, "m", top_k).unwrap_err(), "top_k");
+    }
+    let disabled =
+        r#""messages": [{"role": "user", "content": "Hi"}], "thinking": {"type": "disabled"}"#;
+    for (model, budget) in [
+        ("gemini-2.5-flash", Some(0)),
+        ("gemini-2.5-flash-lite", Some(0)),
+        // It would refuse.
+        ("gemini-2.5-pro", None),
+        ("gemini-2.5-flash-image", None),
+        ("gemini-2.0-flash", None),
+    ] {
+        let said = config(model, disabled).unwrap();
+        let told = said["thinkingConfig"]["thinkingBudget"].as_u64();
+        assert_eq!(told, budget, "{model}");
+    }
+    let said = put(Dialect::OpenAi, "m", disabled).unwrap();
+    assert_eq!(said.get("reasoning_effort"), None);
+    let user = r#""messages": [{"role": "user", "content": "Hi"}], "metadata": {"user_id": "u"}"#;
+    assert_eq!(put(Dialect::Gemini, "m", user).unwrap().get("user"), None);
+}
+
+/// A chat of OpenAI's has no place for a picture in what came of a call.
+#[test]
+fn a_picture_that_a_tool_made_is_told_who_looks_at_it() {
+    let body = cases(".asked.json").remove("picture-of-a-result").unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let members = format!(r#""messages": {}"#, body["messages"]);
+    let put = |dialect| put(dialect, "m", &members);
+    let said = put(Dialect::Responses).unwrap();
+    let picture = &said["input"][2]["output"][0];
+    assert_eq!(picture["type"], "input_image");
+    assert_eq!(picture["image_url"], "https://pictures.test/a.png");
+    for dialect in [Dialect::OpenAi, Dialect::Azure] {
+        let refused = put(dialect).unwrap_err();
+        assert_eq!(refused, "messages[2].content[0].content[0]");
     }
 }
 

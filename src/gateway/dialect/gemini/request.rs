@@ -58,6 +58,9 @@ pub(in crate::gateway::dialect) fn body(asked: &Asked<'_>) -> Result<Bytes, Inex
             taken => taken?,
         }
     }
+    if let Some(original) = asked.original {
+        body.generation_config.beside(&original.unsaid, asked);
+    }
     let choice = members.member("tool_choice");
     let chosen = tools::choice(choice, body.tools.as_ref().map(|[tools]| tools));
     match chosen {
@@ -113,6 +116,8 @@ impl<'a> Body<'a> {
 fn is_neutral(name: &str, value: &RawValue) -> bool {
     let said = value.get();
     match name {
+        // It does not want to know who asks.
+        "user" | "safety_identifier" => true,
         "store" => said == "false",
         "best_of" => number(value) == Some(1.0),
         "verbosity" => said == "\"medium\"",

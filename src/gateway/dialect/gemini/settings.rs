@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use super::schema;
 use crate::config::dialect::Thinking;
 use crate::gateway::dialect::members::{Members, is_empty, is_text, list, number, text};
-use crate::gateway::dialect::{Inexpressible, Terms};
+use crate::gateway::dialect::original::Unsaid;
+use crate::gateway::dialect::{Asked, Inexpressible, Terms};
 use crate::gateway::inspect::Ask;
 
 /// Texts that end an answer.
@@ -155,6 +156,25 @@ impl<'a> Settings<'a> {
         Ok(true)
     }
 
+    /// What its caller said in words of Anthropic's, which a chat has not.
+    pub(super) fn beside(&mut self, unsaid: &Unsaid, asked: &Asked<'_>) {
+        let top_k = unsaid.top_k.as_deref();
+        let top_k = top_k.and_then(|top_k| RawValue::from_string(top_k.to_owned()).ok());
+        if let Some(top_k) = top_k {
+            self.top_k = Written::Ours(top_k);
+        }
+        if unsaid.is_unthinking
+            && asked.terms.thinking == Thinking::Budget
+            && may_be_unthinking(asked.model)
+        {
+            let config = ThinkingConfig {
+                thinking_budget: Some(0),
+                ..ThinkingConfig::default()
+            };
+            self.thinking_config.get_or_insert(config);
+        }
+    }
+
     /// What an answer is to look like.
     fn form(&mut self, value: &RawValue, drops: bool) -> Result<(), Inexpressible> {
         const JSON: &str = "application/json";
@@ -191,6 +211,14 @@ impl<'a> Settings<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a model thinks unasked, or might, and may be asked not to: those before do not know
+/// how, the larger one cannot help it, and those who paint refuse to hear of it.
+///
+/// Source: the Gemini API's page on thinking.
+fn may_be_unthinking(model: &str) -> bool {
+    model.contains("gemini-2.5-flash") && !model.contains("image")
 }
 
 fn candidates(value: &RawValue) -> Result<Option<u32>, Inexpressible> {

@@ -21,9 +21,10 @@ pub(super) enum Block<'a> {
         name: &'a RawValue,
         input: &'a RawValue,
     },
-    /// What came of one.
+    /// What came of one: nothing said, in parts that are none.
     Result {
         id: &'a RawValue,
+        is_error: bool,
         parts: Vec<Part<'a>>,
     },
 }
@@ -235,27 +236,23 @@ fn call<'a>(members: &Members<'a>, path: &str) -> Result<Block<'a>, Inexpressibl
     })
 }
 
+/// What came of a call. A chat has no word for that it failed; what is said then tells of it.
 fn result<'a>(
     members: &Members<'a>,
     path: &str,
     unsaid: &mut Unsaid,
 ) -> Result<Block<'a>, Inexpressible> {
     let id = text(members, "tool_use_id", path)?;
-    // A chat's result is what it says, and no more.
-    if members
-        .member("is_error")
-        .is_some_and(|it| it.get() == "true")
-    {
-        unsaid.setting(Inexpressible::value(
-            format!("{path}.is_error"),
-            "must be false",
-        ));
-    }
+    let is_error = members.member("is_error");
+    let is_error = is_error.is_some_and(|it| it.get() == "true");
     let mut parts = Vec::new();
     let at = format!("{path}.content");
     match members.member("content") {
         None => {}
-        Some(text) if is_text(text) => parts.push(Part::Text { text }),
+        Some(text) if is_text(text) => {
+            let is_empty = text.get() == "\"\"";
+            parts.extend((!is_empty).then_some(Part::Text { text }));
+        }
         Some(said) => {
             let blocks = list(said).ok_or_else(|| {
                 Inexpressible::malformed(&*at, "must be a text or a list of blocks")
@@ -263,11 +260,15 @@ fn result<'a>(
             for (place, value) in blocks.into_iter().enumerate() {
                 let at = format!("{at}[{place}]");
                 match block(value, &at, unsaid)? {
-                    Some(Block::Part(part @ Part::Text { .. })) => parts.push(part),
-                    Some(Block::Part(_)) => unsaid.content(Inexpressible::value(
-                        at,
-                        "must be text: it is what came of a call",
-                    )),
+                    Some(Block::Part(part)) => {
+                        if !matches!(part, Part::Text { .. }) {
+                            unsaid.shown(Inexpressible::value(
+                                at,
+                                "must be text: it is what came of a call",
+                            ));
+                        }
+                        parts.push(part);
+                    }
                     Some(_) => {
                         return Err(Inexpressible::malformed(at, "must be text or an image"));
                     }
@@ -276,5 +277,9 @@ fn result<'a>(
             }
         }
     }
-    Ok(Block::Result { id, parts })
+    Ok(Block::Result {
+        id,
+        is_error,
+        parts,
+    })
 }

@@ -45,6 +45,19 @@ pub(super) struct Named<'a> {
     name: &'a RawValue,
 }
 
+impl Choice<'_> {
+    /// Whether there is something to choose from, and what is chosen is there.
+    pub(super) fn is_among(&self, tools: &[Tool<'_>]) -> bool {
+        match self {
+            Self::Word(_) => !tools.is_empty(),
+            Self::Named { function, .. } => {
+                let mut names = tools.iter().map(|tool| tool.function.name.get());
+                names.any(|name| name == function.name.get())
+            }
+        }
+    }
+}
+
 /// What must be called, and whether several may be at once.
 pub(super) struct Chosen<'a> {
     pub choice: Choice<'a>,

@@ -29,6 +29,7 @@ pub(super) struct Message<'a> {
 #[serde(untagged)]
 enum Content<'a> {
     Text(&'a RawValue),
+    Made(&'static str),
     Joined(Box<RawValue>),
     Parts(Vec<Part<'a>>),
 }
@@ -161,13 +162,18 @@ fn users<'a>(
     for block in blocks {
         match block {
             Block::Part(part) => parts.push(part),
-            Block::Result { id, parts } => messages.push(Message {
-                tool_call_id: Some(id),
-                ..Message::said(
-                    "tool",
-                    Content::of(parts).unwrap_or(Content::Parts(Vec::new())),
-                )
-            }),
+            Block::Result {
+                id,
+                is_error,
+                parts,
+            } => {
+                // A list of nothing is refused by most, and failing in silence is no success.
+                let nothing = Content::Made(if is_error { "error" } else { "" });
+                messages.push(Message {
+                    tool_call_id: Some(id),
+                    ..Message::said("tool", Content::of(parts).unwrap_or(nothing))
+                });
+            }
             Block::Call { .. } => {
                 return Err(Inexpressible::malformed(
                     path,
