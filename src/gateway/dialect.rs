@@ -223,14 +223,19 @@ pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpress
         if dialect == Dialect::Anthropic {
             return Ok(original.for_model(*asked.ask.model == *asked.model, asked.model));
         }
-        original.unsaid.is_let_go(dialect, asked.terms.unsupported)?;
+        original
+            .unsaid
+            .is_let_go(dialect, asked.terms.unsupported)?;
     }
     if asks_for_usage(dialect, asked.terms.stream_usage, asked.ask) {
         let name = (asked.model != &*asked.ask.model).then_some(asked.model);
         return Ok(splice::with_usage(asked.body, asked.ask, name));
     }
     match (dialect, asked.image) {
-        (_, Some(image)) => Ok(splice::whole(&images::request(image, asked.model))),
+        (_, Some(image)) => {
+            images::asked::is_all_said(asked.body, asked.terms.unsupported)?;
+            Ok(splice::whole(&images::request(image, asked.model)))
+        }
         _ if !is_put(dialect, asked.ask.operation) => Ok(as_it_came(asked)),
         (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None) => Ok(as_it_came(asked)),
         (Dialect::Anthropic, None) => {

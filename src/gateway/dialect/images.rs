@@ -6,6 +6,9 @@
 //! passed on where it is plain `http` or `https`, and no character of it can end the
 //! link.
 
+/// Is anything asked that a picture would be made without?
+pub mod asked;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
