@@ -219,14 +219,13 @@ pub fn asks_for_usage(dialect: Dialect, stream_usage: StreamUsage, ask: &Ask) ->
 /// # Errors
 /// The first thing that it has no words for, unless that is to be left out.
 pub fn request(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpressible> {
-    if let Some(original) = asked.original {
-        if dialect == Dialect::Anthropic {
-            return Ok(original.for_model(*asked.ask.model == *asked.model, asked.model));
-        }
-        original
-            .unsaid
-            .is_let_go(dialect, asked.terms.unsupported)?;
+    match asked.original {
+        Some(original) => original.request(dialect, asked),
+        None => put(dialect, asked),
     }
+}
+
+fn put(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpressible> {
     if asks_for_usage(dialect, asked.terms.stream_usage, asked.ask) {
         let name = (asked.model != &*asked.ask.model).then_some(asked.model);
         return Ok(splice::with_usage(asked.body, asked.ask, name));

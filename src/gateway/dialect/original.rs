@@ -5,11 +5,15 @@
 //! nothing is lost on a way there and back; any other pool gets the chat, unless something was
 //! said that a chat cannot say.
 
+/// What does a caller call it that a chat names otherwise?
+pub mod origins;
+
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::Inexpressible;
+use self::origins::Origins;
+use super::{Asked, Inexpressible};
 use crate::config::dialect::{Dialect, Unsupported};
 use crate::gateway::splice::{self, Spliced};
 
@@ -22,6 +26,8 @@ pub struct Original {
     pub model_span: Range<usize>,
     /// What of it the chat does not say.
     pub unsaid: Unsaid,
+    /// Where the parts of the chat come from.
+    pub origins: Origins,
 }
 
 /// What a chat cannot say.
@@ -42,8 +48,24 @@ pub struct Unsaid {
 }
 
 impl Original {
+    /// The body for a pool: as it came where the pool speaks the same, or else the chat's.
+    pub(super) fn request(
+        &self,
+        dialect: Dialect,
+        asked: &Asked<'_>,
+    ) -> Result<Spliced, Inexpressible> {
+        if dialect == Dialect::Anthropic {
+            return Ok(self.for_model(*asked.ask.model == *asked.model, asked.model));
+        }
+        self.unsaid.is_let_go(dialect, asked.terms.unsupported)?;
+        super::put(dialect, asked).map_err(|what| Inexpressible {
+            param: self.origins.name(&what.param),
+            ..what
+        })
+    }
+
     /// The body for an upstream that calls the model so.
-    pub(super) fn for_model(&self, is_same: bool, model: &str) -> Spliced {
+    fn for_model(&self, is_same: bool, model: &str) -> Spliced {
         if is_same {
             splice::whole(&self.body)
         } else {
@@ -72,11 +94,7 @@ impl Unsaid {
     ///
     /// # Errors
     /// What would be missing.
-    pub(super) fn is_let_go(
-        &self,
-        dialect: Dialect,
-        unsupported: Unsupported,
-    ) -> Result<(), Inexpressible> {
+    fn is_let_go(&self, dialect: Dialect, unsupported: Unsupported) -> Result<(), Inexpressible> {
         let shown = match dialect {
             Dialect::OpenAi | Dialect::Azure => self.shown.as_ref(),
             // They look at what messages say themselves, or never read so far.

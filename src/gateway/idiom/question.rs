@@ -21,6 +21,7 @@ use self::turns::Message;
 use crate::gateway::dialect::Inexpressible;
 use crate::gateway::dialect::members::{Members, is_null, is_text, list, number};
 use crate::gateway::dialect::original::Unsaid;
+use crate::gateway::dialect::original::origins::Origins;
 
 /// What is asked, as a chat.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Chat {
     pub body: Vec<u8>,
     /// What it does not say.
     pub unsaid: Unsaid,
+    /// Where its parts come from.
+    pub origins: Origins,
 }
 
 /// A body of `chat/completions`.
@@ -97,23 +100,38 @@ pub fn chat(body: &[u8]) -> Result<Chat, Inexpressible> {
         .map_err(|_| Inexpressible::malformed("messages", "must be in an object"))?;
     let mut unsaid = Unsaid::default();
     let mut chat = Body::default();
-    chat.converse(&members, &mut unsaid)?;
+    let turns = chat.converse(&members, &mut unsaid)?;
     for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
         chat.take(name, value, &members, &mut unsaid)?;
     }
     chat.unchoose(&members);
     let body = serde_json::to_vec(&chat)
         .map_err(|_| Inexpressible::malformed("messages", "must be JSON"))?;
-    Ok(Chat { body, unsaid })
+    let output = members.member("output_config").and_then(Members::of);
+    let is_worded = output.is_some_and(|output| output.member("effort").is_some());
+    let origins = Origins {
+        turns,
+        effort: if is_worded {
+            "output_config.effort"
+        } else {
+            "thinking.budget_tokens"
+        },
+    };
+    Ok(Chat {
+        body,
+        unsaid,
+        origins,
+    })
 }
 
 impl<'a> Body<'a> {
-    /// What was said so far, and what was said before all.
+    /// What was said so far, and what was said before all; for each message of it the turn that
+    /// it is of.
     fn converse(
         &mut self,
         members: &Members<'a>,
         unsaid: &mut Unsaid,
-    ) -> Result<(), Inexpressible> {
+    ) -> Result<Vec<Option<usize>>, Inexpressible> {
         let must = "must be a list of messages that is not empty";
         let messages = members.member("messages").and_then(list);
         let messages = messages
@@ -122,9 +140,11 @@ impl<'a> Body<'a> {
         if let Some(system) = members.member("system") {
             self.messages.extend(turns::system(system, unsaid)?);
         }
+        let mut turns = vec![None; self.messages.len()];
         for (place, message) in messages.into_iter().enumerate() {
             let path = format!("messages[{place}]");
             turns::turn(message, &path, &mut self.messages, unsaid)?;
+            turns.resize(self.messages.len(), Some(place));
         }
         // Without it there is nothing that a chat could be about.
         if !members.member("max_tokens").is_some_and(is_whole) {
@@ -133,7 +153,7 @@ impl<'a> Body<'a> {
                 "must be a whole number of at least 1",
             ));
         }
-        Ok(())
+        Ok(turns)
     }
 
     /// Takes one member that says something.

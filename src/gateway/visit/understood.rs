@@ -39,6 +39,7 @@ impl Visit<'_> {
             body: Bytes::clone(&body),
             model_span,
             unsaid: chat.unsaid,
+            origins: chat.origins,
         };
         Ok((Held::new(chat.body.into(), share), Some((original, body))))
     }

@@ -93,6 +93,7 @@ fn put(dialect: Dialect, model: &str, members: &str) -> Result<Value, String> {
         model_span: strict::model(&body, &BOUNDS).unwrap(),
         body,
         unsaid: chat.unsaid,
+        origins: chat.origins,
     };
     let asked = Asked {
         body: &chat.body.into(),
@@ -141,6 +142,25 @@ fn what_a_chat_cannot_say_is_told_who_understands_it() {
     assert_eq!(said.get("reasoning_effort"), None);
     let user = r#""messages": [{"role": "user", "content": "Hi"}], "metadata": {"user_id": "u"}"#;
     assert_eq!(put(Dialect::Gemini, "m", user).unwrap().get("user"), None);
+}
+
+/// The chat that is made of it has a message before all, and one for each result.
+#[test]
+fn what_cannot_be_said_is_named_as_the_caller_wrote_it() {
+    let members = r#""system": "Be brief.", "messages": [{"role": "user", "content": "Hi"}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "stray", "content": "x"}]}]"#;
+    assert_eq!(
+        put(Dialect::Gemini, "m", members).unwrap_err(),
+        "messages[1].content"
+    );
+    let members = r#""messages": [{"role": "user", "content": "Hi"}], "stop_sequences": ["a", "b", "c", "d", "e", "f"]"#;
+    assert_eq!(
+        put(Dialect::Gemini, "m", members).unwrap_err(),
+        "stop_sequences"
+    );
+    assert_eq!(
+        put(Dialect::Responses, "m", members).unwrap_err(),
+        "stop_sequences"
+    );
 }
 
 /// A chat of OpenAI's has no place for a picture in what came of a call.
