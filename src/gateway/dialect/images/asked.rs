@@ -11,6 +11,38 @@ use crate::config::dialect::Unsupported;
 use crate::gateway::dialect::Inexpressible;
 use crate::gateway::dialect::members::{Members, is_empty, is_null, list};
 
+/// What is sent.
+const SENT: &[&str] = &["model", "messages", "n", "size", "quality", "style", "seed"];
+/// How it is delivered, for whom and by what way; what is kept of it.
+const AROUND: &[&str] = &[
+    "stream",
+    "stream_options",
+    "user",
+    "safety_identifier",
+    "metadata",
+    "store",
+    "service_tier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+];
+/// How a text would be made.
+const OF_TEXTS: &[&str] = &[
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "stop",
+    "reasoning_effort",
+    "verbosity",
+    "parallel_tool_calls",
+];
+
 /// Sees to it that nothing is asked but what is sent, or changes no picture.
 ///
 /// # Errors
@@ -66,33 +98,12 @@ fn is_prompt(messages: &RawValue) -> Result<(), Inexpressible> {
 fn is_harmless(name: &str, value: &RawValue) -> bool {
     let said = value.get();
     match name {
-        // What is sent.
-        "model" | "messages" | "n" | "size" | "quality" | "style" | "seed" => true,
-        // How it is delivered, for whom and by what way; what is kept of it.
-        "stream"
-        | "stream_options"
-        | "user"
-        | "safety_identifier"
-        | "metadata"
-        | "store"
-        | "service_tier"
-        | "prompt_cache_key"
-        | "prompt_cache_retention" => true,
-        // How a text would be made.
-        "max_tokens"
-        | "max_completion_tokens"
-        | "temperature"
-        | "top_p"
-        | "top_k"
-        | "presence_penalty"
-        | "frequency_penalty"
-        | "logit_bias"
-        | "logprobs"
-        | "top_logprobs"
-        | "stop"
-        | "reasoning_effort"
-        | "verbosity"
-        | "parallel_tool_calls" => true,
+        _ if [SENT, AROUND, OF_TEXTS]
+            .iter()
+            .any(|names| names.contains(&name)) =>
+        {
+            true
+        }
         "best_of" => said == "1",
         "tool_choice" => matches!(said, "null" | "\"auto\"" | "\"none\""),
         "response_format" => {
