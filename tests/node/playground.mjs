@@ -11,6 +11,7 @@ await withPage(url, {}, async (page) => {
   await streams(page);
   await stops(page);
   await remembers(page);
+  await beginsAnew(page);
   await draws(page);
   await leavesTextAsText(page);
   await saysWhatBroke(page);
@@ -74,6 +75,24 @@ async function remembers(page) {
   assert.equal(messages[2].content, 'Second');
   await done(page);
   assert.equal(await page.locator('.turn').count(), 4);
+}
+
+/** A new conversation during an answer has nothing of the old one, shown or sent. */
+async function beginsAnew(page) {
+  await say(page, 'slow', 'A secret');
+  await page.waitForFunction(() => document.querySelector('.writing .said')?.textContent.startsWith('One '));
+  await page.click('#fresh');
+  await page.waitForSelector('#send:visible');
+  assert.equal(await page.locator('.turn').count(), 0);
+  assert.equal(await page.locator('#transcript').getAttribute('aria-busy'), null);
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.url().endsWith('/chat/completions')),
+    say(page, 'works', 'Something else'),
+  ]);
+  const { messages } = JSON.parse(request.postData());
+  assert.deepEqual(messages, [{ role: 'user', content: 'Something else' }]);
+  await done(page);
+  assert.equal(await page.locator('.turn').count(), 2);
 }
 
 async function draws(page) {

@@ -37,9 +37,12 @@ export function playground(page, base, models) {
   });
   stop.addEventListener('click', () => call?.abort());
   at('fresh').addEventListener('click', () => {
+    // Whatever still comes of the answer that was on its way belongs to nobody.
     call?.abort();
+    call = null;
     said = [];
     shown.clear();
+    busy(false);
     hideTrouble();
     at('facts').replaceChildren();
     message.focus();
@@ -58,6 +61,8 @@ export function playground(page, base, models) {
     const times = {};
     let headers = new Headers();
     const tell = () => tellFacts(facts(headers, times));
+    // Whoever began a new conversation meanwhile wants nothing of this one.
+    const isWanted = () => call === own;
     try {
       await ask({
         address: `${base}/api/v1/chat/completions`,
@@ -77,20 +82,19 @@ export function playground(page, base, models) {
           answer.add(piece);
         },
       });
+      if (!isWanted()) return;
       times.whole = performance.now() - began;
       answer.end();
       news(`Answer complete after ${span(times.whole)}.`);
     } catch (error) {
+      if (!isWanted()) return;
       times.whole = performance.now() - began;
       failed(error, answer, { ...question, text });
     }
-    // Whoever began a new conversation meanwhile wants nothing of this one.
-    if (call === own) {
-      tell();
-      if (answer.text !== '') said = [...conversation, { role: 'assistant', content: answer.text }];
-      call = null;
-      busy(false);
-    }
+    tell();
+    if (answer.text !== '') said = [...conversation, { role: 'assistant', content: answer.text }];
+    call = null;
+    busy(false);
   }
 
   function failed(error, answer, question) {

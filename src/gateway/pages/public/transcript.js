@@ -77,6 +77,7 @@ export function transcript(list) {
     },
 
     clear() {
+      list.removeAttribute('aria-busy');
       list.replaceChildren();
     },
   };
