@@ -58,6 +58,16 @@ async fn playground() -> (Gateway, Vec<Simulator>) {
         ("evil", Script::sse(&[&chunk(evil), &stop(0)])),
         ("breaks", events().cut_after(chunk("One ").len() + 10)),
         ("fails", Script::json(500, "{}")),
+        (
+            "declines",
+            Script::sse(&[&delta("refusal", "I cannot do that."), &stop(0)]),
+        ),
+        (
+            "thinks",
+            Script::sse(&[&delta("reasoning_content", "Hm."), &stop(0)]),
+        ),
+        ("empty", Script::sse(&[&delta("content", ""), &stop(0)])),
+        ("silent", Script::stall()),
     ];
     let working = upstream().await;
     let painter = Simulator::start(
@@ -69,6 +79,7 @@ async fn playground() -> (Gateway, Vec<Simulator>) {
     );
     let painter = painter.await.unwrap();
     let mut setup = Setup::new()
+        .tables("[auth]\nkeys = \"optional\"")
         .tables("[[limits]]\nname = \"plenty\"\nby = \"client\"\nrequests = { count = 1000, per = \"1h\" }")
         .tables("[[limits]]\nname = \"one\"\nby = \"client\"\nmodels = [\"limited\"]\nrequests = { count = 1, per = \"3s\" }")
         .pool("works", &[&base(&working)])
@@ -87,6 +98,15 @@ async fn playground() -> (Gateway, Vec<Simulator>) {
         upstreams.push(upstream);
     }
     (setup.start(), upstreams)
+}
+
+/// An event with a piece of one member.
+fn delta(member: &str, piece: &str) -> String {
+    serde_json::json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "delta": {member: piece}, "finish_reason": null}],
+    })
+    .to_string()
 }
 
 async fn get(gateway: &Gateway, what: &str, lines: &[&str]) -> Answer {

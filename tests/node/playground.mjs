@@ -12,6 +12,7 @@ await withPage(url, {}, async (page) => {
   await stops(page);
   await remembers(page);
   await beginsAnew(page);
+  await saysWhereNothingCame(page);
   await draws(page);
   await leavesTextAsText(page);
   await saysWhatBroke(page);
@@ -93,6 +94,32 @@ async function beginsAnew(page) {
   assert.deepEqual(messages, [{ role: 'user', content: 'Something else' }]);
   await done(page);
   assert.equal(await page.locator('.turn').count(), 2);
+}
+
+/** What is no answer is told as none, and is not sent along as one. */
+async function saysWhereNothingCame(page) {
+  await page.click('#fresh');
+  await say(page, 'declines', 'Do it');
+  await done(page);
+  assert.match(await last(page).textContent(), /^declinesI cannot do that\.The model declined$/);
+  await page.click('#fresh');
+  for (const [model, told] of [['thinks', 'Only thoughts came, and no answer'], ['empty', 'The answer is empty']]) {
+    await say(page, model, 'Well?');
+    await done(page);
+    assert.equal(await last(page).textContent(), `${model}${told}`);
+    assert.match(await page.locator('.turn.user').last().textContent(), /Not answered$/);
+  }
+  await say(page, 'silent', 'Hello?');
+  await page.waitForSelector('.writing');
+  await page.click('#stop');
+  await done(page);
+  assert.match(await last(page).textContent(), /^YouHello\?Not answered$/);
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.url().endsWith('/chat/completions')),
+    say(page, 'works', 'And now?'),
+  ]);
+  assert.deepEqual(JSON.parse(request.postData()).messages.map(({ content }) => content), ['And now?']);
+  await done(page);
 }
 
 async function draws(page) {

@@ -9,8 +9,8 @@ export class Trouble extends Error {
 }
 
 /**
- * Asks, and tells what it hears: `head` once with the answer's headers, `text` with each piece.
- * Ends when the answer is whole, and throws a Trouble where it is not.
+ * Asks, and tells what it hears: `head` once with the answer's headers, `text` with each piece,
+ * `declined` where such pieces say why there is no answer, `thought` with what is no answer yet. Ends when the answer is whole, and throws a Trouble where it is not.
  */
 export async function ask({ address, headers, question, signal }, hears) {
   let answer;
@@ -37,11 +37,13 @@ export async function ask({ address, headers, question, signal }, hears) {
       }
       const event = read(data);
       if (event.error) throw trouble(answer, event.error, pieces > 0);
-      const text = event.choices?.[0]?.delta?.content;
-      if (typeof text === 'string' && text !== '') {
+      const { content, refusal, reasoning_content, reasoning } = event.choices?.[0]?.delta ?? {};
+      if (said(refusal)) hears.declined();
+      for (const piece of [content, refusal].filter(said)) {
         pieces += 1;
-        hears.text(text);
+        hears.text(piece);
       }
+      if (said(reasoning_content) || said(reasoning)) hears.thought();
     }
   } catch (error) {
     if (error.name === 'AbortError' || error instanceof Trouble) throw error;
@@ -96,6 +98,10 @@ function trouble(answer, error, began) {
     requestId: answer.headers.get('x-request-id'),
     began,
   });
+}
+
+function said(value) {
+  return typeof value === 'string' && value !== '';
 }
 
 function text(value) {

@@ -59,6 +59,8 @@ export function playground(page, base, models) {
     busy(true);
     const began = performance.now();
     const times = {};
+    let declined = false;
+    let thought = false;
     let headers = new Headers();
     const tell = () => tellFacts(facts(headers, times));
     // Whoever began a new conversation meanwhile wants nothing of this one.
@@ -81,10 +83,17 @@ export function playground(page, base, models) {
           }
           answer.add(piece);
         },
+        declined() { declined = true; },
+        thought() { thought = true; },
       });
       if (!isWanted()) return;
       times.whole = performance.now() - began;
-      answer.end();
+      if (answer.text === '') {
+        answer.end(thought ? 'Only thoughts came, and no answer' : 'The answer is empty');
+        question.unanswered();
+      } else {
+        answer.end(declined ? 'The model declined' : undefined);
+      }
       news(`Answer complete after ${span(times.whole)}.`);
     } catch (error) {
       if (!isWanted()) return;
@@ -98,17 +107,17 @@ export function playground(page, base, models) {
   }
 
   function failed(error, answer, question) {
-    if (error.name === 'AbortError') {
-      answer.end('Stopped');
-      news('Stopped.');
-      return;
-    }
+    const wasStopped = error.name === 'AbortError';
     if (answer.text === '') {
       // Nothing was answered: the question is the caller's again.
       answer.remove();
       question.unanswered();
     } else {
-      answer.end('Broken off');
+      answer.end(wasStopped ? 'Stopped' : 'Broken off');
+    }
+    if (wasStopped) {
+      news('Stopped.');
+      return;
     }
     const known = error instanceof Trouble
       ? error

@@ -4,7 +4,6 @@
 const BY_CODE = {
   rate_limit_exceeded: ['You are asking too often', 'Only so many questions are answered in a while. Yours will be, after a short wait.', true],
   token_limit_exceeded: ['You have used up your tokens for now', 'Long questions and answers count for more. Wait, or ask for something shorter.', true],
-  budget_exceeded: ['Your budget is used up for now', 'It fills up again with time.', true],
   budget_exceeded: ['The budget is spent', 'It begins anew at the time that is told. A model that costs less may still answer.', false],
   concurrency_limit_exceeded: ['Too many of your questions are being answered', 'Wait until one of them is done.', true],
   upstream_rate_limited: ['This model is in great demand', 'Whoever runs it lets in no more questions for the moment. Wait, or choose another model.', true],
