@@ -13,6 +13,7 @@ await withPage(url, {}, async (page) => {
   await remembers(page);
   await beginsAnew(page);
   await saysWhereNothingCame(page);
+  await saysThatAKeyIsNone(page);
   await draws(page);
   await leavesTextAsText(page);
   await saysWhatBroke(page);
@@ -120,6 +121,26 @@ async function saysWhereNothingCame(page) {
   ]);
   assert.deepEqual(JSON.parse(request.postData()).messages.map(({ content }) => content), ['And now?']);
   await done(page);
+}
+
+/** A key that no head can carry is told as what it is, and not as a service that is gone. */
+async function saysThatAKeyIsNone(page) {
+  await page.fill('#key', 'sk-\u0142\u00f3d\u017a');
+  await page.press('#key', 'Tab');
+  await page.waitForFunction(() => /characters that no key has/.test(document.getElementById('models-told').textContent));
+  await page.fill('#key', '');
+  await page.press('#key', 'Tab');
+  await page.waitForFunction(() => document.querySelector('#model option'));
+  await page.selectOption('#model', 'works');
+  await page.fill('#key', 'sk-\u201c');
+  await page.fill('#message', 'Hi');
+  await page.press('#message', 'Enter');
+  await page.waitForSelector('#trouble:visible');
+  assert.equal(await page.textContent('#trouble h3'), 'This key cannot be right');
+  await page.fill('#key', '');
+  await page.press('#key', 'Tab');
+  await page.waitForFunction(() => document.querySelector('#model option'));
+  await page.click('#fresh');
 }
 
 async function draws(page) {

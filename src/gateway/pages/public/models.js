@@ -14,6 +14,10 @@ export function watchModels(page, base) {
 
   async function look() {
     let answer;
+    if (!canBeShown(key)) {
+      told.textContent = 'The key that was typed has characters that no key has.';
+      return;
+    }
     try {
       answer = await fetch(`${base}/pages/models.json`, { headers: authorization(key) });
     } catch {
@@ -46,6 +50,11 @@ export function watchModels(page, base) {
   setInterval(() => { if (!page.hidden) look(); }, LOOK_AGAIN_MS);
   look();
   return { find: (id) => list.find((model) => model.id === id) };
+}
+
+/** Whether the caller's key can be shown at all: a head has no letters but those of ASCII. */
+export function canBeShown(key) {
+  return /^[\x21-\x7e]*$/.test(key?.value.trim() ?? '');
 }
 
 /** The head that shows the caller's key, where one was typed. It is kept nowhere. */

@@ -4,7 +4,7 @@
 // One answer is on its way at a time. Nothing is stored: who leaves the page has left it all.
 
 import { ask, Trouble } from './call.js';
-import { authorization } from './models.js';
+import { authorization, canBeShown } from './models.js';
 import { facts, span } from './told.js';
 import { transcript } from './transcript.js';
 import { waiting, words } from './words.js';
@@ -66,6 +66,7 @@ export function playground(page, base, models) {
     // Whoever began a new conversation meanwhile wants nothing of this one.
     const isWanted = () => call === own;
     try {
+      if (!canBeShown(key)) throw new Trouble({ code: 'unusable_key', message: 'It was not sent.' });
       await ask({
         address: `${base}/api/v1/chat/completions`,
         headers: { ...authorization(key), ...(at('afresh').checked ? { 'Cache-Control': 'no-cache' } : {}) },

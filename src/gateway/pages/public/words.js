@@ -16,6 +16,7 @@ const BY_CODE = {
   connection_lost: ['The connection was lost', 'What you see of the answer is not all of it.', true],
   unreachable: ['This service cannot be reached', 'Check your connection, then try again.', true],
   invalid_api_key: ['A key is needed', 'Type the key you were given into the field above and try again.', true],
+  unusable_key: ['This key cannot be right', 'It has spaces, or characters that no key has. Copy it once more into the field above, then try again.', true],
   client_denied: ['You are not served here', 'The operator of this service does not let your address in.', false],
   model_not_allowed: ['Your key is not for this model', 'Choose another model.', false],
   model_not_found: ['There is no such model', 'Choose one of the list.', false],
