@@ -171,6 +171,13 @@ async function saysWhatBroke(page) {
   const told = await page.textContent('#trouble');
   assert.match(told, /What you see of the answer is not all of it/);
   assert.match(await last(page).textContent(), /Broken off$/);
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'message');
+  // A list stays a list, and whoever pressed a button that goes away is not left nowhere.
+  assert.equal(await page.locator('[role=log] > ol > li').count(), await page.locator('.turn').count());
+  await page.selectOption('#model', 'breaks');
+  await page.fill('#message', 'Go on');
+  await page.click('#send');
+  await page.waitForFunction(() => document.activeElement.closest('#trouble') && document.activeElement.localName === 'h3');
   await say(page, 'fails', 'Go on');
   await page.waitForFunction(() => document.querySelector('#trouble')?.textContent.includes('502'));
   assert.match(await page.textContent('#trouble h3'), /The model could not be reached/);

@@ -104,7 +104,10 @@ export function playground(page, base, models) {
     tell();
     if (answer.text !== '') said = [...conversation, { role: 'assistant', content: answer.text }];
     call = null;
+    // Whoever was at the button that goes away is led to what happened; whoever writes is let alone.
+    const isLed = page.activeElement === stop && !trouble.hidden;
     busy(false);
+    if (isLed) trouble.querySelector('h3').focus();
   }
 
   function failed(error, answer, question) {
@@ -130,6 +133,7 @@ export function playground(page, base, models) {
     const { title, meaning, again } = words(error);
     const heading = page.createElement('h3');
     heading.textContent = title;
+    heading.tabIndex = -1;
     const technical = [error.status, error.code, error.requestId].filter(Boolean).join(' · ');
     trouble.replaceChildren(heading, paragraph(meaning), detail(error, technical));
     trouble.hidden = false;

@@ -7,8 +7,9 @@
 
 const IMAGE = /!\[([^\]\n]{0,300})\]\(((?:https?:\/\/|\/images\/)[^\s()<>"']{1,2000})\)/g;
 
-export function transcript(list) {
-  const page = list.ownerDocument;
+export function transcript(log) {
+  const page = log.ownerDocument;
+  const list = log.querySelector('ol');
 
   function turn(role, name) {
     const item = page.createElement('li');
@@ -26,8 +27,8 @@ export function transcript(list) {
 
   /** Stays at the end, unless its reader has gone back. */
   function follow() {
-    const below = list.scrollHeight - list.scrollTop - list.clientHeight;
-    if (below < 400) list.scrollTop = list.scrollHeight;
+    const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+    if (below < 400) log.scrollTop = log.scrollHeight;
   }
 
   function note(item, words) {
@@ -42,7 +43,7 @@ export function transcript(list) {
     user(text) {
       const { item, said } = turn('user', 'You');
       said.textContent = text;
-      list.scrollTop = list.scrollHeight;
+      log.scrollTop = log.scrollHeight;
       return {
         unanswered() { note(item, 'Not answered'); },
         takeBack() { item.remove(); },
@@ -55,7 +56,7 @@ export function transcript(list) {
       const text = page.createTextNode('');
       said.append(text);
       item.classList.add('writing');
-      list.setAttribute('aria-busy', 'true');
+      log.setAttribute('aria-busy', 'true');
       return {
         add(piece) {
           text.appendData(piece);
@@ -63,13 +64,13 @@ export function transcript(list) {
         },
         end(words) {
           item.classList.remove('writing');
-          list.removeAttribute('aria-busy');
+          log.removeAttribute('aria-busy');
           said.replaceChildren(...drawn(page, text.data, drawsAny, follow));
           if (words) note(item, words);
           follow();
         },
         remove() {
-          list.removeAttribute('aria-busy');
+          log.removeAttribute('aria-busy');
           item.remove();
         },
         get text() { return text.data; },
@@ -77,7 +78,7 @@ export function transcript(list) {
     },
 
     clear() {
-      list.removeAttribute('aria-busy');
+      log.removeAttribute('aria-busy');
       list.replaceChildren();
     },
   };
