@@ -167,6 +167,7 @@ fn key(bencher: Bencher, made: Made) {
         plan,
         model: "m",
         base_url: None,
+        beta: None,
         body: body.as_bytes(),
         ignored: &ignored,
     };

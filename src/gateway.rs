@@ -271,6 +271,7 @@ impl Gateway {
             ask,
             body,
             original,
+            beta: visit.beta(),
             id: visit.record.id.clone(),
             client: visit.record.client.id().key(),
             key: visit.record.client.key.clone(),

@@ -145,6 +145,7 @@ fn key_told(
         plan,
         model: &ask.model,
         base_url: base_url.as_deref(),
+        beta: None,
         body,
         ignored: &snapshot.config.cache.ignored_fields,
     };

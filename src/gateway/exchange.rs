@@ -47,6 +47,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::config::bounds::Attempts;
@@ -93,6 +94,8 @@ pub struct Question {
     /// Where the caller speaks Anthropic's protocol: what it said, of which the body is made. It
     /// counts as held until this is dropped.
     pub original: Option<(Original, Held)>,
+    /// Which betas it wants of pools that speak Anthropic's protocol.
+    pub beta: Option<HeaderValue>,
     /// The id it carries upstream.
     pub id: RequestId,
     /// Who asks, as a number that is the same for the same client.

@@ -15,6 +15,8 @@ pub mod answer;
 mod events;
 /// How do an upstream's own words go out?
 mod own;
+/// Which of Anthropic's betas does a caller want?
+pub mod beta;
 /// How is a caller refused?
 mod envelope;
 /// How is a message written?

@@ -68,6 +68,7 @@ pub(super) fn key(
         plan,
         model: &ask.model,
         base_url: base_url.filter(|_| plan.shows_images),
+        beta: None,
         body,
         ignored: &snapshot.config.cache.ignored_fields,
     };

@@ -74,6 +74,8 @@ pub struct Ingredients<'a> {
     pub model: &'a str,
     /// What addresses of kept images begin with, where images are asked for.
     pub base_url: Option<&'a str>,
+    /// Which betas of Anthropic's are wanted.
+    pub beta: Option<&'a [u8]>,
     /// The body, as it was inspected.
     pub body: &'a [u8],
     /// Top-level members that the operator says no answer depends on. Another list, or another

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 
+use crate::config::dialect::Dialect;
 use crate::deadline::until;
 use crate::gateway::dialect;
 use crate::gateway::exchange::connections::Connections;
@@ -189,6 +190,7 @@ impl Attempt<'_> {
                 stream,
                 body_bytes: self.body.len,
                 passed,
+                beta: self.beta(),
                 traced: traced.as_ref().map(|(parent, state)| Traced {
                     parent,
                     state: *state,
@@ -201,6 +203,11 @@ impl Attempt<'_> {
             sent => sent,
         };
         sent.map_err(|error| error.error)
+    }
+
+    fn beta(&self) -> Option<&HeaderValue> {
+        let beta = self.question.beta.as_ref();
+        beta.filter(|_| self.leg.pool.dialect == Dialect::Anthropic)
     }
 
     async fn send_over(&self, request: Request<'_>, fresh: bool) -> Result<Upstream, SendError> {

@@ -7,6 +7,8 @@
 
 /// How does a request's head differ from one dialect to the next?
 pub mod manner;
+/// What of a head differs from one request to the next?
+mod varying;
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -18,9 +20,12 @@ use pingora_http::RequestHeader;
 
 use crate::names::Secret;
 use manner::{Manner, Path};
+pub use varying::{Passed, Traced, Varying};
 
 /// What we call ourselves.
 const AGENT: &str = concat!("spafe/", env!("CARGO_PKG_VERSION"));
+/// The field of Anthropic's for what is not in everybody's protocol yet.
+const BETA: &str = "anthropic-beta";
 
 /// The head of requests to one target.
 pub struct Wire {
@@ -37,43 +42,6 @@ pub struct Wire {
     authority: String,
     fields: &'static [(&'static str, &'static str)],
     credential: Option<(&'static str, HeaderValue)>,
-}
-
-/// What differs from one request to the next.
-#[derive(Debug, Clone, Copy)]
-pub struct Varying<'a> {
-    /// The request's id.
-    pub request_id: &'a HeaderValue,
-    /// What the model is called there; some paths name it.
-    pub model: &'a str,
-    /// Whether events are asked for.
-    pub stream: bool,
-    /// Bytes of the body.
-    pub body_bytes: usize,
-    /// Where it goes through as it came: where to, and as what.
-    pub passed: Option<Passed<'a>>,
-    /// The trace it belongs to, where the pool is told.
-    pub traced: Option<Traced<'a>>,
-}
-
-/// The trace a request belongs to.
-#[derive(Debug, Clone, Copy)]
-pub struct Traced<'a> {
-    /// The trace and the span that asks.
-    pub parent: &'a HeaderValue,
-    /// What others have written beside it.
-    pub state: Option<&'a HeaderValue>,
-}
-
-/// What is the caller's own of a request that goes through as it came.
-#[derive(Debug, Clone, Copy)]
-pub struct Passed<'a> {
-    /// Its path, behind the base path of its target.
-    pub path: &'static str,
-    /// What its body is.
-    pub media_type: &'a str,
-    /// Which answers are taken, where no events are wanted.
-    pub accept: &'static str,
 }
 
 impl Wire {
@@ -133,7 +101,7 @@ impl Wire {
         head.put_slice(varying.accept().as_bytes());
         head.put_slice(b"\r\nx-request-id: ");
         head.put_slice(varying.request_id.as_bytes());
-        for (name, value) in varying.trace() {
+        for (name, value) in varying.more() {
             head.put_slice(b"\r\n");
             head.put_slice(name.as_bytes());
             head.put_slice(b": ");
@@ -160,7 +128,7 @@ impl Wire {
         }
         head.insert_header(ACCEPT, varying.accept())?;
         head.insert_header("x-request-id", varying.request_id.clone())?;
-        for (name, value) in varying.trace() {
+        for (name, value) in varying.more() {
             head.insert_header(name, value.clone())?;
         }
         head.insert_header(CONTENT_LENGTH, varying.body_bytes)?;
@@ -213,25 +181,6 @@ fn line(path: &str) -> String {
     format!("POST {path} HTTP/1.1\r\n")
 }
 
-impl<'a> Varying<'a> {
-    /// Which fields tell of the trace.
-    fn trace(self) -> impl Iterator<Item = (&'static str, &'a HeaderValue)> {
-        let parent = self.traced.map(|traced| ("traceparent", traced.parent));
-        let state = self.traced.and_then(|traced| traced.state);
-        parent
-            .into_iter()
-            .chain(state.map(|state| ("tracestate", state)))
-    }
-
-    fn accept(self) -> &'static str {
-        if self.stream {
-            "text/event-stream"
-        } else {
-            self.passed.map_or("application/json", |it| it.accept)
-        }
-    }
-}
-
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire")
@@ -273,6 +222,7 @@ mod tests {
             stream: true,
             body_bytes: 10_240,
             passed: None,
+            beta: None,
             traced: None,
         }
     }

@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use super::{Unanswered, Visit};
 use crate::config::cache as config;
@@ -91,6 +92,7 @@ impl Visit<'_> {
             plan,
             model: &ask.model,
             base_url: question.base_url.as_deref(),
+            beta: question.beta.as_ref().map(HeaderValue::as_bytes),
             body: question.as_asked(),
             ignored: &config.ignored_fields,
         });

@@ -4,12 +4,13 @@
 //! held until the request is over. What is answered goes the way back.
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use super::Visit;
 use crate::gateway::body::Held;
 use crate::gateway::dialect::Unreadable;
 use crate::gateway::dialect::original::Original;
-use crate::gateway::idiom::{Idiom, Telling, question};
+use crate::gateway::idiom::{Idiom, Telling, beta, question};
 use crate::gateway::inspect::strict;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
@@ -42,6 +43,14 @@ impl Visit<'_> {
             origins: chat.origins,
         };
         Ok((Held::new(chat.body.into(), share), Some((original, body))))
+    }
+
+    /// Which betas are wanted of who speaks the caller's own protocol.
+    pub(in crate::gateway) fn beta(&self) -> Option<HeaderValue> {
+        match self.common.idiom {
+            Idiom::OpenAi => None,
+            Idiom::Anthropic => beta::wanted(&self.session.req_header().headers),
+        }
     }
 
     /// An answer in the words it was asked in.

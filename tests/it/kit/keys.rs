@@ -61,6 +61,7 @@ impl Keys {
             plan: self.snapshot.router.route("m").unwrap(),
             model: "m",
             base_url: None,
+            beta: None,
             body: body.as_bytes(),
             ignored: &ignored,
         })

@@ -36,6 +36,36 @@ async fn the_callers_own_bytes_arrive_but_for_the_models_name() {
     assert_ne!(answer.status, 502, "{}", answer.text());
 }
 
+/// Members of a body may mean nothing without them.
+#[tokio::test(flavor = "multi_thread")]
+async fn betas_arrive_with_the_callers_own_bytes_and_make_another_question() {
+    const BETA: &str = "Anthropic-Beta: context-1m-2025-08-07, files-api-2025-04-14";
+    let both = Both::with("[cache]\nstore_streams = true", "").await;
+    let beta = |model: &str| {
+        let request = both.of(model).requests().pop().unwrap();
+        request.header("anthropic-beta").map(str::to_owned)
+    };
+    let members = || json!({"temperature": 0.0});
+    for model in ["claude", "gpt"] {
+        let answer = both.ask(model, members()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(beta(model), None);
+        let answer = both.ask_with(model, &[BETA], members()).await;
+        assert!(!answer.field("cache-status").unwrap().contains("hit"));
+        assert_eq!(both.of(model).requests().len(), 2, "{model}");
+        let expected = BETA.split_once(": ").unwrap().1;
+        let expected = (model == "claude").then_some(expected);
+        assert_eq!(beta(model).as_deref(), expected);
+        let answer = both.ask_with(model, &[BETA], members()).await;
+        assert!(answer.field("cache-status").unwrap().contains("hit"));
+    }
+    // What is no list of plain words stays here.
+    let other = json!({"temperature": 0.0, "system": "x"});
+    let line = "anthropic-beta: <a href=b>";
+    both.ask_with("claude", &[line], other).await;
+    assert_eq!(beta("claude"), None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_upstream_says_comes_back_as_it_was_said() {
     let both = Both::start().await;

@@ -11,7 +11,7 @@ use crate::kit::upstream::{base, upstream};
 const CHAT: &str = "/v1/chat/completions";
 
 /// What a client may send and no upstream may see.
-const CANARIES: [&str; 17] = [
+const CANARIES: [&str; 18] = [
     "Authorization: Bearer canary-1",
     "X-Api-Key: canary-2",
     "Api-Key: canary-3",
@@ -29,6 +29,8 @@ const CANARIES: [&str; 17] = [
     "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     "Tracestate: canary=15",
     "Baggage: canary=16",
+    // It goes to pools that speak Anthropic's protocol, of callers who do: `messages/own.rs`.
+    "Anthropic-Beta: canary-17",
 ];
 
 /// Everything that an upstream sees of a request but its body.

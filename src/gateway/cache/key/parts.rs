@@ -16,6 +16,7 @@ pub(super) enum Part<'a> {
     Scope(Scope<'a>),
     Epoch(&'a [u8; 32]),
     BaseUrl(&'a str),
+    Beta(&'a [u8]),
     Leg { pool: &'a str, name: &'a str },
     Ignored(&'a str),
 }
@@ -29,6 +30,7 @@ impl<'a> Ingredients<'a> {
             plan,
             model,
             base_url,
+            beta,
             // The end of it, whose length nobody needs to know.
             body: _,
             ignored,
@@ -72,6 +74,7 @@ impl<'a> Ingredients<'a> {
         ]
         .into_iter()
         .chain(base_url.map(Part::BaseUrl))
+        .chain(beta.map(Part::Beta))
         .chain(legs)
         .chain(ignored.iter().map(|name| Part::Ignored(name)))
     }
@@ -104,6 +107,7 @@ impl Part<'_> {
             Self::Scope(Scope::Client(IpAddr::V6(address))) => tagged(b'c', &address.octets()),
             Self::Epoch(hash) => tagged(b'h', *hash),
             Self::BaseUrl(url) => tagged(b'u', url.as_bytes()),
+            Self::Beta(words) => tagged(b'b', words),
             Self::Leg { pool, name } => {
                 tagged(b'p', pool.as_bytes());
                 tagged(b'm', name.as_bytes());

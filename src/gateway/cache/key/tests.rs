@@ -67,6 +67,7 @@ fn ingredients<'a>(snapshot: &'a Snapshot, model: &'a str, body: &'a str) -> Ing
         plan: snapshot.router.route(model).unwrap(),
         model,
         base_url: None,
+        beta: None,
         body: body.as_bytes(),
         ignored: &[],
     }

@@ -69,6 +69,7 @@ impl Part<'_> {
             Self::Scope(Scope::Client(address)) => ("scope", format!("client {address}")),
             Self::Epoch(hash) => ("epoch", blake3::Hash::from_bytes(**hash).to_string()),
             Self::BaseUrl(url) => ("base_url", (*url).to_owned()),
+            Self::Beta(words) => ("beta", String::from_utf8_lossy(words).into_owned()),
             Self::Leg { pool, name } => ("pool", format!("{pool}: {name}")),
             Self::Ignored(name) if is_sent(name) => ("ignored", format!("{name}, which was sent")),
             Self::Ignored(name) => ("ignored", format!("{name}, which was not sent")),

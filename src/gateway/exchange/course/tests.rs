@@ -51,6 +51,7 @@ fn question(tables: &str, model_keys: &str) -> Question {
     let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
     Question {
         original: None,
+        beta: None,
         plan: Arc::clone(snapshot.router.route("m").unwrap()),
         ask: inspect(&body, &snapshot.bounds).unwrap(),
         body: body.into(),

@@ -84,6 +84,10 @@ fn each_ingredient_makes_another_key() {
         base_url: Some(url),
         ..plain
     };
+    let beta = |words| Ingredients {
+        beta: Some(words),
+        ..plain
+    };
     let others = [
         plain,
         Ingredients {
@@ -96,6 +100,8 @@ fn each_ingredient_makes_another_key() {
         base_url(""),
         base_url("http://a.test"),
         base_url("https://a.test"),
+        beta(b"a-1"),
+        beta(b"a-2"),
         Ingredients {
             ignored: &ignored,
             ..plain
