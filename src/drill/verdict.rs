@@ -92,9 +92,9 @@ impl Case {
             }
         };
         let attempts = &policy.config.attempts;
-        let is_final = failed.upstream_status.is_some_and(|status| {
-            attempts.final_statuses.contains(&status) || (401..=403).contains(&status)
-        });
+        let is_final = failed
+            .upstream_status
+            .is_some_and(|status| attempts.final_statuses.contains(&status) || status == 401);
         let replaced = !is_final && failed.about == About::Other;
         let in_time = self.fault.costs < policy.pool.timeouts.request;
         if !in_time {

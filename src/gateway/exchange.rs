@@ -339,6 +339,9 @@ impl<'q> Asking<'q> {
                 attempt.learn(lesson, now, None);
             }
             Err(error) => {
+                if error.is_for_whole_pool() {
+                    next.leg.metrics.auth_failures.inc();
+                }
                 for lesson in error.lessons().into_iter().flatten() {
                     attempt.learn(lesson, now, Some(error));
                 }

@@ -103,7 +103,7 @@ pub enum Refusal {
         /// When to come back.
         retry_after: Duration,
     },
-    /// The upstream does not accept our credential.
+    /// The upstream does not accept our credential, or not for this request.
     UpstreamAuth,
     /// What came back is no valid answer.
     UpstreamInvalidResponse,

@@ -8,6 +8,8 @@
 mod routing;
 /// What a failed attempt means, alone and with another pool behind it.
 mod faults;
+/// What becomes of a target that does not take our credential.
+mod credentials;
 /// How often anyone is asked, and for how long.
 mod attempts;
 /// Who answers in another model's place.

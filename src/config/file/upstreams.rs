@@ -55,7 +55,7 @@ pub(in crate::config) struct Attempts {
     /// Attempts of one request inside one pool; at most `max`, as by default it is.
     #[schemars(range(min = 1, max = 20))]
     pub(in crate::config) per_pool_max: usize,
-    /// Statuses of an upstream after which nobody else is asked; 401, 402 and 403 always are.
+    /// Statuses of an upstream after which nobody else is asked; 401 always is one.
     #[schemars(inner(range(min = 400, max = 599)))]
     pub(in crate::config) final_statuses: Vec<u16>,
     /// The longest wait before the second attempt inside a pool, doubled for each further one; how long exactly is chance.

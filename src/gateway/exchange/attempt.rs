@@ -157,9 +157,6 @@ impl Attempt<'_> {
 
     /// Takes what the attempt taught about its endpoint.
     pub(super) fn learn(&self, lesson: Lesson, now: Instant, error: Option<&AttemptError>) {
-        if let Lesson::Refused = lesson {
-            self.leg.metrics.auth_failures.inc();
-        }
         let whose = Whose {
             pool: &self.leg.pool,
             endpoint: self.endpoint,

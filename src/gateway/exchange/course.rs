@@ -83,6 +83,8 @@ struct Tried<'a> {
     may_pass: bool,
     /// It failed in a way in which any other model would, too.
     for_all: bool,
+    /// It failed in a way in which all of its pool would.
+    for_pool: bool,
 }
 
 impl<'a> Course<'a> {
@@ -145,6 +147,7 @@ impl<'a> Course<'a> {
         {
             tried.may_pass = error.may_pass();
             tried.for_all = error.is_for_all_models();
+            tried.for_pool = error.is_for_whole_pool();
         }
         let fallbacks = &self.question.plan.fallbacks;
         let mut goes_on = replaceable;
@@ -227,6 +230,7 @@ impl<'a> Course<'a> {
             endpoint: Arc::clone(&next.endpoint),
             may_pass: false,
             for_all: false,
+            for_pool: false,
         });
     }
 
@@ -329,13 +333,14 @@ impl<'a> Course<'a> {
         now: Instant,
         chance: u64,
     ) -> Option<Arc<Endpoint>> {
+        let says_something = |tried: &&Tried<'_>| tried.for_all || tried.plan.model == plan.model;
+        let tried = || self.tried.iter().filter(says_something);
+        // What one of a pool is refused with our credential, the others are, too.
+        if tried().any(|tried| tried.for_pool && Arc::ptr_eq(tried.pool, &leg.pool)) {
+            return None;
+        }
         let key = key(self.question, leg.pool.method);
-        let tried: Vec<Arc<Endpoint>> = self
-            .tried
-            .iter()
-            .filter(|tried| tried.for_all || tried.plan.model == plan.model)
-            .map(|tried| Arc::clone(&tried.endpoint))
-            .collect();
+        let tried: Vec<Arc<Endpoint>> = tried().map(|tried| Arc::clone(&tried.endpoint)).collect();
         leg.pool.pick(&tried, wanted, Choice { key, chance }, now)
     }
 

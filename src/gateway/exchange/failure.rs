@@ -127,8 +127,8 @@ impl AttemptError {
     }
 
     /// Whether another target may be asked instead. A request that was refused for
-    /// what it says, with one of the `final_statuses`, would be refused again; so would
-    /// our credential, and asking around with it only spreads the fault.
+    /// what it says, with one of the `final_statuses`, would be refused again; so would a
+    /// credential that nobody knows, and asking around with it only spreads the fault.
     #[must_use]
     pub fn may_be_replaced(&self, final_statuses: &[u16]) -> bool {
         match self {
@@ -136,7 +136,7 @@ impl AttemptError {
             Self::Status { status, about, .. } => {
                 *about == About::Other
                     && !final_statuses.contains(&status.as_u16())
-                    && !matches!(status.as_u16(), 401..=403)
+                    && status.as_u16() != 401
             }
             _ => true,
         }
@@ -156,15 +156,28 @@ impl AttemptError {
     }
 
     /// Whether the same target would fail any other model, too: it cannot be reached, or
-    /// does not take our credential.
+    /// does not know our credential.
     #[must_use]
     pub fn is_for_all_models(&self) -> bool {
-        let outcome = self.outcome();
         matches!(self, Self::Timeout(CONNECTING))
+            || self.is_unknown_credential()
             || matches!(
-                outcome,
-                AttemptOutcome::Connect | AttemptOutcome::Tls | AttemptOutcome::Auth
+                self.outcome(),
+                AttemptOutcome::Connect | AttemptOutcome::Tls
             )
+    }
+
+    /// Whether all who share its credential would answer the same: they do not know it (401),
+    /// or it may not have what was asked (402, 403).
+    #[must_use]
+    pub fn is_for_whole_pool(&self) -> bool {
+        self.outcome() == AttemptOutcome::Auth
+    }
+
+    /// 402 and 403 may be about this request alone, such as a model that our account may not
+    /// use, or more tokens than it can pay for. Only 401 is about the credential whatever is asked.
+    fn is_unknown_credential(&self) -> bool {
+        self.outcome() == AttemptOutcome::Auth && self.status() == Some(401)
     }
 
     /// Whether the target was no longer waited for, and may have been at work.
@@ -220,9 +233,10 @@ impl AttemptError {
     /// left alone.
     #[must_use]
     pub fn lessons(&self) -> [Option<Lesson>; 2] {
-        let standing = match self.outcome() {
-            AttemptOutcome::Auth => Some(Lesson::Refused),
-            _ => self.blames_target().then_some(Lesson::Failed),
+        let standing = if self.is_unknown_credential() {
+            Some(Lesson::Refused)
+        } else {
+            self.blames_target().then_some(Lesson::Failed)
         };
         [standing, self.busy().map(Lesson::Busy)]
     }
@@ -320,8 +334,12 @@ fn implied_status(error: &UpstreamError) -> StatusCode {
         StatusCode::TOO_MANY_REQUESTS
     } else if says("timeout") {
         StatusCode::GATEWAY_TIMEOUT
-    } else if says("authentication") || says("permission") || says("billing") {
+    } else if says("authentication") {
         StatusCode::UNAUTHORIZED
+    } else if says("billing") {
+        StatusCode::PAYMENT_REQUIRED
+    } else if says("permission") {
+        StatusCode::FORBIDDEN
     } else if says("not_found") {
         StatusCode::NOT_FOUND
     } else if says("too_large") {
@@ -377,8 +395,9 @@ mod tests {
         for status in [400, 404, 409, 413, 415, 422] {
             assert_eq!(told(status), (false, status));
         }
-        for status in [401, 402, 403] {
-            assert_eq!(told(status), (false, 502));
+        assert_eq!(told(401), (false, 502));
+        for status in [402, 403] {
+            assert_eq!(told(status), (true, 502));
         }
         assert_eq!(told(429), (true, 429));
         assert_eq!(told(503), (true, 503));

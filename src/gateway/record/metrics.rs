@@ -226,7 +226,7 @@ impl Metrics {
             ),
             auth_failures: new.counters(
                 "spafe_upstream_auth_failures_total",
-                "Answers that refused our credential: someone must act.",
+                "Answers that refused our credential, or what it may not have: 401, 402, 403.",
                 &["pool"],
             ),
             ejections: new.counters(

@@ -200,7 +200,7 @@ impl Refusal {
                 StatusCode::BAD_GATEWAY,
                 UPSTREAM,
                 "upstream_auth",
-                "The upstream of this model does not accept this service's credential. Choose another model; the operator has been told.",
+                "The upstream of this model does not accept this service's credential, or not for this request: it may not use this model, or cannot pay for so many tokens. Choose another model or a smaller max_tokens; the operator can see it.",
             ),
             Self::UpstreamInvalidResponse => (
                 StatusCode::BAD_GATEWAY,

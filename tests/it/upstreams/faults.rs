@@ -11,7 +11,7 @@ use spafe::simulator::script::Script;
 
 use crate::kit::client::{Answer, chat};
 use crate::kit::gateway::Setup;
-use crate::kit::pair::{Pair, Upstream, WIRES, Wire, chunk, completion};
+use crate::kit::pair::{Upstream, WIRES, Wire, chunk, completion};
 use crate::kit::upstream::{always, base, upstream};
 
 /// Which requests meet a fault.
@@ -365,35 +365,5 @@ async fn an_upstream_that_says_nothing_costs_its_deadline_and_no_more() {
     for wire in WIRES {
         let cases = silences().map(|(name, script, asked)| case(name, script, asked, TIMEOUT));
         check_within(cases.into(), wire, short).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refused_credential_is_told_once_and_its_target_is_left_alone() {
-    for (status, stream) in [(401, false), (402, true), (403, false), (401, true)] {
-        let pair = Pair::start(Wire::Http1).await;
-        pair.first.simulator.default(error(status));
-        let answer = pair.ask("backed", stream).await;
-        assert_eq!(answer.status, 502, "{}", answer.text());
-        assert_eq!(answer.json()["error"]["code"], json!("upstream_auth"));
-        assert!(
-            !answer.text().contains("No, thank you."),
-            "{}",
-            answer.text()
-        );
-        assert_eq!(pair.second.simulator.requests().len(), 0);
-        pair.gateway
-            .counts("spafe_upstream_auth_failures_total{pool=\"first\"}", 1)
-            .await;
-        // The target is out: others answer at once, and nobody is left for the model alone.
-        let answer = pair.ask("backed", stream).await;
-        assert_eq!(
-            (answer.status, answer.field("x-spafe-attempts")),
-            (200, Some("1"))
-        );
-        let answer = pair.ask("alone", stream).await;
-        assert_eq!(answer.status, 503);
-        assert_eq!(answer.json()["error"]["code"], json!("no_healthy_upstream"));
-        assert_eq!(pair.first.simulator.requests().len(), 1);
     }
 }

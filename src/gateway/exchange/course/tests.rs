@@ -140,9 +140,24 @@ fn pools_are_asked_in_order_and_each_target_before_any_twice() {
 
 #[test]
 fn a_refusal_of_the_request_or_the_credential_is_the_end() {
-    for final_status in [400, 404, 409, 413, 415, 422, 401, 402, 403] {
+    for final_status in [400, 404, 409, 413, 415, 422, 401] {
         check(&question("", ""), &[status(final_status)], &[("m", 1)]);
     }
+}
+
+#[test]
+fn what_an_account_may_not_have_is_asked_of_the_next_pool_and_of_none_twice() {
+    for status in [402, 403].map(status) {
+        let many = "[attempts]\nmax = 9\nper_pool_max = 3";
+        let own = [("m", 1), ("m", 3)];
+        check(&question(many, ""), std::slice::from_ref(&status), &own);
+        // Another model may be had where the first was not.
+        let more = "fallbacks = [\"p\"]\n[[models]]\nid = \"p\"\npools = [\"a\"]";
+        let other = [("m", 1), ("m", 3), ("p", 2)];
+        check(&question(many, more), std::slice::from_ref(&status), &other);
+    }
+    let told = "[attempts]\nfinal_statuses = [402, 403]";
+    check(&question(told, ""), &[status(402)], &[("m", 1)]);
 }
 
 #[test]

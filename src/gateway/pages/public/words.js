@@ -11,7 +11,7 @@ const BY_CODE = {
   no_healthy_upstream: ['This model is not available', 'Nobody who runs it can be reached at the moment. Choose another model, or come back later.', true],
   upstream_unavailable: ['The model could not be reached', 'Your question was fine; whoever runs this model did not answer properly. Try again, or choose another model.', true],
   upstream_invalid_response: ['The model gave no usable answer', 'Your question was fine; what came back was not an answer. Try again, or choose another model.', true],
-  upstream_auth: ['This model is not set up properly', 'Whoever runs it does not let this service in. Choose another model; its operator has to see to it.', false],
+  upstream_auth: ['This model is not set up properly', 'Whoever runs it does not let this service in, or not for this question: choose another model, or a smaller max_tokens. Its operator has to see to it.', false],
   upstream_timeout: ['The model took too long', 'Try again, ask for less, or choose another model.', true],
   connection_lost: ['The connection was lost', 'What you see of the answer is not all of it.', true],
   unreachable: ['This service cannot be reached', 'Check your connection, then try again.', true],
