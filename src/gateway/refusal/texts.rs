@@ -78,7 +78,7 @@ impl Refusal {
             Self::MalformedBody => (
                 StatusCode::BAD_REQUEST,
                 "invalid_value",
-                "The request's body ended early or its chunks are malformed. Send the whole body again on a new connection.",
+                "The chunks of the request's body are malformed. Send the whole body again on a new connection.",
             ),
             Self::UnknownPath => (
                 StatusCode::NOT_FOUND,
