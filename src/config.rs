@@ -73,6 +73,9 @@ mod build;
 /// The configuration without its secrets.
 mod redact;
 
+/// Do two have the same secrets?
+pub mod secrets;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -37,6 +37,7 @@ pub(super) async fn preview(State(admin): State<Admin>) -> impl IntoResponse {
                 "next": config.version,
                 "changes": changes,
                 "more": more,
+                "secrets_changed": config::secrets::differ(&snapshot.config, &config),
             });
             (StatusCode::OK, Json(told))
         }

@@ -126,6 +126,26 @@ async fn what_a_reload_would_change_is_told_and_not_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_was_replaced_is_told_of_and_not_shown() {
+    let upstream = upstream().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "sk-before").unwrap();
+    let key = format!("api_key = {{ file = {:?} }}", file.path());
+    // Nobody but us looks.
+    let gateway = Setup::new()
+        .tables("[reload]\nwatch = false")
+        .pool_with("keyed", &[&base(&upstream)], &key)
+        .model("works", &["keyed"])
+        .start();
+    assert_eq!(gateway.told("/reload").await["secrets_changed"], false);
+    std::fs::write(file.path(), "sk-after").unwrap();
+    let told = gateway.told("/reload").await;
+    assert_eq!(told["changes"], serde_json::json!([]), "{told}");
+    assert_eq!(told["secrets_changed"], true, "{told}");
+    assert!(!told.to_string().contains("sk-"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_failures_are_told_and_no_refusal_is_one() {
     let (gateway, _upstreams) = operated("").await;
     assert_eq!(chat(gateway.address, "works", false).await.status, 200);

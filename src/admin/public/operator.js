@@ -131,16 +131,19 @@ at('preview').addEventListener('click', async () => {
   if (!told) return answer(true, ['The admin listener does not answer.']);
   if (!told.possible) return answer(true, ['A reload would change nothing, for what is on disk cannot come into force:', ...told.problems.map(problem)]);
   const { changes, more } = told;
-  if (changes.length === 0) {
-    const words = told.next === told.version
+  const number = changes.length + more;
+  const words = [];
+  if (number > 0) words.push(`A reload would change ${number} key${number === 1 ? '' : 's'}.`);
+  if (told.secrets_changed) words.push('Secrets changed. They are not shown.');
+  if (words.length === 0) {
+    words.push(told.next === told.version
       ? 'A reload would change nothing.'
-      : 'Only comments, secrets or the order of what is written changed.';
-    answer(false, [words]);
-  } else {
-    answer(false, [`A reload would change ${changes.length + more} key${changes.length + more === 1 ? '' : 's'}.`]);
+      : 'Only comments or the order of what is written changed.');
   }
+  answer(false, words);
   fill(at('changes'), changes.map((change) => row(document, [change.key, value(change.before), value(change.after)])));
-  at('difference').hidden = changes.length === 0 && told.next === told.version;
+  at('changes-scroll').hidden = changes.length === 0;
+  at('difference').hidden = false;
 });
 
 at('reload').addEventListener('click', async () => {
