@@ -134,6 +134,13 @@ impl Operation {
         }
     }
 
+    /// Whether an upstream may answer whole though a stream was asked for. `whisper-1` and others
+    /// ignore `stream`, and what they answer is as good; a chat's callers read events only.
+    #[must_use]
+    pub const fn may_ignore_stream(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Images | Self::Speech)
+    }
+
     /// Whether its answers are text, of which a token is a few bytes.
     #[must_use]
     pub const fn answers_in_text(self) -> bool {

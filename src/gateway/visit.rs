@@ -231,6 +231,8 @@ impl<'a> Visit<'a> {
         // Work of its own knows when it must be over.
         let patience = patience.or(seat.joins().then_some(question.deadline));
         let comment_after = question.attempts.comment_after;
+        // Behind a stream's head no answer can come that is whole.
+        let is_told = question.ask.stream && !question.ask.operation.may_ignore_stream();
         loop {
             // In blocks, so that no timer is made where nothing waits for it.
             tokio::select! {
@@ -242,7 +244,7 @@ impl<'a> Visit<'a> {
                         tokio::time::sleep_until(patience.into()).await;
                     }
                 }, if patience.is_some() => return Err(Refusal::UpstreamTimeout.into()),
-                () = async { tokio::time::sleep(comment_after).await }, if question.ask.stream => {
+                () = async { tokio::time::sleep(comment_after).await }, if is_told => {
                     if !self.comment().await {
                         return Err(Unanswered::Gone);
                     }

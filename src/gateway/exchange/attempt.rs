@@ -116,7 +116,8 @@ impl Attempt<'_> {
 
     /// How long it may take to its commit, and what is missing where it takes longer.
     fn allowed(&self) -> (Duration, &'static str) {
-        if self.wants_events() {
+        let may_come_whole = self.question.ask.operation.may_ignore_stream();
+        if self.wants_events() && !may_come_whole {
             (self.leg.timeouts.first_event, "no first event")
         } else {
             (self.leg.timeouts.answer, "no answer")

@@ -1,6 +1,6 @@
 //! When is an attempt the answer?
 //!
-//! With the first event of a stream; with a whole JSON answer; with a whole text of what was
+//! With the first event of a stream, or with what an upstream answers that makes none; with a whole JSON answer; with a whole text of what was
 //! written down; with the first bytes of sound. Up to there nothing has reached the client.
 
 use std::pin::pin;
@@ -29,6 +29,9 @@ impl Attempt<'_> {
         deadline: Instant,
     ) -> Result<Body, AttemptError> {
         if !upstream.has_type("text/event-stream") {
+            if self.question.ask.operation.may_ignore_stream() {
+                return self.whole(upstream, deadline).await;
+            }
             return Err(AttemptError::Invalid(
                 "no event stream, though one was asked for",
             ));

@@ -117,6 +117,23 @@ async fn a_recording_is_written_down_in_every_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_upstream_answers_that_ignores_stream_is_an_answer() {
+    let two = Two::start("").await;
+    let form = recording(b"abc", &[part("stream", "true"), part("model", "any")]);
+    two.first.push(Script::json(200, "{\"text\":\"heard\"}"));
+    let answer = two.form(&form).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+    assert_eq!(answer.field("x-spafe-upstream"), Some("first"));
+    assert_eq!(answer.json()["text"], "heard");
+    // A page is none.
+    two.first
+        .push(Script::json(200, "<p>").header("Content-Type", "text/html"));
+    let answer = two.form(&form).await;
+    assert_eq!(answer.field("x-spafe-upstream"), Some("second"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn behind_a_large_file_the_models_name_is_found_and_replaced() {
     let two = Two::start("[[models]]\nid = \"short\"\npools = [{ pool = \"second\", name = \"vendor/any\" }]\nendpoints = [\"audio.transcriptions\"]\n").await;
     let sound: Vec<u8> = (0..=250_u8).cycle().take(20 << 20).collect();
