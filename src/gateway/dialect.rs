@@ -359,6 +359,15 @@ impl Translation {
         self.splitter.held_bytes()
     }
 
+    /// Appends what it began with, where it has said nothing else yet.
+    pub fn open(&mut self, out: &mut Vec<u8>) {
+        match &mut self.translator {
+            Translator::Anthropic(events) => events.opening().give(out),
+            Translator::Gemini(_) => {}
+            Translator::Responses(events) => events.opening().give(out),
+        }
+    }
+
     /// The upstream has ended in order: appends what is still to be said.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         self.translator.end(out);

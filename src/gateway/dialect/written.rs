@@ -3,6 +3,9 @@
 //! In the form that OpenAI gives its own. What stands before and behind the
 //! delta of a chunk is the same in all of a stream, and is rendered once.
 
+/// Has a stream said anything yet?
+pub(super) mod opening;
+
 use std::borrow::Cow;
 
 use serde::Serialize;

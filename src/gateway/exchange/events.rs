@@ -183,7 +183,8 @@ impl EventStream {
         self
     }
 
-    /// The same stream with its first event read and found good.
+    /// The same stream with its first event read and found good. One of another dialect that has
+    /// begun by then, and said nothing yet, is good, too: it may think for long before it speaks.
     pub(super) async fn with_first_event(
         mut self,
         deadline: Instant,
@@ -204,18 +205,23 @@ impl EventStream {
                     }
                 }
             }
-            match self.upstream.body(deadline, "no first event").await? {
-                Some(slice) => {
-                    let mut ready = std::mem::take(&mut self.ready);
-                    self.take(slice, &mut ready).await;
-                    self.ready = ready;
-                }
-                None => {
+            let mut ready = std::mem::take(&mut self.ready);
+            match self.upstream.body(deadline, "no first event").await {
+                Ok(Some(slice)) => self.take(slice, &mut ready).await,
+                Ok(None) => {
                     return Err(AttemptError::Broken(
                         "ended before its first event".to_owned(),
                     ));
                 }
+                Err(AttemptError::Timeout(what)) => {
+                    let opening = self.putting.as_mut().map(|putting| putting.open());
+                    let opening = opening.filter(|opening| !opening.is_empty());
+                    let opening = opening.ok_or(AttemptError::Timeout(what))?;
+                    self.scanner.feed(opening, &mut ready);
+                }
+                Err(error) => return Err(error),
             }
+            self.ready = ready;
         }
     }
 

@@ -80,6 +80,13 @@ impl Putting {
         }
     }
 
+    /// What the stream began with, where it has said nothing else yet; empty: it has not begun.
+    pub(super) fn open(&mut self) -> Bytes {
+        let mut said = Vec::new();
+        self.translation.open(&mut said);
+        said.into()
+    }
+
     /// Takes the end of the connection.
     pub(super) fn end(&mut self) -> Bytes {
         let mut said = Vec::new();

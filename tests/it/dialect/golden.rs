@@ -217,7 +217,8 @@ fn each_event_leaves_before_the_next_is_read() {
         for event in text.split_inclusive("\n\n") {
             let before = said.len();
             translation.feed(event.as_bytes(), &mut said).unwrap();
-            let told = ["_delta", "message_start", "{\"text\""];
+            // What only says that there is a message waits for something to say.
+            let told = ["_delta", "{\"text\""];
             let told = told.iter().any(|word| event.contains(word));
             assert!(said.len() > before || !told, "{event}");
         }

@@ -97,6 +97,19 @@ async fn failures_inside_and_breaks_are_what_they_are_elsewhere() {
     up.push(Script::json(200, failed.to_string()));
     let answered = chat(gateway.address, "o1-pro", false).await;
     assert_eq!(answered.field("x-spafe-upstream"), Some("openai"));
+    // One that has begun and said nothing has not answered.
+    up.push(events(&[
+        json!({"type": "response.created", "response": answer("in_progress", &json!([]))}),
+        json!({"type": "response.in_progress", "response": answer("in_progress", &json!([]))}),
+        json!({"type": "response.failed", "response": failed}),
+    ]));
+    let answered = chat(gateway.address, "o1-pro", true).await;
+    assert_eq!(answered.field("x-spafe-upstream"), Some("openai"));
+    assert!(
+        answered.text().ends_with("data: [DONE]\n\n"),
+        "{}",
+        answered.text()
+    );
     up.push(events(&[
         json!({"type": "response.created", "response": answer("in_progress", &json!([]))}),
         json!({"type": "response.output_text.delta", "output_index": 0, "delta": "Hel"}),

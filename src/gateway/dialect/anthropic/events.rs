@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::answer::Failure;
 use super::{Usage, finish_reason};
 use crate::gateway::dialect::members::is_text;
+use crate::gateway::dialect::written::opening::Opening;
 use crate::gateway::dialect::written::{Chunks, DONE, Message};
 use crate::gateway::dialect::{Names, Unreadable};
 
@@ -23,6 +24,8 @@ pub(in crate::gateway::dialect) struct Events {
     names: Names,
     /// `Some` from the first event of the message on.
     chunks: Option<Chunks>,
+    /// What that first event says.
+    opening: Opening,
     usage: Usage,
     /// The call whose block is open.
     call: Option<Open>,
@@ -97,6 +100,7 @@ impl Events {
         Self {
             names,
             chunks: None,
+            opening: Opening::default(),
             usage: Usage::default(),
             call: None,
             calls: 0,
@@ -111,20 +115,39 @@ impl Events {
     ) -> Result<(), Unreadable> {
         let event: Event =
             serde_json::from_slice(data).map_err(|_| Unreadable("an event that is none"))?;
+        let at = out.len();
+        let read = self.read(&event, data, out);
+        if !matches!(&*event.kind, "ping" | "error") {
+            self.opening.precede(out, at);
+        }
+        read
+    }
+
+    /// What it began with, where it has said nothing else yet.
+    pub(in crate::gateway::dialect) fn opening(&mut self) -> &mut Opening {
+        &mut self.opening
+    }
+
+    fn read(
+        &mut self,
+        event: &Event<'_>,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unreadable> {
         if let (Some(chunks), true) = (&self.chunks, self.names.verbatim)
             && !matches!(&*event.kind, "ping" | "error")
         {
             chunks.verbatim(data, out);
         }
         match &*event.kind {
-            "content_block_delta" => self.piece(&event, out),
-            "message_start" => self.start(data, event.message, out),
-            "content_block_start" => self.begin(&event, out),
+            "content_block_delta" => self.piece(event, out),
+            "message_start" => self.start(data, event.message),
+            "content_block_start" => self.begin(event, out),
             "content_block_stop" => {
                 self.stop(event.index, out);
                 Ok(())
             }
-            "message_delta" => self.ending(&event, out),
+            "message_delta" => self.ending(event, out),
             "message_stop" => {
                 out.extend_from_slice(DONE);
                 Ok(())
@@ -144,12 +167,7 @@ impl Events {
         }
     }
 
-    fn start(
-        &mut self,
-        data: &[u8],
-        message: Option<&RawValue>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Unreadable> {
+    fn start(&mut self, data: &[u8], message: Option<&RawValue>) -> Result<(), Unreadable> {
         if self.chunks.is_some() {
             return Err(Unreadable("a second message"));
         }
@@ -157,6 +175,7 @@ impl Events {
         self.usage = start.usage.unwrap_or_default();
         let model = self.names.model(start.model.as_deref());
         let chunks = self.chunks.insert(Chunks::new(&self.names, model));
+        let out = self.opening.begin();
         if self.names.verbatim {
             chunks.verbatim(data, out);
         }

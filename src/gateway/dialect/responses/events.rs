@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::answer::{Item, Response};
 use super::{Failure, finish_reason};
 use crate::gateway::dialect::members::is_text;
+use crate::gateway::dialect::written::opening::Opening;
 use crate::gateway::dialect::written::{Chunks, DONE, Message, compact};
 use crate::gateway::dialect::{Names, Unreadable};
 
@@ -25,6 +26,8 @@ pub(in crate::gateway::dialect) struct Events {
     names: Names,
     /// `Some` from the first event on.
     chunks: Option<Chunks>,
+    /// What that first event says.
+    opening: Opening,
     /// Calls that are being said.
     open: Vec<Open>,
     /// How many calls were begun.
@@ -72,6 +75,7 @@ impl Events {
         Self {
             names,
             chunks: None,
+            opening: Opening::default(),
             open: Vec::new(),
             calls: 0,
             has_thought: false,
@@ -86,17 +90,36 @@ impl Events {
     ) -> Result<(), Unreadable> {
         let event: Event =
             serde_json::from_slice(data).map_err(|_| Unreadable("an event that is none"))?;
+        let at = out.len();
+        let read = self.read(&event, data, out);
+        if !matches!(&*event.kind, "response.failed" | "error") {
+            self.opening.precede(out, at);
+        }
+        read
+    }
+
+    /// What it began with, where it has said nothing else yet.
+    pub(in crate::gateway::dialect) fn opening(&mut self) -> &mut Opening {
+        &mut self.opening
+    }
+
+    fn read(
+        &mut self,
+        event: &Event<'_>,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unreadable> {
         match &*event.kind {
-            "response.output_text.delta" => self.text("content", &event, out),
-            "response.refusal.delta" => self.text("refusal", &event, out),
+            "response.output_text.delta" => self.text("content", event, out),
+            "response.refusal.delta" => self.text("refusal", event, out),
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                self.text("reasoning_content", &event, out)
+                self.text("reasoning_content", event, out)
             }
             "response.reasoning_summary_part.added" => self.paragraph(out),
-            "response.function_call_arguments.delta" => self.arguments(&event, out),
-            "response.output_item.added" => self.begin(&event, out),
-            "response.output_item.done" => self.close(&event, out),
-            "response.created" => self.start(event.response, out),
+            "response.function_call_arguments.delta" => self.arguments(event, out),
+            "response.output_item.added" => self.begin(event, out),
+            "response.output_item.done" => self.close(event, out),
+            "response.created" => self.start(event.response),
             "response.completed" | "response.incomplete" => self.finish(event.response, out),
             "response.failed" => {
                 let response: Response = read(event.response)?;
@@ -114,7 +137,7 @@ impl Events {
         }
     }
 
-    fn start(&mut self, response: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    fn start(&mut self, response: Option<&RawValue>) -> Result<(), Unreadable> {
         if self.chunks.is_some() {
             return Err(Unreadable("a second response"));
         }
@@ -126,7 +149,7 @@ impl Events {
             content: Some(String::new()),
             ..Message::default()
         };
-        chunks.delta(&role, out);
+        chunks.delta(&role, self.opening.begin());
         Ok(())
     }
 

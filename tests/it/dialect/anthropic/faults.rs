@@ -1,5 +1,7 @@
 //! What goes wrong at an upstream that speaks Anthropic's messages, and what is a caller told?
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use spafe::simulator::script::{Gate, Script};
 
@@ -93,7 +95,7 @@ async fn a_stream_that_breaks_is_told_of_in_an_event() {
     let whole = Script::message_stream("claude", "one two three");
     let bytes = whole.body_bytes();
     let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
-    let start = "data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude\"}}\n\n";
+    let start = "data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude\"}}\n\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n";
     let cases = [
         (whole.clone().cut_after(bytes - 250), "upstream_unavailable"),
         (Script::sse_bytes(&[start.as_bytes(), error.as_bytes()]), ""),
@@ -116,6 +118,41 @@ async fn a_stream_that_breaks_is_told_of_in_an_event() {
         );
         assert!(last["error"]["message"].is_string(), "{last}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_only_began_is_replaced_and_one_that_thinks_is_waited_for() {
+    let start = "data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude\"}}\n\n";
+    let ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    let (up, openai) = (upstream().await, upstream().await);
+    let gateway = setup(&up, "timeouts = { connect = \"1s\", first_event = \"1s\" }")
+        .pool("openai", &[&base(&openai)])
+        .model("claude", &["anthropic"])
+        .model("backed", &["anthropic", "openai"])
+        .start();
+    let begun = || [start.as_bytes(), ping.as_bytes(), error.as_bytes()];
+    up.push(Script::sse_bytes(&begun()));
+    let answer = post_chat(&gateway, json!({"stream": true, "model": "backed"})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.field("x-spafe-upstream"), Some("openai"));
+    up.push(Script::sse_bytes(&begun()));
+    let answer = post_chat(&gateway, json!({"stream": true})).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    // Nothing is said in time by one that has begun: it thinks, and is waited for.
+    let said = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n";
+    let end = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n";
+    let slow = [start, ping, said, end].map(str::as_bytes);
+    up.push(Script::sse_bytes(&slow).gap(Duration::from_millis(700)));
+    let thinks = json!({"stream": true, "model": "backed", "user": "thinks"});
+    let answer = post_chat(&gateway, thinks).await;
+    assert_eq!(answer.field("x-spafe-upstream"), Some("anthropic"));
+    assert!(
+        answer.text().ends_with("data: [DONE]\n\n"),
+        "{}",
+        answer.text()
+    );
+    assert!(chunks(&answer)[0]["choices"][0]["delta"]["role"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,8 +261,8 @@ async fn what_must_be_held_to_be_understood_is_bounded() {
         long.as_bytes(),
     ]));
     let answer = post_chat(&gateway, json!({"stream": true})).await;
-    let last = chunks(&answer).pop().unwrap();
-    assert_eq!(last["error"]["code"], "upstream_invalid_response", "{last}");
+    let told = answer.json();
+    assert_eq!(told["error"]["code"], "upstream_invalid_response", "{told}");
 
     // The body in other words is held beside the caller's.
     let gateway = setup(&up, "")
