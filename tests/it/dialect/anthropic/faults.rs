@@ -136,6 +136,8 @@ async fn a_message_that_only_began_is_replaced_and_one_that_thinks_is_waited_for
     let answer = post_chat(&gateway, json!({"stream": true, "model": "backed"})).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.field("x-spafe-upstream"), Some("openai"));
+    // Alone it is asked once more.
+    up.push(Script::sse_bytes(&begun()));
     up.push(Script::sse_bytes(&begun()));
     let answer = post_chat(&gateway, json!({"stream": true})).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
