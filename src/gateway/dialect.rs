@@ -237,13 +237,9 @@ fn put(dialect: Dialect, asked: &Asked<'_>) -> Result<Spliced, Inexpressible> {
         }
         _ if !is_put(dialect, asked.ask.operation) => Ok(as_it_came(asked)),
         (Dialect::OpenAi | Dialect::Azure | Dialect::Images, None) => Ok(as_it_came(asked)),
-        (Dialect::Anthropic, None) => {
-            anthropic::request::body(asked).map(|body| splice::whole(&body))
-        }
-        (Dialect::Responses, None) => {
-            responses::request::body(asked).map(|body| splice::whole(&body))
-        }
-        (Dialect::Gemini, None) => gemini::request::body(asked).map(|body| splice::whole(&body)),
+        (Dialect::Anthropic, None) => Ok(splice::whole(&anthropic::request::body(asked)?)),
+        (Dialect::Responses, None) => Ok(splice::whole(&responses::request::body(asked)?)),
+        (Dialect::Gemini, None) => Ok(splice::whole(&gemini::request::body(asked)?)),
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) fn scaled() -> Vec<(&'static str, String)> {
 pub(super) fn asked_of_everything(rule: &Value) -> String {
     let query = rule["query"].as_str().unwrap();
     let query = query.split(" unless ").next().unwrap();
+    let left_open = query.matches('(').count() - query.matches(')').count();
+    let query = &*format!("{query}{}", ")".repeat(left_open));
     let mut query = match query.strip_prefix("absent(") {
         Some(rest) => rest.trim_end_matches(')').to_owned(),
         None => query.to_owned(),
