@@ -6,6 +6,8 @@
 
 /// Certificates that tests trust.
 pub(crate) mod certificate;
+/// What must be found nowhere.
+pub(crate) mod canary;
 /// A connection on which a test sends exact bytes.
 pub(crate) mod client;
 /// A client that speaks HTTP/2.
@@ -24,6 +26,8 @@ pub(crate) mod traffic;
 pub(crate) mod pair;
 /// The real program, run to its end.
 pub(crate) mod program;
+/// Names that callers make up.
+pub(crate) mod names;
 /// Many clients at once.
 pub(crate) mod load;
 /// Scripts in other languages, run to their end.

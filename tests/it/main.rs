@@ -38,6 +38,9 @@ mod process;
 /// What a real Prometheus makes of dashboards and rules.
 #[cfg(test)]
 mod prometheus;
+/// What is kept secret, and found nowhere.
+#[cfg(test)]
+mod privacy;
 /// What a collector of OpenTelemetry's learns.
 #[cfg(test)]
 mod traces;

@@ -55,6 +55,9 @@ mod together;
 /// One caller that asks for a hundred times its share.
 #[cfg(test)]
 mod fairness;
+/// Names that nobody has heard of, a hundred thousand of them.
+#[cfg(test)]
+mod names;
 /// One question, asked by thousands.
 #[cfg(test)]
 mod hot;

@@ -118,7 +118,16 @@ async fn nothing_of_it_stands_on_the_public_listener() {
         "/cache",
         "/cache/key",
     ];
-    for path in all {
+    let others = [
+        "/debug",
+        "/debug/pprof/",
+        "/page/operator.js",
+        "/requests/1",
+        "/METRICS",
+        "/./metrics",
+        "//metrics",
+    ];
+    for path in all.into_iter().chain(others) {
         let answer = read(gateway.address, path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.json()["error"]["code"], "not_found", "{path}");

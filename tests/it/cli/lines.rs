@@ -216,3 +216,40 @@ async fn a_disk_that_is_full_costs_lines_and_no_request() {
     gateway.says("request log cannot be written").await;
     assert_eq!(gateway.told("/readyz").await["ready"], Value::Bool(true));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_that_nobody_reads_costs_lines_and_no_request() {
+    let upstream = upstream().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    // It has a reader, who does not read.
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    let gateway = Setup::new()
+        .tables(&format!(
+            "[bounds]\nrequests_per_connection = 1000000\n[log]\nrequests = {{ file = {pipe:?} }}"
+        ))
+        .pool("p", &[&base(&upstream)])
+        .model("m", &["p"])
+        .start();
+    let address = gateway.address;
+    let agent = format!("User-Agent: {}", "x".repeat(300));
+    let question = post(PATH, &[&agent], ask("nobody", false).as_bytes());
+    let mut client = Connection::open(address).await;
+    let name = "spafe_request_log_lines_dropped_total ";
+    // What waits is bounded by its bytes, and each line has a few hundred.
+    for _ in 0..50 {
+        for _ in 0..200 {
+            client.send(&question).await;
+            assert_eq!(client.answer().await.status, 404);
+        }
+        if gateway.metric(name).await > 0.0 {
+            break;
+        }
+    }
+    assert_eq!(chat(address, "m", true).await.status, 200);
+    let dropped = gateway.metric(name).await;
+    assert!(dropped > 0.0, "a pipe takes all that is written");
+    drop(reader);
+}

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::soon;
+use super::{canary, soon};
 
 /// A plain TCP connection that speaks HTTP/1.1 by hand.
 pub(crate) struct Connection {
@@ -66,6 +66,7 @@ impl Connection {
 
     /// Sends these bytes and nothing else.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        canary::overhear(bytes.as_ref());
         soon("the peer to read", self.stream.write_all(bytes.as_ref()))
             .await
             .unwrap();
@@ -106,12 +107,17 @@ impl Connection {
                 break;
             }
         }
+        if answer.status >= 400 {
+            canary::opens_nothing("an error", &answer.text());
+        }
         answer
     }
 
     /// Reads an answer's head; its body is to be read in pieces.
     pub(crate) async fn head(&mut self) -> Answer {
-        Answer::of_head(&self.until(b"\r\n\r\n", "an answer's head").await)
+        let head = self.until(b"\r\n\r\n", "an answer's head").await;
+        canary::opens_nothing("a head", &String::from_utf8_lossy(&head));
+        Answer::of_head(&head)
     }
 
     /// The next piece of a body: a chunk, or what has arrived; `None` at its end.

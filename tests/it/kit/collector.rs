@@ -6,12 +6,12 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
 use super::gateway::LOOK_AGAIN;
-use super::{repository, script, soon};
+use super::{canary, repository, script, soon};
 
 /// A running collector.
 pub(crate) struct Collector {
@@ -140,6 +140,12 @@ impl Drop for Collector {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            // How it was asked has the key for it.
+            let messages: Vec<_> = told.iter().map(|line| &line["message"]).collect();
+            canary::opens_nothing("a collector", &serde_json::json!(messages).to_string());
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
+use super::canary;
 use super::certificate::Certificate;
 use super::launch::Launch;
 use super::{repository, soon};
@@ -84,6 +85,7 @@ impl Setup {
 
     /// One more variable of the program's environment, which has no others.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        canary::variable(name, value);
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -320,8 +322,20 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        let is_failing = std::thread::panicking();
+        let is_running = matches!(self.child.try_wait(), Ok(None));
+        let mut told = if is_running && !is_failing {
+            canary::seen(self.child.id(), self.admin)
+        } else {
+            Vec::new()
+        };
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !is_failing {
+            told.extend(canary::files(self.launch.folder.path()));
+            told.push(("its output".to_owned(), self.output()));
+            canary::search(&told, &self.config);
+        }
         if std::thread::panicking() {
             let output = self.output.lock().map(|text| text.clone());
             eprintln!(

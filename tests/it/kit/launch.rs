@@ -50,6 +50,8 @@ impl Launch {
             // A developer's own keys and settings have no part in a test.
             .env_clear()
             .env("RUST_BACKTRACE", "1")
+            // Whatever could be told is told, and searched for what must not be.
+            .env("RUST_LOG", "trace")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

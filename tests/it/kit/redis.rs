@@ -6,13 +6,20 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
+use super::canary;
 use super::certificate::Certificate;
 use super::gateway::LOOK_AGAIN;
 use super::soon;
+
+/// How long one that a test has stopped is asked for what it keeps.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Of how many keys it is told what they are.
+const KEYS_MAX: usize = 1_000;
 
 /// A running server.
 pub(crate) struct Redis {
@@ -132,10 +139,40 @@ impl Redis {
     }
 }
 
+impl Redis {
+    /// Everything that it keeps, where it answers.
+    pub(crate) fn kept(&self) -> Option<String> {
+        let client = redis::Client::open(self.private_url()).ok()?;
+        let mut connection = client.get_connection_with_timeout(PATIENCE).ok()?;
+        connection.set_read_timeout(Some(PATIENCE)).ok()?;
+        let mut kept = String::new();
+        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).ok()?;
+        for key in keys.into_iter().take(KEYS_MAX) {
+            let kind: String = redis::cmd("TYPE").arg(&key).query(&mut connection).ok()?;
+            let how = if kind == "hash" { "HGETALL" } else { "GET" };
+            let value: redis::RedisResult<Vec<Vec<u8>>> =
+                redis::cmd(how).arg(&key).query(&mut connection);
+            for bytes in std::iter::once(key).chain(value.unwrap_or_default()) {
+                kept.push_str(&String::from_utf8_lossy(&bytes));
+                kept.push('\n');
+            }
+        }
+        Some(kept)
+    }
+}
+
 impl Drop for Redis {
     fn drop(&mut self) {
+        let kept = if std::thread::panicking() {
+            None
+        } else {
+            self.kept()
+        };
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(kept) = kept {
+            canary::tells_nothing("Redis", &kept);
+        }
     }
 }
 
