@@ -99,8 +99,14 @@ fn forms(word: &str) -> Vec<String> {
         let encoded = STANDARD_NO_PAD.encode(&bytes);
         // What depends on nothing but the word.
         let (from, to) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
-        forms.push(encoded[from..to].to_owned());
-        forms.push(encoded[from..to].replace('+', "-").replace('/', "_"));
+        forms.push(encoded.get(from..to).unwrap_or_default().to_owned());
+        forms.push(
+            encoded
+                .get(from..to)
+                .unwrap_or_default()
+                .replace('+', "-")
+                .replace('/', "_"),
+        );
     }
     forms.sort();
     forms.dedup();
@@ -121,7 +127,13 @@ fn lacks(place: &str, text: &str, word: &str, forms: &[String]) {
         return;
     };
     let before: String = {
-        let before: Vec<char> = text[..at].chars().rev().take(200).collect();
+        let before: Vec<char> = text
+            .get(..at)
+            .unwrap_or_default()
+            .chars()
+            .rev()
+            .take(200)
+            .collect();
         before.into_iter().rev().collect()
     };
     panic!("{place} tells {word:?}, behind {before:?}");
