@@ -18,6 +18,7 @@ const CHANGING: [&str; 5] = [
 async fn operated(server: &str) -> (Gateway, Vec<Simulator>) {
     let (working, failing) = (upstream().await, always(Script::json(500, "{}")).await);
     let gateway = Setup::new()
+        .variable("RUST_LOG", "info")
         .server(server)
         .tables("[reload]\nwatch = false\npoll = \"1h\"")
         .tables("[[limits]]\nname = \"plenty\"\nby = \"client\"\nrequests = { count = 1000, per = \"1h\" }")

@@ -88,7 +88,7 @@ pub(crate) async fn leave_nothing_behind(first: usize, all: usize) {
         metrics.len()
     );
     assert!(!metrics.contains("made-up"), "a name is told: {metrics}");
-    assert_eq!(gateway.metric("spafe_metric_series ").await, series);
+    assert!((gateway.metric("spafe_metric_series ").await - series).abs() < 0.5);
     assert!(series <= SERIES_MAX, "{series} series");
     assert!(
         metrics.len() <= METRICS_BYTES_MAX,

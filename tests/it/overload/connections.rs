@@ -26,7 +26,8 @@ async fn an_address_keeps_its_share_of_connections() {
     const OPENED: usize = 1_000;
     const KEPT: usize = 64;
     let (setup, _upstream) = limited("head_timeout = \"60s\"").await;
-    let gateway = setup.start();
+    // Lines are counted below.
+    let gateway = setup.variable("RUST_LOG", "info").start();
     let mut connections = Vec::new();
     for _ in 0..OPENED {
         connections.push(Connection::open(gateway.address).await);
