@@ -54,7 +54,6 @@ use crate::names::{PoolName, Secret};
 use balance::Place;
 use balance::turns::Turns;
 use health::{EjectionReason, Learned, Verdict, View};
-use latency::Latency;
 use registry::{PoolState, Registry};
 use slots::{Full, Places, Slot};
 use target::{Endpoint, EndpointState, Target};
@@ -301,15 +300,15 @@ impl Pool {
         if room.learn(lesson, endpoint.state.in_flight(), &self.concurrency, now) {
             self.state.slots.allow(self.capacity(now));
         }
+        // Where nobody asks how soon it answers, nobody needs to know.
+        if let Lesson::Answered(took) | Lesson::Began(took) = lesson
+            && self.method == Balance::PeakEwma
+        {
+            latency.measured(took, now);
+        }
         let learned = match lesson {
-            Lesson::Answered(took) => {
-                self.measure(latency, took, now);
-                health.answered(took, now, &self.ejection)
-            }
-            Lesson::Began(took) => {
-                self.measure(latency, took, now);
-                health.began(took, now, &self.ejection)
-            }
+            Lesson::Answered(took) => health.answered(took, now, &self.ejection),
+            Lesson::Began(took) => health.began(took, now, &self.ejection),
             Lesson::Completed => {
                 health.completed(now, &self.ejection);
                 Learned::Nothing
@@ -336,13 +335,6 @@ impl Pool {
             Learned::Eject(reason) => self
                 .eject(endpoint, now, chance)
                 .map(|rest| Change::Ejected(rest, reason)),
-        }
-    }
-
-    /// Notes how soon an endpoint answered, where anybody asks.
-    fn measure(&self, latency: &Latency, took: Duration, now: Instant) {
-        if self.method == Balance::PeakEwma {
-            latency.measured(took, now);
         }
     }
 

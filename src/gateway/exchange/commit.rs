@@ -1,7 +1,8 @@
 //! When is an attempt the answer?
 //!
-//! With the first event of a stream, or with what an upstream answers that makes none; with a whole JSON answer; with a whole text of what was
-//! written down; with the first bytes of sound. Up to there nothing has reached the client.
+//! With the first event of a stream, or with what an upstream answers that makes none; with a
+//! whole JSON answer; with a whole text of what was written down; with the first bytes of sound.
+//! Up to there nothing has reached the client.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -49,7 +49,7 @@ impl Visit<'_> {
         match taken {
             Taken::Whole { bytes, .. } => heard.answer(bytes),
             Taken::Said(events) => events.iter().for_each(|event| heard.answer(event)),
-            // Transcript as they pass by; and what is not held is not heard.
+            // Events are heard as they pass by, and what is not held is not heard.
             Taken::Events(_) | Taken::Through(_) => {}
         }
     }
