@@ -212,7 +212,7 @@ impl Exchange {
             let Some(next) = asking.enter(&mut course, next, &mut place, now).await else {
                 continue;
             };
-            if trail.has_asked(&next.leg.pool.name) {
+            if course.asked(&next.leg.pool) > 0 {
                 next.leg.metrics.retries.inc();
             }
             if !next.wait.is_zero() {

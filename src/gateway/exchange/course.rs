@@ -360,7 +360,7 @@ impl<'a> Course<'a> {
     }
 
     /// How often this request has asked a pool.
-    fn asked(&self, pool: &Arc<Pool>) -> usize {
+    pub(super) fn asked(&self, pool: &Arc<Pool>) -> usize {
         let here = |tried: &&Tried<'_>| Arc::ptr_eq(tried.pool, pool);
         self.tried.iter().filter(here).count()
     }

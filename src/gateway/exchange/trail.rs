@@ -12,7 +12,6 @@ use crate::gateway::exchange::failure::AttemptError;
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::record::spans::AttemptSpan;
 use crate::gateway::record::{AttemptRecord, millis};
-use crate::names::PoolName;
 use crate::sys;
 
 /// What was tried, so far.
@@ -87,12 +86,6 @@ impl Trail {
     #[must_use]
     pub fn asked(&self) -> usize {
         self.tried().attempts.len()
-    }
-
-    /// Whether this pool was asked before.
-    pub(super) fn has_asked(&self, pool: &PoolName) -> bool {
-        let tried = self.tried();
-        tried.attempts.iter().any(|attempt| attempt.pool == *pool)
     }
 
     fn tried(&self) -> MutexGuard<'_, Tried> {

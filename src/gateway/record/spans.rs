@@ -59,7 +59,7 @@ impl RequestRecord {
                 model: &plan.model,
                 error: self.error().unwrap_or_default(),
                 duration: seconds(now),
-                first: self.first_byte.filter(|_| self.stream).map(seconds),
+                first: self.first_event.filter(|_| self.stream).map(seconds),
                 tokens: (self.tokens_in, self.tokens_out),
             });
         }
