@@ -212,7 +212,8 @@ impl Exchange {
             let Some(next) = asking.enter(&mut course, next, &mut place, now).await else {
                 continue;
             };
-            if course.asked(&next.leg.pool) > 0 {
+            // This attempt is among those that the course counts.
+            if course.asked(&next.leg.pool) > 1 {
                 next.leg.metrics.retries.inc();
             }
             if !next.wait.is_zero() {
