@@ -1,7 +1,7 @@
 // What happened last, to whom?
 //
-// The listener is asked for the last requests that fit what is chosen, and a row tells its
-// attempts where somebody opens it. All of it is text.
+// The listener is asked for the last requests that fit what is chosen; a row tells its
+// attempts where there is more to say than how many. All of it is text.
 
 import { fill, row } from './tables.js';
 
