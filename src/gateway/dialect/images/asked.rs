@@ -110,9 +110,11 @@ fn is_harmless(name: &str, value: &RawValue) -> bool {
             let kind = Members::of(value).and_then(|it| it.text("type").map(|it| it == "text"));
             is_null(value) || kind == Some(true)
         }
-        "modalities" => ["\"text\"", "\"image\""]
-            .iter()
-            .any(|kind| said.contains(kind)),
+        // An image, or the words that say where it is.
+        "modalities" => list(value).is_some_and(|kinds| {
+            let mut kinds = kinds.iter().map(|kind| kind.get());
+            kinds.all(|kind| matches!(kind, "\"text\"" | "\"image\""))
+        }),
         _ => is_empty(value),
     }
 }
@@ -141,6 +143,7 @@ mod tests {
             r#","size":"1x1","quality":"hd","style":"vivid","seed":1"#,
             r#","temperature":0.5,"presence_penalty":0,"top_p":1,"max_tokens":100,"stop":null"#,
             r#","tools":[],"tool_choice":"auto","response_format":{"type":"text"}"#,
+            r#","modalities":["image","text"]"#,
         ] {
             check(r#""a fox""#, members, [None, None]);
             let parts = r#"[{"type":"text","text":"a fox"}]"#;
@@ -167,6 +170,7 @@ mod tests {
                 "response_format",
             ),
             (r#","steps":30"#, "steps"),
+            (r#","modalities":["text","audio"]"#, "modalities"),
         ] {
             check(r#""a fox""#, members, [Some(name), None]);
         }
