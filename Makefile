@@ -19,6 +19,7 @@ run: ## Builds the gateway and starts it before its built-in upstream; needs no 
 test: ## Runs every test: unit, integration, real SDKs, a real browser.
 	@.ci/setup-test
 	cargo nextest run --locked
+	cargo nextest run --locked --lib --features shuttle -E 'test(interleavings)'
 	cargo test --locked --doc --quiet
 
 # Optimised, for what it measures; without link-time optimisation, since it compares
@@ -33,6 +34,7 @@ lint: ## Checks the format and every lint, warnings denied.
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --test soak -- -D warnings
+	cargo clippy --locked --lib --profile test --features shuttle -- -D warnings
 
 bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 	@.ci/setup-build

@@ -43,5 +43,7 @@ pub mod phase;
 pub mod deadline;
 /// Clocks and chance.
 pub mod sys;
+/// Locks and counters.
+mod sync;
 /// Panics on purpose, for tests.
 pub mod fail_point;

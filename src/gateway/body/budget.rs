@@ -10,7 +10,8 @@
 //! to take answers keep no request out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// The bytes that all bodies hold.
 #[derive(Debug, Default)]
@@ -95,6 +96,10 @@ impl Drop for Share {
         held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod interleavings;
 
 #[cfg(test)]
 mod tests {

@@ -11,12 +11,11 @@
 //! A request takes from all of its windows or from none. All of its sets are locked, in one
 //! order for everybody, then looked at, then written.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use smallvec::SmallVec;
 
 use super::gcra::{Rate, Ticks, still_owed};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Places of a set: two cache lines of keys.
 const WAYS: usize = 16;
@@ -365,6 +364,10 @@ impl State {
         self.full.less(now).nanoseconds() as f32 / self.span.max(1.0)
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod interleavings;
 
 #[cfg(test)]
 mod tests;

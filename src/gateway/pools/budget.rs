@@ -9,9 +9,10 @@
 //!
 //! What is not spent is kept up to a bound: a quiet hour must not pay for a storm.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use crate::sync::atomic::{AtomicI64, Ordering};
+use crate::sync::{Mutex, PoisonError};
 
 /// Thousandths of an attempt.
 const ATTEMPT: i64 = 1_000;
@@ -75,6 +76,10 @@ fn free_left(free: Option<(f64, Instant)>, most: f64, now: Instant) -> f64 {
     let grown = now.saturating_duration_since(since).as_secs_f64() * most;
     (left + grown).min(most)
 }
+
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod interleavings;
 
 #[cfg(test)]
 mod tests {

@@ -17,12 +17,13 @@
 //! a few moves and never while somebody waits or is woken.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::sys;
 
 /// The places of a pool.
@@ -296,6 +297,10 @@ impl Queue {
         Ok(displaced)
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod interleavings;
 
 #[cfg(test)]
 mod tests;
