@@ -83,3 +83,24 @@ fn whoever_waits_hears_of_places_that_are_new() {
         assert_eq!((slots.in_flight(), slots.waiting()), (0, 0));
     });
 }
+
+#[test]
+fn a_place_on_its_way_to_one_who_leaves_comes_back() {
+    check(|| {
+        let (slots, held) = <(Arc<Slots>, Arc<AtomicUsize>)>::default();
+        let leaves = caller(&slots, &held, (1, Manner::Leaves), 0);
+        let giver = Arc::clone(&slots);
+        let give: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let granted = {
+                let mut queue = giver.lock();
+                queue.in_flight_max = 1;
+                queue.grant()
+            };
+            // Chosen, and not yet told: this is where a place could be lost.
+            shuttle::thread::yield_now();
+            giver.give(granted);
+        });
+        together([leaves, give]);
+        assert_eq!((slots.in_flight(), slots.waiting()), (0, 0));
+    });
+}
