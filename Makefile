@@ -24,7 +24,7 @@ test: ## Runs every test: unit, integration, real SDKs, a real browser.
 
 # Optimised, for what it measures; without link-time optimisation, since it compares
 # only what it measured itself.
-soak: ## Runs what takes minutes: overload, full deadlines, thousands of connections.
+soak: ## Runs what takes minutes or an hour, and draws it: target/soak/index.html.
 	@.ci/setup-build
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	cargo nextest run --locked --cargo-profile quick --profile soak --test soak

@@ -70,6 +70,12 @@ mod load;
 /// A million questions that are nearly another.
 #[cfg(test)]
 mod cache_key;
+/// How it went, second by second.
+#[cfg(test)]
+mod report;
+/// As many streams as there can be.
+#[cfg(test)]
+mod streams;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;

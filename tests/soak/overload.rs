@@ -20,6 +20,7 @@ use crate::kit::pair::completion;
 use crate::kit::upstream::base;
 use crate::lasting;
 use crate::load::{Course, closed, open};
+use crate::report::Watch;
 
 /// How long one refusal may take.
 const REFUSED_P99_MAX: Duration = Duration::from_millis(50);
@@ -65,10 +66,16 @@ async fn capacity(gateway: &Gateway, callers: usize) -> f64 {
 /// Runs at 80 % and at twice the capacity, and holds the second against the first. How long
 /// things take is judged where the program had at least this share of a core; else it was
 /// others that kept it waiting.
-async fn overload(what: &str, gateway: &Gateway, capacity: f64, share_min: f64) {
+async fn overload(
+    what: &str,
+    gateway: &Gateway,
+    (capacity, lasts): (f64, Duration),
+    share_min: f64,
+) {
+    let _watch = Watch::begin(gateway, &format!("overload-{}", what.replace(' ', "-")));
     let quiet = open(gateway, 0.8 * capacity, lasting(120) / 4).await;
     quiet.tell(&format!("{what}: 80 % of {capacity:.0}/s"));
-    let much = open(gateway, 2.0 * capacity, lasting(120)).await;
+    let much = open(gateway, 2.0 * capacity, lasts).await;
     much.tell(&format!("{what}: 200 %"));
     tokio::time::sleep(RECOVERY).await;
     let after = open(gateway, 0.8 * capacity, lasting(120) / 8).await;
@@ -156,7 +163,13 @@ async fn a_pool_that_is_full_answers_and_refuses_in_time() {
         .start();
     assert_eq!(chat(gateway.address, "m", false).await.status, 200);
     let capacity = capacity(&gateway, 20).await;
-    overload("a pool of 20 places", &gateway, capacity, 0.0).await;
+    overload(
+        "a pool of 20 places",
+        &gateway,
+        (capacity, lasting(120)),
+        0.0,
+    )
+    .await;
 }
 
 /// The bound is the program's own: twenty requests at once, whoever asks.
@@ -172,7 +185,8 @@ async fn a_program_that_takes_no_more_answers_and_refuses_in_time() {
         .model("m", &["p"])
         .start();
     let capacity = capacity(&gateway, 20).await;
-    overload("a program of 20 requests", &gateway, capacity, 0.0).await;
+    let lasts = lasting(120);
+    overload("a program of 20 requests", &gateway, (capacity, lasts), 0.0).await;
 }
 
 /// What an answer weighs here. To read it for its validity takes the program about a
@@ -224,6 +238,7 @@ fn a_program_without_a_core_left_answers_and_refuses_in_time() {
             .model("m", &["p"])
             .start();
         let capacity = capacity(&gateway, 8).await;
-        overload("a program on one core", &gateway, capacity, CORE_SHARE_MIN).await;
+        let bounds = (capacity, lasting(600));
+        overload("a program on one core", &gateway, bounds, CORE_SHARE_MIN).await;
     });
 }

@@ -50,8 +50,7 @@ impl Launch {
             // A developer's own keys and settings have no part in a test.
             .env_clear()
             .env("RUST_BACKTRACE", "1")
-            // Whatever could be told is told, and searched for what must not be.
-            .env("RUST_LOG", "trace")
+            .env("RUST_LOG", level())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -156,4 +155,13 @@ fn keep_output(
             told = told.filter(|told| told.send(line).is_ok());
         }
     });
+}
+
+/// Whatever could be told is told, and searched for what must not be; but for the soak tests,
+/// where that would be what is measured.
+fn level() -> &'static str {
+    match env!("CARGO_CRATE_NAME") {
+        "soak" => "info",
+        _ => "trace",
+    }
 }
