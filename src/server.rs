@@ -51,6 +51,7 @@ use tokio::task::JoinHandle;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::gateway::exchange::events::StreamBreak;
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::tend::{self, FirstAnswers};
@@ -353,7 +354,9 @@ fn listener(bound: &Bound) -> ListenerConfig {
     ListenerConfig::tcp(bound.address.to_string()).l4_buffer(buffers)
 }
 
+/// Tells what is in force, and begins what is told of it.
 fn tell_limits(config: &Config, metrics: &Metrics) {
+    metrics.begin(config, &StreamBreak::ALL.map(StreamBreak::as_str));
     let limits = &config.bounds;
     for (name, limit) in [
         ("body_bytes", limits.body_bytes_max),

@@ -56,6 +56,9 @@ use spend::Served;
 use trace::Trace;
 use transcript::Transcript;
 
+/// How a stream broke of which nothing but its head had left.
+pub const BEFORE_FIRST_EVENT: &str = "before_first_event";
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

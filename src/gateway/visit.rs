@@ -38,7 +38,7 @@ use crate::gateway::record::journal::Journal;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::outcome::called::Called;
-use crate::gateway::record::{Outcome, RequestRecord};
+use crate::gateway::record::{BEFORE_FIRST_EVENT, Outcome, RequestRecord};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::departure::{Departure, Parting};
 use crate::gateway::relay::head::Common;
@@ -313,7 +313,7 @@ impl<'a> Visit<'a> {
             _ => Outcome::Refused,
         };
         if self.head_sent {
-            self.record.outcome = Outcome::StreamBroken("before_first_event");
+            self.record.outcome = Outcome::StreamBroken(BEFORE_FIRST_EVENT);
             self.stay.release();
             let event = self.common.voice().refusal_event(&refusal);
             let delivered = relay::failed_stream(self.session, event).await;

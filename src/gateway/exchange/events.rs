@@ -118,6 +118,20 @@ enum Read {
 }
 
 impl StreamBreak {
+    /// Every way, in the order of the enum.
+    pub const ALL: [Self; 10] = [
+        Self::Stalled,
+        Self::TooLong,
+        Self::Cut,
+        Self::Malformed,
+        Self::Unterminated,
+        Self::Failed,
+        Self::Stopped,
+        Self::Lagged,
+        Self::NoRoom,
+        Self::Unkept,
+    ];
+
     /// What it is that a stream could not be put into OpenAI's words.
     fn of(error: &AttemptError) -> Self {
         match error {

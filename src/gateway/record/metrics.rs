@@ -8,6 +8,8 @@
 mod arriving;
 /// How do attempts fare, and how many more may there be?
 mod attempts;
+/// Which series stand at 0 before anything has happened?
+mod begun;
 /// How many series may there be?
 mod bounded;
 /// What is answered from memory, and what is kept there?

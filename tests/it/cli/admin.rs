@@ -53,6 +53,7 @@ async fn health_metrics_and_configuration_are_told() {
     assert!(reason.contains("SPARE_KEY"), "{reason}");
 
     gateway.idle().await;
+    let target = upstream.addr();
     let metrics = read(gateway.admin, "/metrics").await;
     let kind = metrics.field("content-type").unwrap();
     assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
@@ -61,6 +62,11 @@ async fn health_metrics_and_configuration_are_told() {
         "spafe_requests_total{class=\"2xx\",endpoint=\"chat.completions\",model=\"m\",outcome=\"served\",pool=\"main\"} 1",
         "spafe_requests_in_flight 0",
         "spafe_limit{name=\"body_bytes\"} 10485760",
+        // A rate is made of two values: what did not happen yet is told as well.
+        "spafe_stream_breaks_total{kind=\"cut\"} 0",
+        &format!(
+            "spafe_target_ejections_total{{pool=\"main\",reason=\"in_a_row\",target=\"{target}\"}} 0"
+        ),
     ] {
         assert!(
             metrics.lines().any(|told| told == line),

@@ -19,6 +19,9 @@ pub enum EjectionReason {
 }
 
 impl EjectionReason {
+    /// Every reason, in the order of the enum.
+    pub const ALL: [Self; 4] = [Self::InARow, Self::Share, Self::Slow, Self::Probe];
+
     /// The word for the label and the log.
     #[must_use]
     pub fn as_str(self) -> &'static str {

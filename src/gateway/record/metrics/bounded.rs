@@ -189,6 +189,11 @@ impl<F: Family> Bounded<F> {
         self.family.one(&vec![OTHER; self.names.len()])
     }
 
+    /// Makes the one with these values, so that it is told before anything is counted.
+    pub(super) fn begin(&self, values: &[&str]) {
+        let _ = self.with_label_values(values);
+    }
+
     /// The one with these values, where there is one.
     pub(super) fn known(&self, values: &[&str]) -> Option<F::One> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use super::bounded::{Counters, Lazy};
 use super::make::Make;
 use super::pick;
+use crate::config::cache::CachePolicy;
 use crate::gateway::cache::control::Bypass;
 use crate::gateway::cache::status::{CacheStatus, Counted};
 use crate::gateway::cache::store::{Evictions, Sizes};
@@ -126,6 +127,15 @@ impl CacheMetrics {
             requests: Counted::ALL.map(|counted| self.requests.lazy(&[name, counted.as_str()])),
             stored: self.stored.with_label_values(&[name]),
             revalidations: self.revalidations.with_label_values(&[name]),
+        }
+    }
+
+    /// Begins what somebody is to hear of where it happens: an answer that is given because nobody
+    /// could be asked.
+    pub(super) fn begin(&self, model: &str, policy: &CachePolicy) {
+        if policy.enabled && !policy.stale_if_error.is_zero() {
+            let verdict = Counted::StaleIfError.as_str();
+            self.requests.begin(&[model, verdict]);
         }
     }
 

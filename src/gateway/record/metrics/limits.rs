@@ -5,6 +5,7 @@ use prometheus::{IntCounter, IntGauge};
 use super::bounded::Counters;
 use super::make::Make;
 use super::pick;
+use crate::config::limits::{Allowance, Limit};
 use crate::gateway::limit::{Kept, Kind};
 use crate::names::LimitName;
 
@@ -57,6 +58,23 @@ impl LimitMetrics {
         pick(&self.decisions, decision as usize)
     }
 
+    /// Begins what limits may refuse, those of keys under one name.
+    pub(super) fn begin<'a>(&self, limits: &[Limit], of_keys: impl Iterator<Item = &'a Allowance>) {
+        for limit in limits {
+            let counters = if limit.shadow {
+                &self.shadow_refused
+            } else {
+                &self.refused
+            };
+            for kind in kinds(&limit.allowance) {
+                counters.begin(&[label(&limit.name), kind.as_str()]);
+            }
+        }
+        for kind in of_keys.flat_map(kinds) {
+            self.refused.begin(&[OWN, kind.as_str()]);
+        }
+    }
+
     /// Counts a request that a limit refused.
     pub fn refused(&self, limit: &LimitName, kind: Kind) {
         let labels = [label(limit), kind.as_str()];
@@ -102,6 +120,26 @@ impl Decision {
             Self::ShadowRefused => "shadow_refused",
         }
     }
+}
+
+/// What is bounded.
+fn kinds(allowance: &Allowance) -> impl Iterator<Item = Kind> + use<> {
+    let Allowance {
+        requests,
+        tokens,
+        cost,
+        concurrent,
+        streams,
+    } = *allowance;
+    let all = [
+        (Kind::Requests, requests.is_some()),
+        (Kind::Tokens, tokens.is_some()),
+        (Kind::Cost, cost.is_some()),
+        (Kind::Concurrent, concurrent.is_some()),
+        (Kind::Streams, streams.is_some()),
+    ];
+    let bounded = all.into_iter().filter(|(_, is_bounded)| *is_bounded);
+    bounded.map(|(kind, _)| kind)
 }
 
 /// A colon is in no name of `[[limits]]`: it is a key's own limit.
