@@ -56,6 +56,7 @@ use crate::server::pulse::Pulse;
 use crate::server::reload::Reloader;
 use crate::sys;
 use crate::telemetry::filter::LogFilter;
+use crate::telemetry::unread;
 
 /// The largest body that an operator can ask about.
 const BODY_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -260,7 +261,9 @@ impl Admin {
             lookups: self.reloader.lookups(),
         });
         let log = &self.gateway.journal.log;
-        metrics.journal.take(log.written(), log.dropped());
+        metrics
+            .journal
+            .take(log.written(), log.dropped(), unread::lines_dropped());
         metrics.text()
     }
 }

@@ -1,8 +1,9 @@
 //! What does the process tell about itself?
 //!
 //! Two logs that never mix. The log of the process (here) is for what changed or went
-//! wrong, goes to standard error and is written in place: it is rare. The request log
-//! ([`request_log`]) has a line for each request and goes where the operator says.
+//! wrong, goes to standard error and is written in place: it is rare. Nobody waits for who reads it
+//! ([`unread`]). The request log ([`request_log`]) has a line for each request and goes where the
+//! operator says.
 //!
 //! The debug output of the libraries below us prints what must never be in a log:
 //! pingora's shows upstream credentials and what clients sent, those of HTTP, TLS and
@@ -15,6 +16,8 @@ mod request_log;
 pub mod filter;
 /// Whose address would be in the log?
 mod unaddressed;
+/// What if nobody reads it?
+pub mod unread;
 
 use std::io;
 
@@ -27,6 +30,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 pub(crate) use unaddressed::NOT_LET_IN;
 use unaddressed::Unaddressed;
+use unread::Unread;
 
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +52,7 @@ pub enum TelemetryError {
 ///
 /// [`TelemetryError`], where the filter is wrong or this is called twice.
 pub fn init(filter: Option<&str>, is_terminal: bool) -> Result<LogFilter, TelemetryError> {
-    let (subscriber, filter) = subscriber(filter, is_terminal, io::stderr)?;
+    let (subscriber, filter) = subscriber(filter, is_terminal, || Unread(io::stderr().lock()))?;
     subscriber.try_init()?;
     Ok(filter)
 }

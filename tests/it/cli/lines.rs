@@ -253,3 +253,39 @@ async fn a_pipe_that_nobody_reads_costs_lines_and_no_request() {
     assert!(dropped > 0.0, "a pipe takes all that is written");
     drop(reader);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_the_process_that_nobody_reads_costs_lines_and_no_request() {
+    let upstream = upstream().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    // It has a reader, who does not read.
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    let script = format!("exec \"$0\" \"$@\" 2>{}", pipe.display());
+    let gateway = Setup::new()
+        .started_by(&["/bin/sh", "-c", &script])
+        .tls()
+        .pool("p", &[&base(&upstream)])
+        .model("m", &["p"])
+        .start();
+    let name = "spafe_process_log_lines_dropped_total ";
+    // A handshake that fails leaves a line, and anybody can fail.
+    for _ in 0..40 {
+        for _ in 0..25 {
+            let mut client = Connection::open(gateway.tls_address.unwrap()).await;
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+            client.closed().await;
+        }
+        if gateway.metric(name).await > 0.0 {
+            break;
+        }
+    }
+    for stream in [false, true] {
+        assert_eq!(chat(gateway.address, "m", stream).await.status, 200);
+    }
+    let dropped = gateway.metric(name).await;
+    assert!(dropped > 0.0, "a pipe takes all that is written");
+    drop(reader);
+}

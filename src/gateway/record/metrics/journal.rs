@@ -15,6 +15,8 @@ pub struct JournalMetrics {
     pub sampled_out: IntCounter,
     /// `spafe_requests_slow_total`
     pub slow: IntCounter,
+    /// `spafe_process_log_lines_dropped_total`
+    pub of_process_dropped: IntCounter,
 }
 
 impl JournalMetrics {
@@ -36,12 +38,20 @@ impl JournalMetrics {
                 "spafe_requests_slow_total",
                 "Requests that took longer than [log] slow.",
             ),
+            of_process_dropped: new.counter(
+                "spafe_process_log_lines_dropped_total",
+                "Lines of the log of the process dropped since start because nobody read them.",
+            ),
         }
     }
 
-    /// Takes what the log has counted itself.
-    pub fn take(&self, written: u64, dropped: u64) {
-        for (counter, counted) in [(&self.written, written), (&self.dropped, dropped)] {
+    /// Takes what the logs have counted themselves, that of the process `of_process_dropped`.
+    pub fn take(&self, written: u64, dropped: u64, of_process_dropped: u64) {
+        for (counter, counted) in [
+            (&self.written, written),
+            (&self.dropped, dropped),
+            (&self.of_process_dropped, of_process_dropped),
+        ] {
             counter.inc_by(counted.saturating_sub(counter.get()));
         }
     }
