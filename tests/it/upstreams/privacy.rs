@@ -148,10 +148,11 @@ async fn what_an_upstream_says_of_itself_does_not_reach_a_client() {
             "org-abc123",
             "proj_xyz",
             "sk-other-key",
+            "sk-in-json",
             "127.0.0.1",
         ];
         let words = format!(
-            "Bad request to {url} for key very-secret-key-0815 (org-abc123), \"proj_xyz\" and 'sk-other-key'. Say less."
+            "Bad request to {url} for key very-secret-key-0815 (org-abc123), \"proj_xyz\" and 'sk-other-key', {{\"key\":\"sk-in-json\"}}. Say less."
         );
         let error = json!({"error": {"message": words, "type": "t", "param": "org-abc123", "code": "sk-other-key"}});
         let mut texts = Vec::new();

@@ -105,9 +105,13 @@ pub(super) fn refusal(
     }
 }
 
+/// What stands in the place of what is nobody's business.
+const REMOVED: &str = "[removed]";
+/// What ids of organisations and projects, and keys, begin with.
+const IDS: [&str; 3] = ["org-", "proj_", "sk-"];
+
 /// An upstream's words without what is ours: credential, hosts, organisation ids.
 fn cleaned(text: &str, pool: &Pool) -> String {
-    const REMOVED: &str = "[removed]";
     let mut text = text.to_owned();
     let key = pool.api_key.as_ref().map(crate::names::Secret::expose);
     let hosts = pool.targets.iter().flat_map(|target| {
@@ -122,25 +126,7 @@ fn cleaned(text: &str, pool: &Pool) -> String {
             text = text.replace(ours, REMOVED);
         }
     }
-    let words = text.split_inclusive(char::is_whitespace).map(|word| {
-        let bare = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        if ["org-", "proj_", "sk-"]
-            .iter()
-            .any(|prefix| bare.starts_with(prefix))
-        {
-            format!(
-                "{REMOVED}{}",
-                if word.ends_with(char::is_whitespace) {
-                    " "
-                } else {
-                    ""
-                }
-            )
-        } else {
-            word.to_owned()
-        }
-    });
-    let mut clean: String = words.collect();
+    let mut clean = without_ids(&text);
     let mut end = clean.len().min(MESSAGE_BYTES_MAX);
     while !clean.is_char_boundary(end) {
         end -= 1;
@@ -149,9 +135,51 @@ fn cleaned(text: &str, pool: &Pool) -> String {
     clean
 }
 
+/// The text without ids, wherever they begin: upstreams put whole JSON into a message, too.
+fn without_ids(text: &str) -> String {
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ')' | ']' | '}');
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut is_inside = false;
+    while let Some(first) = rest.chars().next() {
+        let is_id = !is_inside && IDS.iter().any(|begin| rest.starts_with(begin));
+        let bytes = if is_id {
+            rest.find(ends).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let (this, behind) = rest.split_at_checked(bytes).unwrap_or((rest, ""));
+        clean.push_str(if is_id { REMOVED } else { this });
+        is_inside = goes_on(first);
+        rest = behind;
+    }
+    clean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_removed_wherever_they_stand() {
+        #[track_caller]
+        fn check(text: &str, expected: &str) {
+            assert_eq!(without_ids(text), expected);
+        }
+        check("", "");
+        check("sk-ab**yz", "[removed]");
+        check("of org-1a, or 'proj_2b'.", "of [removed], or '[removed]'.");
+        check(
+            r#"{"organization":"org-1a","key":"sk-2b"} ü"#,
+            r#"{"organization":"[removed]","key":"[removed]"} ü"#,
+        );
+        check("key=sk-1a\nnext", "key=[removed]\nnext");
+        check(
+            "a task-force, X-Org-Id, x-org-id",
+            "a task-force, X-Org-Id, x-org-id",
+        );
+    }
 
     fn check(status: u16, code: &str, message: &str, expected: About) {
         let error = UpstreamError {
