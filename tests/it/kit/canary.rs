@@ -24,6 +24,16 @@ const BEGINNING_BYTES: usize = 12;
 const LONG_BYTES: usize = 16;
 /// Where in what is sent a caller's secrets are looked for.
 const HEARD_BYTES_MAX: usize = 16 << 10;
+/// Fields of a head that open something.
+const OPENING: [&str; 5] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "cookie",
+    "proxy-authorization",
+];
+/// Before what somebody says, in JSON, in a form or in a script.
+const SAYING: [&str; 6] = ["content", "text", "input", "prompt", "query", "filename"];
 /// How long a page of an operator may take where nobody waits for it.
 const PAGE_PATIENCE: Duration = Duration::from_millis(500);
 /// What operators can read.
@@ -62,19 +72,45 @@ pub(super) fn overhear(bytes: &[u8]) {
     let bytes = bytes.get(..HEARD_BYTES_MAX).unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);
     for line in text.lines().take_while(|line| !line.is_empty()) {
-        let Some((name, value)) = line.split_once(':') else {
-            continue;
-        };
-        let opens = ["authorization", "x-api-key", "api-key", "cookie"];
-        if opens.contains(&name.to_ascii_lowercase().as_str()) {
+        if let Some(query) = query(line) {
+            for (_, value) in url::form_urlencoded::parse(query.as_bytes()) {
+                keep(&SHOWN, &value);
+            }
+        } else if let Some((name, value)) = line.split_once(':')
+            && OPENING.contains(&name.to_ascii_lowercase().as_str())
+        {
             keep(&SHOWN, value);
+            let cookies = value.split(';').filter_map(|it| it.split_once('='));
+            cookies.for_each(|(_, value)| keep(&SHOWN, value));
         }
     }
-    for part in text.split("\"content\":\"").skip(1) {
-        // The first words: a caller may say them ever again.
-        let said = part.split(['"', '\\']).next().unwrap_or_default();
-        keep(&SAID, &said.chars().take(64).collect::<String>());
+    listen(&text);
+}
+
+/// Remembers what is said in a text: a body, or a script that sends one.
+pub(super) fn listen(text: &str) {
+    for name in SAYING {
+        for behind in text.split(name).skip(1) {
+            let behind = behind.trim_start_matches(['"', '\'']).trim_start();
+            let value = behind.strip_prefix([':', '=']).map(str::trim_start);
+            let Some(said) = value.and_then(|value| value.strip_prefix(['"', '\''])) else {
+                continue;
+            };
+            // The first words: a caller may say them ever again.
+            let said = said.split(['"', '\'', '\\']).next().unwrap_or_default();
+            keep(&SAID, &said.chars().take(64).collect::<String>());
+        }
     }
+}
+
+/// What stands behind the path of a request's first line, where a model is asked: of operators
+/// what they ask about is told.
+fn query(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(' ')?;
+    let (target, version) = rest.split_once(' ')?;
+    let is_public = target.starts_with("/v1/") || target.starts_with("/api/v1/");
+    let query = target.split_once('?')?.1;
+    (is_public && version.starts_with("HTTP/")).then_some(query)
 }
 
 fn keep(kept: &Words, word: &str) {
@@ -177,7 +213,7 @@ pub(super) fn search(places: &[(String, String)], configuration: &Path) {
 }
 
 /// What a running program can be asked, or what of it can be seen.
-pub(super) fn seen(pid: u32, admin: SocketAddr) -> Vec<(String, String)> {
+pub(crate) fn seen(pid: u32, admin: SocketAddr) -> Vec<(String, String)> {
     let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let arguments = String::from_utf8_lossy(&arguments).into_owned();
     let mut seen = vec![("its command line".to_owned(), arguments)];
@@ -202,7 +238,7 @@ fn page_of(admin: SocketAddr, page: &str) -> std::io::Result<String> {
 }
 
 /// What the lines of requests say that went to a file beside the configuration.
-pub(super) fn files(folder: &Path) -> Vec<(String, String)> {
+pub(crate) fn files(folder: &Path) -> Vec<(String, String)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let logs = entries.filter(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -215,6 +251,35 @@ pub(super) fn files(folder: &Path) -> Vec<(String, String)> {
         Some((name, String::from_utf8_lossy(&text).into_owned()))
     });
     read.collect()
+}
+
+#[test]
+fn what_is_shown_and_said_is_overheard() {
+    #[track_caller]
+    fn check(kept: &Words, word: &str) {
+        let kept = kept.lock().unwrap();
+        assert!(kept.contains_key(word), "{word}: {:?}", kept.keys());
+    }
+    overhear(
+        b"POST /v1/chat/completions?note=kanari%20in%20a%20query HTTP/1.1\r\nHost: h\r\n\
+          Proxy-Authorization: kanari of a proxy\r\n\r\n{\"content\":\"kanari in a chat\",\
+          \"input\" : \"kanari in vectors\"}\r\nform-data; filename=\"kanari-in-a-form.wav\"",
+    );
+    listen("messages: [{ role: 'user', content: 'kanari in a script' }]");
+    check(&SHOWN, "kanari in a query");
+    check(&SHOWN, "kanari of a proxy");
+    for said in [
+        "kanari in a chat",
+        "kanari in vectors",
+        "kanari-in-a-form.wav",
+        "kanari in a script",
+    ] {
+        check(&SAID, said);
+    }
+    // What an operator asks about is told.
+    overhear(b"GET /requests?client=kanari-of-an-operator HTTP/1.1\r\nHost: h\r\n\r\n");
+    let shown = SHOWN.lock().unwrap();
+    assert!(!shown.contains_key("kanari-of-an-operator"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::client::Answer;
 use super::gateway::Gateway;
-use super::soon;
+use super::{canary, soon};
 
 /// A connection to a gateway's listener with TLS.
 pub(crate) struct Http2 {
@@ -75,13 +75,20 @@ impl Http2 {
         length: Option<usize>,
         id: Option<&str>,
     ) -> Upload {
-        let mut request = Request::post(format!("https://localhost{path}"))
-            .header("content-type", "application/json");
-        if let Some(length) = length {
-            request = request.header("content-length", length);
-        }
-        if let Some(id) = id {
-            request = request.header("x-request-id", id);
+        let mut lines = vec!["content-type: application/json".to_owned()];
+        lines.extend(length.map(|length| format!("content-length: {length}")));
+        lines.extend(id.map(|id| format!("x-request-id: {id}")));
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        self.begin_with(path, &lines).await
+    }
+
+    /// Begins a POST with these fields, each as a line of HTTP/1.
+    pub(crate) async fn begin_with(&mut self, path: &str, lines: &[&str]) -> Upload {
+        let head = format!("POST {path} HTTP/2\r\n{}\r\n\r\n", lines.join("\r\n"));
+        canary::overhear(head.as_bytes());
+        let mut request = Request::post(format!("https://localhost{path}"));
+        for (name, value) in lines.iter().filter_map(|line| line.split_once(": ")) {
+            request = request.header(name, value);
         }
         let mut requests = soon("room for a stream", self.requests.clone().ready())
             .await
@@ -148,6 +155,7 @@ impl Drop for Http2 {
 impl Upload {
     /// Sends a part of the body, as fast as the peer takes it.
     pub(crate) async fn send(&mut self, mut part: Bytes, last: bool) {
+        canary::overhear(&part);
         while !part.is_empty() {
             self.body.reserve_capacity(part.len());
             let room = std::future::poll_fn(|context| self.body.poll_capacity(context));
@@ -185,11 +193,16 @@ impl Upload {
             let _ = stream.flow_control().release_capacity(part.len());
             body.extend_from_slice(&part);
         }
-        Answer {
+        let answer = Answer {
             status: head.status.as_u16(),
             fields: fields(&head.headers),
             body,
+        };
+        canary::opens_nothing("a head", &format!("{:?}", answer.fields));
+        if answer.status >= 400 {
+            canary::opens_nothing("an error", &answer.text());
         }
+        answer
     }
 }
 

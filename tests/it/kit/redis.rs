@@ -133,7 +133,12 @@ impl Redis {
 
     fn private_url(&self) -> String {
         match &self.password {
-            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            Some(password) => {
+                let encoded: String =
+                    url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
+                let encoded = encoded.replace('+', "%20");
+                format!("redis://:{encoded}@127.0.0.1:{}", self.port)
+            }
             None => self.url(),
         }
     }
@@ -149,10 +154,21 @@ impl Redis {
         let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).ok()?;
         for key in keys.into_iter().take(KEYS_MAX) {
             let kind: String = redis::cmd("TYPE").arg(&key).query(&mut connection).ok()?;
-            let how = if kind == "hash" { "HGETALL" } else { "GET" };
-            let value: redis::RedisResult<Vec<Vec<u8>>> =
-                redis::cmd(how).arg(&key).query(&mut connection);
-            for bytes in std::iter::once(key).chain(value.unwrap_or_default()) {
+            let how: &[&str] = match kind.as_str() {
+                "hash" => &["HGETALL"],
+                "list" => &["LRANGE", "0", "-1"],
+                "set" => &["SMEMBERS"],
+                "zset" => &["ZRANGE", "0", "-1"],
+                _ => &["GET"],
+            };
+            // As it is read, and as it is kept, where long texts may be packed.
+            let mut told = vec![key.clone()];
+            let mut read = redis::cmd(how[0]);
+            read.arg(&key).arg(&how[1..]);
+            let read = read.query::<Vec<Vec<u8>>>(&mut connection);
+            told.extend(read.unwrap_or_default());
+            told.push(redis::cmd("DUMP").arg(&key).query(&mut connection).ok()?);
+            for bytes in told {
                 kept.push_str(&String::from_utf8_lossy(&bytes));
                 kept.push('\n');
             }

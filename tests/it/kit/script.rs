@@ -6,7 +6,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use super::repository;
+use super::{canary, repository};
 
 /// Runs a script of `tests/python` in the environment that set-up has made.
 pub(crate) fn python(name: &str, environment: &[(&str, &str)]) {
@@ -44,6 +44,7 @@ pub(super) fn set_up() {
 
 /// Nextest ends a script that hangs, together with the test.
 fn run(mut interpreter: Command, script: &str, environment: &[(&str, &str)]) {
+    canary::listen(&std::fs::read_to_string(repository(script)).unwrap());
     let output = interpreter
         .arg(repository(script))
         .envs(environment.iter().copied())
@@ -59,6 +60,7 @@ fn run(mut interpreter: Command, script: &str, environment: &[(&str, &str)]) {
         output.status,
         shown(&output)
     );
+    canary::opens_nothing(script, &shown(&output));
 }
 
 fn shown(output: &Output) -> String {
