@@ -3,6 +3,9 @@
 //! Every gateway of every test is searched when the test lets go of it (`kit/canary.rs`). Here is
 //! one that tells its secret, so that the search is seen to find something.
 
+/// Everything at once.
+mod everything;
+
 use crate::kit::client::chat;
 use crate::kit::gateway::Setup;
 use crate::kit::upstream::{base, upstream};
