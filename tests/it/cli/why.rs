@@ -24,8 +24,11 @@ async fn asked(gateway: &Gateway, stream: bool, lines: &[&str]) -> Answer {
 async fn who_may_ask_is_told_why_and_nobody_which_host() {
     let (failing, working) = (always(Script::json(500, "{}")).await, upstream().await);
     let gateway = |explain: &str| {
-        Setup::new()
-            .server(&format!("explain = \"{explain}\""))
+        let setup = match explain {
+            "" => Setup::new(),
+            explain => Setup::new().server(&format!("explain = \"{explain}\"")),
+        };
+        setup
             .tables(KEY)
             .tables("[attempts]\nper_pool_max = 1\n[cache]\nenabled = true\nanonymous = true")
             .pool("first", &[&base(&failing)])
@@ -34,7 +37,9 @@ async fn who_may_ask_is_told_why_and_nobody_which_host() {
             .start()
     };
     for (explain, lines, told) in [
-        ("off", &[WHY, SHOWN][..], false),
+        // Nobody, where the operator says nothing.
+        ("", &[WHY, SHOWN][..], false),
+        ("off", &[WHY, SHOWN], false),
         ("keys", &[WHY], false),
         ("keys", &[WHY, SHOWN], true),
         ("all", &[], false),

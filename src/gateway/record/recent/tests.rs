@@ -5,6 +5,7 @@ use crate::gateway::client::Client;
 use crate::gateway::record::id::RequestId;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::record::policy::LogPolicy;
+use crate::gateway::record::transcript::Transcript;
 use crate::gateway::record::{Outcome, RequestRecord};
 use crate::sys;
 
@@ -64,6 +65,31 @@ fn failures_are_not_pushed_out_by_what_went_well_nor_told_twice() {
     }
     assert_eq!(numbers(&recent.failures()), [5, 0]);
     assert_eq!(numbers(&recent.all()), [99, 98, 97, 5, 0]);
+}
+
+#[test]
+fn so_many_failures_stay_and_nothing_that_was_said() {
+    let recent = Recent::new(3);
+    for number in 0..60 {
+        let mut heard = Transcript::new(Some(1024));
+        heard.question(b"a question");
+        heard.answer(b"an answer");
+        let broken = |record: &mut RequestRecord| {
+            record.status = 502;
+            record.outcome = Outcome::UpstreamFailed;
+            record.heard = Some(Box::new(heard));
+        };
+        recent.note(ended(number, broken));
+    }
+    // What `conf/reference.toml` says of them.
+    let failures = recent.failures();
+    assert_eq!(numbers(&failures), (10..60).rev().collect::<Vec<_>>());
+    assert_eq!(recent.all().len(), 50);
+    assert!(
+        failures
+            .iter()
+            .all(|kept| kept.ended.record().heard.is_none())
+    );
 }
 
 #[test]
