@@ -10,6 +10,8 @@ pub mod door;
 pub mod client;
 /// May they ask at all now?
 pub mod limit;
+/// Is there memory for more?
+pub mod pressure;
 /// What did they send?
 pub mod body;
 /// What is asked?
@@ -99,6 +101,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Bytes of bodies held, of requests and of answers.
     pub bodies: Arc<Budget>,
+    /// Whether there is memory for more.
+    pub memory: pressure::Memory,
     /// Who has had how much.
     pub limiter: Limiter,
     /// Answers that are kept.
@@ -134,6 +138,7 @@ impl Gateway {
             images,
             metrics,
             bodies: Arc::default(),
+            memory: pressure::Memory::default(),
             heaviest: Heaviest::new(sys::instant()),
             usage: Usage::new(sys::now().wall),
             outlook: Outlook::default(),
@@ -239,7 +244,7 @@ impl Gateway {
     ) -> Result<(), Unanswered> {
         let snapshot = Arc::clone(&visit.snapshot);
         reach(Phase::Door, visit.record.id.as_str());
-        visit.permit(&self.limiter)?;
+        visit.permit(&self.limiter, self.memory.pressure())?;
         let (body, boundary) = visit.body(&self.bodies, operation.question()).await?;
         let (body, original) = visit.understood(operation, body)?;
         visit.hear_question(&body, original.as_ref(), boundary.is_none());

@@ -7,8 +7,12 @@
 
 /// What a service manager gives and is told.
 pub mod supervisor;
+/// What may be held and opened, and who is told.
+mod bounds;
 /// Open files.
 mod descriptors;
+/// Memory.
+mod memory;
 /// Who may look into this process.
 mod privacy;
 /// Sockets.
@@ -51,7 +55,6 @@ use tokio::task::JoinHandle;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::gateway::exchange::events::StreamBreak;
 use crate::gateway::images::ImageStore;
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::tend::{self, FirstAnswers};
@@ -153,7 +156,8 @@ pub struct Start {
 pub fn run(mut start: Start, ready: impl FnOnce(&Serving<'_>)) -> Result<(), ServeError> {
     // Before any descriptor of our own is opened: they come by number.
     let given = start.supervisor.given();
-    descriptors::fit(&mut start.config.bounds, descriptors::take_all());
+    descriptors::take_all();
+    bounds::fit(&mut start.config.bounds);
     if !start.config.server.core_dumps {
         privacy::keep_memory_private();
     }
@@ -196,6 +200,7 @@ async fn serve(
     } = assemble(start).await?;
     let pulse = Pulse::new(sys::instant());
     tokio::spawn(pulse.clone().beat_forever());
+    memory::watch(&gateway).map_err(ServeError::Start)?;
     tokio::spawn(watch::signals(Arc::clone(&reloader), hangup));
     tokio::spawn(watch::files(Arc::clone(&reloader)));
     let in_force = gateway.snapshot.load_full();
@@ -297,7 +302,7 @@ async fn assemble(start: Start) -> Result<Assembled, ServeError> {
     if let Some(otlp) = &snapshot.otlp {
         otlp.start();
     }
-    tell_limits(&config, &metrics);
+    bounds::tell(&config, &metrics);
     let gateway = Gateway::new(snapshot, Arc::clone(&images), metrics, log);
     let idle_max = descriptors::idle_max(descriptors::allowed());
     let gateway = Arc::new(gateway.keeping_idle(idle_max));
@@ -352,48 +357,4 @@ fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
 fn listener(bound: &Bound) -> ListenerConfig {
     let buffers = L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES);
     ListenerConfig::tcp(bound.address.to_string()).l4_buffer(buffers)
-}
-
-/// Tells what is in force, and begins what is told of it.
-fn tell_limits(config: &Config, metrics: &Metrics) {
-    metrics.begin(config, &StreamBreak::ALL.map(StreamBreak::as_str));
-    let limits = &config.bounds;
-    for (name, limit) in [
-        ("body_bytes", limits.body_bytes_max),
-        ("form_bytes", limits.form_bytes_max),
-        ("inputs", limits.inputs_max),
-        ("bodies_bytes", limits.bodies_bytes_max),
-        ("head_bytes", limits.head_bytes_max),
-        ("head_fields", limits.head_fields_max),
-        ("request_line_bytes", limits.request_line_bytes_max),
-        ("json_depth", limits.json_depth_max),
-        ("json_keys", limits.json_keys_max),
-        ("connections", limits.connections_max),
-        (
-            "connections_per_address",
-            limits.connections_per_address_max,
-        ),
-        ("connections_per_v6_56", limits.connections_per_v6_56_max),
-        ("connections_per_v6_48", limits.connections_per_v6_48_max),
-        ("h2_header_list_bytes", limits.h2_header_list_bytes_max),
-        ("in_flight", limits.in_flight_max),
-        ("in_flight_per_client", limits.in_flight_per_client_max),
-    ] {
-        metrics.limit(name, limit);
-    }
-    let accepts = usize::try_from(limits.accepts_per_second_max).unwrap_or(usize::MAX);
-    metrics.limit("accepts_per_second", accepts);
-    let streams = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
-    metrics.limit("h2_streams", streams);
-    metrics.limit("attempts", config.attempts.max);
-    metrics.limit("limiter_keys", config.limiter.keys_max);
-    metrics.limit("usage_rows", config.costs.history_rows_max);
-    metrics.limit("cache_entry_bytes", config.cache.entry_bytes_max);
-    metrics.limit("cache_flight_bytes", config.cache.flight_bytes_max);
-    let shared = config.cache.second_tier_bytes_max;
-    metrics.limit("cache_second_tier_bytes", shared);
-    metrics.limit("metric_series", config.metrics.series_max);
-    metrics.limit("image_bytes", config.images.image_bytes_max);
-    let store = usize::try_from(config.images.store_bytes_max).unwrap_or(usize::MAX);
-    metrics.limit("image_store_bytes", store);
 }

@@ -57,6 +57,8 @@ pub struct Bounds {
     pub in_flight_per_client_max: usize,
     /// Bytes of all bodies held at the same time, of requests and of answers.
     pub bodies_bytes_max: usize,
+    /// Bytes that the process may have in memory.
+    pub memory_max: usize,
 }
 
 /// `[attempts]`

@@ -155,6 +155,7 @@ fn bounds(bounds: &Bounds) -> Value {
         in_flight_max,
         in_flight_per_client_max,
         bodies_bytes_max,
+        memory_max,
         write_stall,
     } = bounds;
     json!({
@@ -183,6 +184,7 @@ fn bounds(bounds: &Bounds) -> Value {
         "in_flight_max": in_flight_max,
         "in_flight_per_client_max": in_flight_per_client_max,
         "bodies_bytes_max": size_text(*bodies_bytes_max as u64),
+        "memory_max": size_text(*memory_max as u64),
         "write_stall": duration_text(*write_stall),
     })
 }

@@ -78,6 +78,11 @@ impl Cache {
         }
     }
 
+    /// Gives up all that is kept, for there is too little memory.
+    pub fn forget_all(&self) {
+        let _ = self.store.remove_all();
+    }
+
     /// Looks an answer up, as far as the request allows.
     #[must_use]
     pub fn consult(&self, key: &Key, allowed: &Allowed, now: Instant) -> Verdict {

@@ -35,6 +35,7 @@ use super::shaking::Shaking;
 use super::{Ingress, no_longer_awaited, preface};
 use crate::config::bounds::Bounds;
 use crate::gateway::Gateway;
+use crate::gateway::pressure::Pressure;
 use crate::gateway::record::outcome::Cap;
 use crate::gateway::record::outcome::arriving::{Handshake, Listener};
 use crate::phase::Phase;
@@ -166,6 +167,9 @@ impl Arrivals {
     }
 
     fn admit(&self, address: Option<IpAddr>) -> Result<(), Cap> {
+        if self.gateway.memory.pressure() == Pressure::Full {
+            return Err(Cap::Memory);
+        }
         let caps = self.caps(address);
         self.open().enter(address, caps)?;
         // Last, so that who is refused by a cap takes nobody's turn.

@@ -36,7 +36,7 @@ use crate::server::certificate::{Certificate, Pair};
 use crate::server::compile::Compiled;
 use crate::server::demo::Player;
 use crate::server::origin::{Inputs, Origin, OriginError, Reading};
-use crate::server::{descriptors, retire, tell_limits};
+use crate::server::{bounds, retire};
 use crate::snapshot::Snapshot;
 use crate::sys;
 
@@ -243,7 +243,7 @@ impl Reloader {
         }
         let reading = self.read().await?;
         let mut config = reading.config?;
-        descriptors::fit(&mut config.bounds, descriptors::allowed());
+        bounds::fit(&mut config.bounds);
         player.play(&mut config).await.map_err(ReloadError::Demo)?;
         let reloader = Arc::clone(self);
         let text: Arc<str> = reading.text.into();
@@ -287,7 +287,7 @@ impl Reloader {
                 pool.succeed(old);
             }
         }
-        tell_limits(&snapshot.config, metrics);
+        bounds::tell(&snapshot.config, metrics);
         let status = Status {
             version: snapshot.config.version.clone(),
             since: sys::now().wall,

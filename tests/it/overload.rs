@@ -10,6 +10,8 @@ mod connections;
 mod requests;
 /// How much do all bodies hold together?
 mod held;
+/// What if there is hardly memory?
+mod memory;
 /// What if descriptors are few?
 mod descriptors;
 /// What if names are made up?

@@ -70,6 +70,7 @@ pub(super) fn bounds(file: &file::bounds::Bounds) -> Bounds {
         in_flight_max: count(file.in_flight_max),
         in_flight_per_client_max: count(file.in_flight_per_client_max),
         bodies_bytes_max: bytes(file.bodies_bytes_max.0),
+        memory_max: bytes(file.memory_max.0),
     }
 }
 

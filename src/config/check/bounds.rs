@@ -9,6 +9,7 @@ use super::Findings;
 use super::node::Node;
 use crate::config::file::Images;
 use crate::config::file::bounds::Bounds;
+use crate::config::file::cache::Cache;
 use crate::config::file::server::Reload;
 use crate::config::file::upstreams::{Attempts, Dns, Ejection, Timeouts};
 use crate::config::notation::{Length, Size};
@@ -16,6 +17,7 @@ use crate::config::units;
 
 /// Checks `[bounds]`, `[attempts]`, `[images]` and all tables of deadlines.
 pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    room_in_memory(root, findings);
     if let Some(bounds) = root.get("bounds") {
         bounds_of_a_head(&bounds, findings);
     }
@@ -39,6 +41,32 @@ pub(super) fn check(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
         at_most(&images, "image_bytes_max", IMAGE_BYTES_CEILING, findings);
     }
     all_deadlines(root, findings);
+}
+
+/// What may be held of bodies and answers has to fit into what the process may have.
+fn room_in_memory(root: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    let written = |table, key| root.get(table).and_then(|table| table.get(key));
+    let size_of = |table: &str, key: &str, default: u64| {
+        root.get(table)
+            .map_or(Some(default), |table| size(&table, key, default))
+    };
+    let default = Bounds::default();
+    let cache = size_of("cache", "max_bytes", Cache::default().max_bytes.0);
+    let bodies = size_of("bounds", "bodies_bytes_max", default.bodies_bytes_max.0);
+    let memory = size_of("bounds", "memory_max", default.memory_max.0);
+    let (Some(cache), Some(bodies), Some(memory)) = (cache, bodies, memory) else {
+        return;
+    };
+    let node = written("bounds", "memory_max")
+        .or_else(|| written("cache", "max_bytes"))
+        .or_else(|| written("bounds", "bodies_bytes_max"));
+    if let Some(node) = node.filter(|_| bodies.saturating_add(cache) >= memory) {
+        let [cache, bodies, memory] = [cache, bodies, memory].map(units::size_text);
+        let message = format!(
+            "bounds.memory_max must be more than bounds.bodies_bytes_max and cache.max_bytes together, and {memory} is not more than {bodies} and {cache}"
+        );
+        findings.add(&node, message);
+    }
 }
 
 /// Only where it is written: the default gives way to a smaller `max`.

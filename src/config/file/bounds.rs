@@ -75,6 +75,9 @@ pub(in crate::config) struct Bounds {
     /// Bytes of all bodies held at the same time, of requests and of answers; at least
     /// `body_bytes_max` and `form_bytes_max`.
     pub(in crate::config) bodies_bytes_max: Written<Size>,
+    /// Bytes that the process may have in memory; more than `bodies_bytes_max` and the cache's
+    /// `max_bytes` together. Where a control group allows less, that.
+    pub(in crate::config) memory_max: Written<Size>,
     /// How long a client may take nothing of an answer before its connection is reset.
     pub(in crate::config) write_stall: Written<Length>,
 }
@@ -107,6 +110,7 @@ impl Default for Bounds {
             in_flight_max: 2_048,
             in_flight_per_client_max: 16,
             bodies_bytes_max: Written(256 << 20),
+            memory_max: Written(1 << 30),
             write_stall: seconds(30),
         }
     }

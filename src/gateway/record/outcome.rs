@@ -66,6 +66,8 @@ pub enum Cap {
     V6Of48,
     /// That of all connections in a second.
     Pace,
+    /// That of the process's memory.
+    Memory,
 }
 
 /// Which bound on what is done at once a request met.
@@ -77,6 +79,8 @@ pub enum Shed {
     Client,
     /// That of all bodies held.
     Bodies,
+    /// That of the process's memory.
+    Memory,
 }
 
 /// Why what replicas share could not be asked.
@@ -178,12 +182,13 @@ impl AttemptOutcome {
 
 impl Cap {
     /// Every cap, in the order of the enum.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::All,
         Self::Address,
         Self::V6Of56,
         Self::V6Of48,
         Self::Pace,
+        Self::Memory,
     ];
 
     /// The word for the label.
@@ -195,13 +200,14 @@ impl Cap {
             Self::V6Of56 => "v6_56",
             Self::V6Of48 => "v6_48",
             Self::Pace => "pace",
+            Self::Memory => "memory",
         }
     }
 }
 
 impl Shed {
     /// Every bound, in the order of the enum.
-    pub const ALL: [Self; 3] = [Self::InFlight, Self::Client, Self::Bodies];
+    pub const ALL: [Self; 4] = [Self::InFlight, Self::Client, Self::Bodies, Self::Memory];
 
     /// The word for the label.
     #[must_use]
@@ -210,6 +216,7 @@ impl Shed {
             Self::InFlight => "in_flight",
             Self::Client => "client",
             Self::Bodies => "bodies",
+            Self::Memory => "memory",
         }
     }
 }

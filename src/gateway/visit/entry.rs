@@ -13,6 +13,7 @@ use crate::gateway::door::boundary::Boundary;
 use crate::gateway::inspect::form::inspect_form;
 use crate::gateway::inspect::{self, Ask, Within};
 use crate::gateway::limit::{Asked, Bounds, Cost, Full, Limiter, Quota, Refused};
+use crate::gateway::pressure::Pressure;
 use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
@@ -43,7 +44,17 @@ impl<'a> Visit<'a> {
     }
 
     /// Takes a place among the requests that are answered at once.
-    pub(in crate::gateway) fn permit(&mut self, limiter: &'a Limiter) -> Result<(), Refusal> {
+    pub(in crate::gateway) fn permit(
+        &mut self,
+        limiter: &'a Limiter,
+        pressure: Pressure,
+    ) -> Result<(), Refusal> {
+        if pressure > Pressure::None {
+            self.record.shed = Some(Shed::Memory);
+            // A connection holds memory, too, and may come back when there is some.
+            self.session.set_keepalive(None);
+            return Err(Refusal::Overloaded);
+        }
         let bounds = &self.snapshot.config.bounds;
         let client = &self.record.client;
         let times = usize::try_from(client.times).unwrap_or(usize::MAX);

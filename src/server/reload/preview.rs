@@ -11,7 +11,7 @@ use crate::config::{Config, Source, locate};
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::record::metrics::Metrics;
 use crate::server::compile::{Compiled, compile};
-use crate::server::{descriptors, restart};
+use crate::server::{bounds, restart};
 
 impl Reloader {
     /// The configuration that would come into force.
@@ -29,7 +29,7 @@ impl Reloader {
         let origin = self.origin.clone();
         let reading = tokio::task::spawn_blocking(move || origin.read()).await?;
         let mut config = reading.config?;
-        descriptors::fit(&mut config.bounds, descriptors::allowed());
+        bounds::fit(&mut config.bounds);
         player.play(&mut config).await.map_err(ReloadError::Demo)?;
         let reloader = Arc::clone(&self);
         let (text, whole) = (reading.text, config.clone());

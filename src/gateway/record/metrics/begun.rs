@@ -6,7 +6,7 @@
 //! it, where that is a handful of series. What is counted all the time needs no such thing.
 
 use super::Metrics;
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::gateway::pools::health::EjectionReason;
 use crate::gateway::record::BEFORE_FIRST_EVENT;
 
@@ -16,13 +16,13 @@ impl Metrics {
     pub fn begin(&self, config: &Config, breaks: &[&'static str]) {
         for pool in &config.pools {
             let name = pool.name.as_str();
-            for target in &pool.targets {
-                let target = target.label();
-                for reason in EjectionReason::ALL {
-                    // Nothing is too late where nobody has said when.
-                    if reason != EjectionReason::Slow || pool.ejection.latency.is_some() {
-                        self.ejections.begin(&[name, &target, reason.as_str()]);
-                    }
+            // Nothing is too late where nobody has said when.
+            let tells_late = pool.ejection.latency.is_some();
+            let reasons = EjectionReason::ALL.into_iter();
+            let reasons = reasons.filter(|it| tells_late || *it != EjectionReason::Slow);
+            for target in pool.targets.iter().map(Target::label) {
+                for reason in reasons.clone() {
+                    self.ejections.begin(&[name, &target, reason.as_str()]);
                 }
             }
         }

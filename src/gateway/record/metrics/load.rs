@@ -15,8 +15,10 @@ pub struct LoadMetrics {
     pub bodies_bytes: IntGauge,
     /// `spafe_proxy_headers_refused_total`
     pub proxy_headers_refused: IntCounter,
-    refused: [IntCounter; 5],
-    shed: [IntCounter; 3],
+    /// `spafe_memory_pressure`
+    pub memory_pressure: IntGauge,
+    refused: [IntCounter; 6],
+    shed: [IntCounter; 4],
 }
 
 impl LoadMetrics {
@@ -36,6 +38,10 @@ impl LoadMetrics {
             bodies_bytes: new.gauge(
                 "spafe_bodies_bytes",
                 "Bytes of bodies held, of requests and of answers.",
+            ),
+            memory_pressure: new.gauge(
+                "spafe_memory_pressure",
+                "How near the process is to memory_max: 0, 1 (requests are refused) or 2 (connections, too).",
             ),
             proxy_headers_refused: new.counter(
                 "spafe_proxy_headers_refused_total",
