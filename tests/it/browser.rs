@@ -4,10 +4,13 @@
 //! it sends what a form could not. Both are checked twice: by hand, byte for
 //! byte, and with a real Chromium, which is the only judge that counts.
 
+use spafe::simulator::script::Script;
+
 use crate::kit::client::{Answer, Connection, ask, post};
 use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::pair::chunk;
 use crate::kit::script;
-use crate::kit::upstream::{BODY_BYTES_MAX, FAULTS, WORKING, base, faults, upstream};
+use crate::kit::upstream::{BODY_BYTES_MAX, FAULTS, WORKING, always, base, faults, upstream};
 use crate::sdk::error_environment;
 
 /// A page of some other site.
@@ -26,6 +29,25 @@ async fn a_page_in_chromium_uses_everything_and_reads_every_error() {
     let mut environment = told.as_pairs().to_vec();
     environment.push(("SPAFE_PAINTING", "flux"));
     script::node("browser.mjs", &environment);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_that_is_closed_takes_its_stream_along() {
+    let event = format!("data: {}\n\n", chunk("Hello"));
+    let script = Script::sse_bytes(&[event.as_bytes()]).stall_after(event.len());
+    let upstream = always(script).await;
+    let gateway = Setup::new()
+        .tls()
+        .pool("main", &[&base(&upstream)])
+        .model("m", &["main"])
+        .start();
+    let (page, metrics) = (gateway.tls_url("/"), gateway.admin_url("/metrics"));
+    script::node(
+        "tab.mjs",
+        &[("SPAFE_URL", &page), ("SPAFE_METRICS", &metrics)],
+    );
+    let request = upstream.next_request().await.unwrap();
+    upstream.aborted(request.number).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
