@@ -96,6 +96,7 @@ pub fn spawn(bound: Bound, admin: Admin, stopped: watch::Receiver<bool>) -> io::
 }
 
 async fn serve(bound: Bound, admin: Admin, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+    tokio::spawn(admin.pulse.clone().watch_forever());
     let router = Router::new()
         .route("/", get(page::home))
         .route("/page/{name}", get(page::file))

@@ -1,10 +1,15 @@
-//! What if something panics right here?
+//! What if something panics right here, or hangs?
 //!
-//! A panic must end its own request and nothing else, wherever it happens. To test that,
-//! a build with debug assertions panics where `SPAFE_PANIC_AT` says, once for each request
-//! that asks for it by a word in its id. In other builds nothing of this is there.
+//! A panic must end its own request and nothing else, wherever it happens, and a thread that does
+//! not come back must be told of by another. To test that, a build with debug assertions does it
+//! where `SPAFE_PANIC_AT` says, once for each request that asks for it by a word in its id. In
+//! other builds nothing of this is there.
 
 use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Longer than a runtime may be silent.
+const STALL: Duration = Duration::from_secs(7);
 
 /// A place on the way of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +51,17 @@ pub fn panic_at(name: &str) {
     }
 }
 
-/// Panics, if this phase was chosen and the request asks for it: its id begins with `panic`.
+/// Panics, if this phase was chosen and the request asks for it: its id begins with `panic`. With
+/// `stall`, its thread does nothing for a while.
 ///
 /// # Panics
 /// That is what it is for.
 pub fn reach(phase: Phase, id: &str) {
     let chosen = cfg!(debug_assertions) && PANIC_AT.get() == Some(&phase);
+    if chosen && id.starts_with("stall") {
+        #[expect(clippy::disallowed_methods, reason = "to block is what it is for")]
+        std::thread::sleep(STALL);
+    }
     assert!(
         !(chosen && id.starts_with("panic")),
         "told to panic at {phase:?}"

@@ -55,6 +55,28 @@ impl Pulse {
         }
     }
 
+    /// Tells the log when it stops and when it goes on, for as long as the runtime turns that runs
+    /// this; it is to be another one.
+    pub async fn watch_forever(self) {
+        let mut hung = Duration::ZERO;
+        loop {
+            tokio::time::sleep(BEAT).await;
+            let silence = self.silence(sys::instant());
+            if silence > SILENT_MAX {
+                if hung.is_zero() {
+                    tracing::error!(
+                        silent_ms = millis(silence),
+                        "the runtime that serves does not turn: something holds its threads; /livez says so, and whoever restarts a process that is not alive should"
+                    );
+                }
+                hung = silence;
+            } else if !hung.is_zero() {
+                tracing::warn!(silent_ms = millis(hung), "the runtime turns again");
+                hung = Duration::ZERO;
+            }
+        }
+    }
+
     fn beat(&self, now: Instant) {
         let late_us = micros(self.late(now));
         let since = now.saturating_duration_since(self.began);
@@ -99,6 +121,10 @@ impl Pulse {
     pub fn is_alive(&self, now: Instant) -> bool {
         self.silence(now) <= SILENT_MAX
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    micros(duration) / 1000
 }
 
 fn micros(duration: Duration) -> u64 {

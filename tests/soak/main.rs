@@ -73,6 +73,9 @@ mod cache_key;
 /// How it went, second by second.
 #[cfg(test)]
 mod report;
+/// Processors that others have.
+#[cfg(test)]
+mod starved;
 /// As many streams as there can be.
 #[cfg(test)]
 mod streams;

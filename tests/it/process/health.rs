@@ -53,6 +53,32 @@ async fn pools_that_are_down_are_told_and_decide_only_where_that_is_wanted() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_hangs_is_told_of_and_so_is_its_going_on() {
+    let upstream = upstream().await;
+    let gateway = super::before(&base(&upstream))
+        .argument("--threads=1")
+        .variable("SPAFE_PANIC_AT", "door")
+        .start();
+    let mut client = Connection::open(gateway.address).await;
+    let stall = post(
+        "/v1/chat/completions",
+        &["X-Request-Id: stall-1"],
+        ask("gpt-4o", false).as_bytes(),
+    );
+    client.send(stall).await;
+    gateway.says("the runtime that serves does not turn").await;
+    let (status, told) = read(&gateway, "/livez").await;
+    assert_eq!(status, 503);
+    assert_eq!(told["alive"], false);
+    assert!(gateway.metric("spafe_runtime_lag_seconds").await >= 4.0);
+    // It was only this long: all is served, and remembered for a while.
+    assert_eq!(client.answer().await.status, 200);
+    gateway.says("the runtime turns again").await;
+    assert_eq!(read(&gateway, "/livez").await.0, 200);
+    assert!(gateway.metric("spafe_runtime_lag_seconds").await >= 5.0);
+}
+
 async fn ask_over_and_over(address: SocketAddr, request: Arc<[u8]>) {
     loop {
         let mut connection = Connection::open(address).await;
