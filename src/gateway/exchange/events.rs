@@ -5,6 +5,9 @@
 //! an end, an end of the connection is one only if every choice had finished, and
 //! everything else is a break that the caller is told about.
 
+/// How does a stream break?
+mod broken;
+
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -18,6 +21,7 @@ use crate::gateway::exchange::upstream::Upstream;
 use crate::openai::Usage;
 use crate::sse::{First, Scanner};
 use crate::sys;
+pub use broken::StreamBreak;
 
 /// What waits for the end of its event; past it the bytes go out as they come.
 pub(super) const EVENT_BYTES_MAX: usize = 1024 * 1024;
@@ -84,79 +88,12 @@ pub struct Mark {
     pub usage: Option<Usage>,
 }
 
-/// How a stream broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamBreak {
-    /// Nothing came for too long.
-    Stalled,
-    /// It went on for too long.
-    TooLong,
-    /// The connection broke.
-    Cut,
-    /// Its chunks were malformed.
-    Malformed,
-    /// It ended before every choice had finished.
-    Unterminated,
-    /// It told of an error itself; the caller has seen it.
-    Failed,
-    /// It was well; this process ends.
-    Stopped,
-    /// It was well, and went on too far without this caller, who shared it with faster ones.
-    Lagged,
-    /// It was well, and there was no room for what it said.
-    NoRoom,
-    /// It was well, and a picture in it could not be kept.
-    Unkept,
-}
-
 /// What reading came to.
 enum Read {
     /// A slice, the end, or a break.
     Part(Result<Option<Bytes>, AttemptError>),
     /// Nothing for a while.
     Quiet,
-}
-
-impl StreamBreak {
-    /// Every way, in the order of the enum.
-    pub const ALL: [Self; 10] = [
-        Self::Stalled,
-        Self::TooLong,
-        Self::Cut,
-        Self::Malformed,
-        Self::Unterminated,
-        Self::Failed,
-        Self::Stopped,
-        Self::Lagged,
-        Self::NoRoom,
-        Self::Unkept,
-    ];
-
-    /// What it is that a stream could not be put into OpenAI's words.
-    fn of(error: &AttemptError) -> Self {
-        match error {
-            AttemptError::NoRoom => Self::NoRoom,
-            AttemptError::Internal(_) => Self::Unkept,
-            _ => Self::Malformed,
-        }
-    }
-
-    /// The word for metrics and logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stalled => "stalled",
-            Self::TooLong => "too_long",
-            Self::Cut => "cut",
-            Self::Malformed => "malformed",
-            Self::Unterminated => "unterminated",
-            Self::Failed => "error_event",
-            Self::Stopped => "stopped",
-            Self::Lagged => "lagged",
-            Self::NoRoom => "no_room",
-            Self::Unkept => "image_not_kept",
-        }
-    }
 }
 
 impl EventStream {

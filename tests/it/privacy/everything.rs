@@ -245,7 +245,7 @@ async fn nothing_that_is_kept_shown_or_said_is_told_anywhere() {
     for (place, word) in [
         ("/metrics", "model=\"helped\""),
         ("/requests", "\"limited\""),
-        ("/usage", "team"),
+        ("/usage", "helped"),
         ("/config", "***"),
         ("/cache", "works"),
         ("its output", "\"key\":\"team\""),

@@ -36,12 +36,12 @@ impl World {
             Collector::start("http").await,
         );
         let (works, breaks, any) = (upstream().await, upstream().await, upstream().await);
-        // Upstreams have been seen that repeat both.
+        // Upstreams have been seen that repeat what they are told.
         let repeats = |status: u16| {
-            let message = format!("{QUESTION} {POOL_KEY} {SECOND_KEY}");
+            let message = format!("{QUESTION} {SECOND_KEY}");
             let error = json!({ "message": message, "type": "t", "param": null, "code": "c" });
             Script::json(status, json!({ "error": error }).to_string())
-                .header("X-Repeated", POOL_KEY)
+                .header("X-Repeated", SECOND_KEY)
         };
         let mut setup = Setup::new()
             .tls()
