@@ -6,6 +6,7 @@
 //! function a result is of, the call tells that has its id.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -45,8 +46,9 @@ enum Side {
     Model,
 }
 
-/// A call that was made: its id, and what was called.
-type Made<'a> = (Cow<'a, str>, Cow<'a, str>);
+/// Calls that were made: what was called, by id, the last where two have one. A table, because
+/// a body may have very many of them, and as many results.
+type Made<'a> = HashMap<Cow<'a, str>, Cow<'a, str>>;
 
 impl<'a> Conversation<'a> {
     /// The caller's `messages`.
@@ -58,7 +60,7 @@ impl<'a> Conversation<'a> {
         let messages = list(messages)
             .ok_or_else(|| Inexpressible::malformed("messages", "must be a list of messages"))?;
         let mut conversation = Self::default();
-        let mut made: Vec<Made<'a>> = Vec::new();
+        let mut made = Made::new();
         for (place, message) in messages.into_iter().enumerate() {
             let path = format!("messages[{place}]");
             let members = Members::of(message)
@@ -141,11 +143,7 @@ impl<'a> Message<'a> {
     }
 
     /// What the model said, thought and called.
-    fn assistant(
-        &self,
-        terms: Terms,
-        made: &mut Vec<Made<'a>>,
-    ) -> Result<Vec<Part<'a>>, Inexpressible> {
+    fn assistant(&self, terms: Terms, made: &mut Made<'a>) -> Result<Vec<Part<'a>>, Inexpressible> {
         self.only(&[
             "refusal",
             "reasoning_content",
@@ -172,11 +170,11 @@ impl<'a> Message<'a> {
         if let Some(signature) = signature(&self.members) {
             let last = found.iter_mut().rev().find(|part| part.thought.is_none());
             match last {
-                Some(last) => last.thought_signature = Some(signature),
+                Some(last) => last.thought_signature = Some(Box::new(signature)),
                 // It came with an empty text.
                 None => found.push(Part {
                     text: serde_json::from_str("\"\"").ok(),
-                    thought_signature: Some(signature),
+                    thought_signature: Some(Box::new(signature)),
                     ..Part::default()
                 }),
             }
@@ -191,7 +189,7 @@ impl<'a> Message<'a> {
         &self,
         calls: &'a RawValue,
         terms: Terms,
-        made: &mut Vec<Made<'a>>,
+        made: &mut Made<'a>,
     ) -> Result<Vec<Part<'a>>, Inexpressible> {
         let at = self.at("tool_calls");
         let calls = list(calls).ok_or_else(|| Inexpressible::malformed(&*at, "must be a list"))?;
@@ -204,19 +202,18 @@ impl<'a> Message<'a> {
             && terms.thinking == Thinking::Adaptive
             && !has_signature
         {
-            first.thought_signature = Some(NO_SIGNATURE.into());
+            first.thought_signature = Some(Box::new(NO_SIGNATURE.into()));
         }
         Ok(found)
     }
 
     /// What came of a call.
-    fn result(&self, made: &[Made<'a>]) -> Result<Part<'a>, Inexpressible> {
+    fn result(&self, made: &Made<'a>) -> Result<Part<'a>, Inexpressible> {
         self.only(&["tool_call_id"])?;
         let at = self.at("tool_call_id");
         let id = self.members.text("tool_call_id");
         let id = id.ok_or_else(|| Inexpressible::malformed(&*at, "must be a text"))?;
-        let call = made.iter().rev().find(|(known, _)| *known == id);
-        let (_, name) = call.ok_or_else(|| {
+        let name = made.get(&id).ok_or_else(|| {
             Inexpressible::malformed(at, "must be the id of a call that was made before")
         })?;
         let texts = texts(self.content()?, &self.at("content"), self.drops)?;
@@ -225,11 +222,11 @@ impl<'a> Message<'a> {
             _ => Response::Texts { output: texts },
         };
         Ok(Part {
-            function_response: Some(FunctionResponse {
-                id,
+            function_response: Some(Box::new(FunctionResponse {
                 name: name.clone(),
+                id,
                 response,
-            }),
+            })),
             ..Part::default()
         })
     }
@@ -249,7 +246,7 @@ fn itself<'a>(output: &RawValue) -> Option<Response<'a>> {
 fn called<'a>(
     call: &'a RawValue,
     path: &str,
-    made: &mut Vec<Made<'a>>,
+    made: &mut Made<'a>,
 ) -> Result<Part<'a>, Inexpressible> {
     let malformed = |member: &str, must| Inexpressible::malformed(format!("{path}{member}"), must);
     let members = Members::of(call).ok_or_else(|| malformed("", "must be an object"))?;
@@ -273,10 +270,10 @@ fn called<'a>(
     let args = args
         .filter(|args| args.get().starts_with('{'))
         .ok_or_else(|| malformed(".function.arguments", "must be an object as a text"))?;
-    made.push((id.clone(), name.clone()));
+    made.insert(id.clone(), name.clone());
     Ok(Part {
-        function_call: Some(FunctionCall { id, name, args }),
-        thought_signature: signature(&members),
+        function_call: Some(Box::new(FunctionCall { id, name, args })),
+        thought_signature: signature(&members).map(Box::new),
         ..Part::default()
     })
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::gateway::dialect::Inexpressible;
 use crate::gateway::dialect::members::{Members, is_text, list};
 
-/// A part of a turn.
+/// A part of a turn. What few parts have is boxed: of small ones a body holds very many.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Part<'a> {
@@ -24,19 +24,19 @@ pub(super) struct Part<'a> {
     pub thought: Option<bool>,
     /// Bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub inline_data: Option<Blob<'a>>,
+    pub inline_data: Option<Box<Blob<'a>>>,
     /// Bytes that are elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file_data: Option<FileData<'a>>,
+    pub file_data: Option<Box<FileData<'a>>>,
     /// A call that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub function_call: Option<FunctionCall<'a>>,
+    pub function_call: Option<Box<FunctionCall<'a>>>,
     /// What came of one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub function_response: Option<FunctionResponse<'a>>,
+    pub function_response: Option<Box<FunctionResponse<'a>>>,
     /// What the model wants to see again with it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub thought_signature: Option<Cow<'a, str>>,
+    pub thought_signature: Option<Box<Cow<'a, str>>>,
 }
 
 /// Bytes, in base64.
@@ -215,10 +215,10 @@ fn somewhere(uri: Cow<'_, str>, path: String) -> Result<Part<'_>, Inexpressible>
         let address = uri.get(..end).unwrap_or_default().to_ascii_lowercase();
         let known = ENDINGS.iter().find(|(ending, _)| address.ends_with(ending));
         return Ok(Part {
-            file_data: Some(FileData {
+            file_data: Some(Box::new(FileData {
                 mime_type: known.map(|(_, mime_type)| *mime_type),
                 file_uri: uri,
-            }),
+            })),
             ..Part::default()
         });
     }
@@ -235,7 +235,7 @@ fn somewhere(uri: Cow<'_, str>, path: String) -> Result<Part<'_>, Inexpressible>
 
 fn inline(mime_type: String, data: Cow<'_, str>) -> Part<'_> {
     Part {
-        inline_data: Some(Blob { mime_type, data }),
+        inline_data: Some(Box::new(Blob { mime_type, data })),
         ..Part::default()
     }
 }
