@@ -38,6 +38,8 @@ pub(crate) mod collector;
 pub(crate) mod dns;
 /// A real Redis, started and hurt.
 pub(crate) mod redis;
+/// A real nginx or HAProxy, which stands before gateways.
+pub(crate) mod front;
 /// A real Prometheus, which looks at gateways.
 pub(crate) mod prometheus;
 /// What stands between it and a gateway, and does worse.

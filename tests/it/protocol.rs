@@ -10,6 +10,8 @@
 mod corpus;
 /// Where does a request end?
 mod framing;
+/// And behind somebody who reads it first?
+mod fronts;
 /// Which heads come in?
 mod heads;
 /// Which connections go on, and in which state?

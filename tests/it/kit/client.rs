@@ -168,6 +168,11 @@ impl Connection {
         std::mem::take(&mut self.unread)
     }
 
+    /// Waits for the first bytes or the end, and no longer than that.
+    pub(crate) async fn hears_within(&mut self, patience: Duration) {
+        let _ = tokio::time::timeout(patience, self.more()).await;
+    }
+
     /// As [`Connection::closed`], and the peer must have ended it rather than reset it.
     pub(crate) async fn ended(&mut self) -> std::io::Result<Vec<u8>> {
         soon("the peer to end", async {

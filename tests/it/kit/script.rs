@@ -30,7 +30,7 @@ pub(crate) fn node(name: &str, environment: &[(&str, &str)]) {
 }
 
 /// Takes a blink where everything is there.
-pub(super) fn set_up() {
+pub(crate) fn set_up() {
     let output = Command::new(repository(".ci/setup-test"))
         .stdin(Stdio::null())
         .output()
