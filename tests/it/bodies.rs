@@ -9,6 +9,12 @@
 mod arrival;
 /// Bodies that are too large or too slow.
 mod bounds;
+/// Bodies and heads that name somebody else.
+mod elsewhere;
+/// What costly bodies hold.
+mod memory;
+/// Bodies by chance, and other readers.
+mod readers;
 /// Clients that leave in the middle.
 mod departure;
 

@@ -48,6 +48,12 @@ pub(crate) mod wedge;
 pub(crate) mod chats;
 /// By what their answers are kept.
 pub(crate) mod keys;
+/// Bodies that were made to be dear.
+pub(crate) mod costly;
+/// What a piece of work holds.
+pub(crate) mod memory;
+/// Bodies by chance, and how others read them.
+pub(crate) mod readers;
 /// The simulator, run at full speed behind a gateway.
 pub(crate) mod upstream;
 

@@ -10,6 +10,11 @@
     reason = "a test stands outside, where time passes"
 )]
 
+/// What a piece of work holds is a question of tests.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: kit::memory::Counting = kit::memory::Counting;
+
 /// What the tests are written with: a gateway, an upstream, a client.
 #[cfg(test)]
 mod kit;

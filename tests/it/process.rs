@@ -13,6 +13,8 @@ mod upgrade;
 mod health;
 /// The beginning, and what can be in its way.
 mod start;
+/// What it goes on without.
+mod lacking;
 /// What stands in `deploy/`.
 mod deploy;
 /// What a service manager gives and hears.

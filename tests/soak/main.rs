@@ -79,6 +79,12 @@ mod starved;
 /// As many streams as there can be.
 #[cfg(test)]
 mod streams;
+/// A million bodies, and whoever reads them.
+#[cfg(test)]
+mod readers;
+/// Bodies that were made to be dear.
+#[cfg(test)]
+mod costly;
 /// More than the gateway can do.
 #[cfg(test)]
 mod overload;

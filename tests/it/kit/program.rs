@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
+
 use super::soon;
 
 /// How a command ended.
@@ -86,6 +88,47 @@ async fn ended(
         code: status.code(),
         stdout: text(stdout),
         stderr: text(stderr),
+    }
+}
+
+impl Running {
+    /// Starts what a line for the shell says, in which `$0` is `spafe`.
+    pub(crate) fn shell(folder: &Path, line: &str, stdout: Stdio, stderr: Stdio) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        let shell = shell.args(["-c", line, env!("CARGO_BIN_EXE_spafe")]);
+        let shell = shell.current_dir(folder).env_clear().stdin(Stdio::null());
+        Self(shell.stdout(stdout).stderr(stderr).spawn().unwrap())
+    }
+
+    /// The same to its end: what it printed, and how it ended.
+    pub(crate) async fn told(folder: &Path, line: &str) -> (String, Option<i32>) {
+        let output = tempfile::tempfile().unwrap();
+        let stdout = Stdio::from(output.try_clone().unwrap());
+        let mut running = Self::shell(folder, line, stdout, Stdio::null());
+        running.ended().await;
+        (text(output), running.code())
+    }
+
+    /// How it ended, if it did; 0 where that was in order.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        let status = self.0.try_wait().unwrap();
+        status.map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(crate) async fn terminated(&mut self) -> Option<i32> {
+        rustix::process::kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        self.ended().await;
+        self.code()
+    }
+
+    async fn ended(&mut self) {
+        soon("the end of a process", async {
+            while self.code().is_none() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
     }
 }
 

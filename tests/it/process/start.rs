@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use super::before;
 use crate::kit::client::{Connection, ask};
 use crate::kit::load::Load;
-use crate::kit::now;
-use crate::kit::program::spafe;
+use crate::kit::program::{Running, spafe};
 use crate::kit::upstream::{base, upstream};
+use crate::kit::{now, script};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_under_load_it_listens_again_within_a_second() {
@@ -76,5 +76,29 @@ async fn an_address_that_cannot_be_had_is_told_with_what_to_do() {
         assert!(ended.stderr.starts_with(&words_before), "{ended:?}");
         assert!(ended.stderr.contains(words), "{ended:?}");
         assert!(began.elapsed() < Duration::from_secs(1));
+    }
+}
+
+/// A kernel without IPv6 knows no such sockets; one in which it is switched off has no such address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_without_ipv6_is_told_what_to_listen_on() {
+    script::set_up();
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = upstream().await;
+    let config = before(&base(&upstream)).text();
+    std::fs::write(folder.path().join("spafe.toml"), config).unwrap();
+    let serve = "\"$0\" serve --config spafe.toml --admin 127.0.0.1:0 --listen";
+    let none = "strace -f -qq -o strace -e trace=socket -e inject=socket:error=EAFNOSUPPORT";
+    let off = "unshare --net --map-root-user /bin/sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && exec \"$@\"' sh";
+    // Where it is only switched off, `[::]` can be had, and is IPv4's as well.
+    for (without, address) in [(none, "[::1]:0"), (none, "[::]:0"), (off, "[::1]:0")] {
+        let line = format!("exec {without} {serve} '{address}' 2>&1");
+        let (told, code) = Running::told(folder.path(), &line).await;
+        assert_eq!(code, Some(1), "{line}: {told}");
+        let words = format!("spafe: cannot listen on {address}: ");
+        assert!(told.starts_with(&words), "{line}: {told}");
+        let hint =
+            "this machine has no IPv6, or not this address; name an IPv4 address, such as 0.0.0.0";
+        assert!(told.contains(hint), "{line}: {told}");
     }
 }
