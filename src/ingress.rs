@@ -14,8 +14,8 @@ mod connections;
 mod pace;
 /// Whom does a balancer say that it speaks for?
 mod proxy_header;
-/// How long may a client keep silent that has agreed on HTTP/2?
-mod preface;
+/// What may a client do to a connection of HTTP/2?
+mod http2;
 /// Which TLS handshakes are not over?
 mod shaking;
 

@@ -32,7 +32,7 @@ use super::connections::{Caps, Open};
 use super::pace::{Pace, Steady};
 use super::proxy_header::{self, HeaderError, Told};
 use super::shaking::Shaking;
-use super::{Ingress, no_longer_awaited, preface};
+use super::{Ingress, http2, no_longer_awaited};
 use crate::config::bounds::Bounds;
 use crate::gateway::Gateway;
 use crate::gateway::pressure::Pressure;
@@ -282,7 +282,8 @@ impl ServerApp for Counted {
         } else {
             self.arrivals.place(&mut *stream).await.ok()?
         };
-        let stream = preface::awaited(stream, self.ingress.limit(|bounds| bounds.head_timeout));
+        let allowed = self.ingress.limit(|bounds| bounds.head_timeout);
+        let stream = http2::watched(stream, allowed, &self.arrivals.gateway.metrics);
         self.ingress.process_new(stream, shutdown).await
     }
 }

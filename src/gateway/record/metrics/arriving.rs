@@ -4,7 +4,7 @@ use prometheus::IntCounter;
 
 use super::make::Make;
 use super::pick;
-use crate::gateway::record::outcome::arriving::{Handshake, Listener, Spoken};
+use crate::gateway::record::outcome::arriving::{Excess, Handshake, Listener, Spoken};
 
 /// Connections of callers, and the heads on them.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub struct ArrivingMetrics {
     accepted: [IntCounter; 2],
     handshakes: [IntCounter; 2],
     heads: [IntCounter; 3],
+    ended: [IntCounter; 3],
 }
 
 impl ArrivingMetrics {
@@ -31,10 +32,16 @@ impl ArrivingMetrics {
             "Heads of requests that were read, by version of HTTP.",
             &["version"],
         );
+        let ended = new.counters(
+            "spafe_connections_ended_total",
+            "Connections of HTTP/2 ended because of what their clients did beside requests.",
+            &["reason"],
+        );
         Self {
             accepted: Listener::ALL.map(|it| accepted.with_label_values(&[it.as_str()])),
             handshakes: Handshake::ALL.map(|it| handshakes.with_label_values(&[it.as_str()])),
             heads: Spoken::ALL.map(|it| heads.with_label_values(&[it.as_str()])),
+            ended: Excess::ALL.map(|it| ended.with_label_values(&[it.as_str()])),
         }
     }
 
@@ -54,5 +61,11 @@ impl ArrivingMetrics {
     #[must_use]
     pub fn heads(&self, spoken: Spoken) -> &IntCounter {
         pick(&self.heads, spoken as usize)
+    }
+
+    /// The counter of connections that were ended because of this.
+    #[must_use]
+    pub fn ended(&self, excess: Excess) -> &IntCounter {
+        pick(&self.ended, excess as usize)
     }
 }

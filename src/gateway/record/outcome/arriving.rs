@@ -29,6 +29,17 @@ pub enum Spoken {
     Http2,
 }
 
+/// What there was too much of on a connection of HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// Frames that ask for nothing.
+    Frames,
+    /// Streams that the client reset.
+    Resets,
+    /// Streams that were reset for what the client had done.
+    Faults,
+}
+
 impl Listener {
     /// Both, in the order of the enum.
     pub const ALL: [Self; 2] = [Self::Plain, Self::Tls];
@@ -78,6 +89,21 @@ impl Spoken {
             Self::Http10 => "1.0",
             Self::Http11 => "1.1",
             Self::Http2 => "2",
+        }
+    }
+}
+
+impl Excess {
+    /// Every one, in the order of the enum.
+    pub const ALL: [Self; 3] = [Self::Frames, Self::Resets, Self::Faults];
+
+    /// The word for the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Frames => "frames",
+            Self::Resets => "resets",
+            Self::Faults => "faults",
         }
     }
 }
