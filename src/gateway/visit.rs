@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use pingora_core::protocols::http::ServerSession;
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 
 use crate::gateway::body::{self, BodyError, Budget, Held};
 use crate::gateway::door::boundary::Boundary;
@@ -138,12 +138,17 @@ impl<'a> Visit<'a> {
         self.look_whether_why();
         let head = self.session.req_header();
         let entered = self.snapshot.rules.enter(head, raw.as_deref());
-        let endpoint = entered.inspect_err(|_| {
+        if entered.is_err() {
             self.record.refused = Some(in_short(&head.method, head.uri.path()));
-        })?;
+        }
+        let is_soon_over = Rules::is_soon_over(head);
+        if entered == Err(Refusal::HeadersTooLarge) {
+            forget_fields(self.session);
+        }
+        let endpoint = entered?;
         self.record.endpoint = endpoint.name();
         self.record.called = Called::from(&endpoint);
-        if Rules::is_soon_over(head) {
+        if is_soon_over {
             // Where it is answered before it is read, the connection need not end.
             self.session
                 .set_close_on_response_before_downstream_finish(false);
@@ -360,6 +365,19 @@ fn raw_head(session: &ServerSession) -> Option<Bytes> {
     session
         .as_http1()
         .map(pingora_core::protocols::http::v1::server::HttpSession::get_headers_raw_bytes)
+}
+
+/// Lets go of the fields of a head in HTTP/2, each of which may have come as a byte: its answer may
+/// have to wait for a window.
+fn forget_fields(session: &mut ServerSession) {
+    if session.is_http2() {
+        let head = session.req_header_mut();
+        let mut bare = http::Request::new(()).into_parts().0;
+        bare.method = head.method.clone();
+        bare.uri = head.uri.clone();
+        bare.version = head.version;
+        *head = RequestHeader::from(bare);
+    }
 }
 
 /// Method and path for the log: printable, and not long.
