@@ -159,6 +159,7 @@ mod tests {
                 log::trace!(target: "pingora_proxy", "secret 2");
                 tracing::debug!(target: "pingora_core::protocols::http", "secret 3");
                 tracing::debug!(target: "h2::codec", "secret 4");
+                tracing::warn!(target: "h2::proto::ping_pong", "what a peer sent");
                 tracing::trace!(target: "hyper_util::client", "secret 5");
                 tracing::info!(target: "rustls::client", "secret 6");
                 log::debug!(target: "rustls::client", "secret 7");

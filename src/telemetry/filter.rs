@@ -22,11 +22,12 @@ const FILTER_DEFAULT: &str = "info";
 /// The longest filter that can be set: nobody writes more.
 const FILTER_BYTES_MAX: usize = 4096;
 
-/// The most that is ever logged of a library, by the beginning of its targets.
+/// The most that is ever logged of a library, by the beginning of its targets. What h2 warns of is what a
+/// peer does, a line for each of its frames.
 const CAPS: [(&str, LevelFilter); 9] = [
     ("pingora", LevelFilter::INFO),
     ("object_store", LevelFilter::INFO),
-    ("h2", LevelFilter::INFO),
+    ("h2", LevelFilter::ERROR),
     ("hyper", LevelFilter::INFO),
     ("reqwest", LevelFilter::INFO),
     ("rustls", LevelFilter::WARN),
