@@ -23,7 +23,8 @@ use crate::gateway::refusal::Refusal;
 use crate::operation::{Operation, Question};
 use boundary::Boundary;
 use fields::{
-    connection_is_harmless, expectation, form_boundary, is_plain_json, unambiguous, wished_headers,
+    are_bare, connection_is_harmless, expectation, form_boundary, is_plain_json, unambiguous,
+    wished_headers,
 };
 
 /// So large a body that nobody wants is read all the same, for that is less work than to accept
@@ -261,6 +262,9 @@ impl Rules {
         }
         if head.headers.len() > self.fields_max {
             return Err(Refusal::HeadersTooLarge);
+        }
+        if head.version == Version::HTTP_2 && !are_bare(&head.headers) {
+            return Err(Refusal::MalformedHead);
         }
         Ok(())
     }

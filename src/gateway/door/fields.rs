@@ -46,6 +46,16 @@ pub(super) fn connection_is_harmless(headers: &HeaderMap) -> Result<(), Refusal>
     Ok(())
 }
 
+/// Whether no value has white space around it: HTTP/1 takes it away, and HTTP/2 calls such a
+/// request malformed (RFC 9113, 8.2.1).
+pub(super) fn are_bare(headers: &HeaderMap) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers.values().all(|value| {
+        let value = value.as_bytes();
+        !is_space(value.first()) && !is_space(value.last())
+    })
+}
+
 /// Whether a field's name begins so.
 fn begins_with(headers: &HeaderMap, prefix: &str) -> bool {
     headers.keys().any(|name| name.as_str().starts_with(prefix))
