@@ -12,6 +12,10 @@ pub(crate) mod canary;
 pub(crate) mod client;
 /// A client that speaks HTTP/2.
 pub(crate) mod http2;
+/// A client that speaks it frame by frame.
+pub(crate) mod frames;
+/// And one that sends far too many of them.
+pub(crate) mod floods;
 /// The real program, started and ended.
 pub(crate) mod gateway;
 /// The program on its way to being one.

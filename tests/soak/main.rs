@@ -31,6 +31,9 @@ mod siege;
 /// Clients that say little, or take little, by the thousand.
 #[cfg(test)]
 mod clients;
+/// And clients that say too much, frame by frame.
+#[cfg(test)]
+mod http2;
 /// Process after process, and nobody notices.
 #[cfg(test)]
 mod upgrade;

@@ -14,7 +14,7 @@ use http::{HeaderMap, Request};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -123,6 +123,33 @@ pub(crate) async fn secure_after(
     protocol: &str,
     before: &[u8],
 ) -> TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(gateway.tls_address.unwrap());
+    let mut tcp = soon("a connection", tcp).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
+    tcp.write_all(before).await.unwrap();
+    let secured = shake(gateway, protocol, tcp).await;
+    secured.unwrap()
+}
+
+/// As [`secure`], from `127.0.0.n`; `None` where the gateway did not let it in.
+pub(crate) async fn secure_from(
+    n: u8,
+    gateway: &Gateway,
+    protocol: &str,
+) -> Option<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, n], 0).into()).unwrap();
+    let tcp = socket.connect(gateway.tls_address.unwrap());
+    let tcp = soon("a connection", tcp).await.ok()?;
+    tcp.set_nodelay(true).ok()?;
+    shake(gateway, protocol, tcp).await.ok()
+}
+
+async fn shake(
+    gateway: &Gateway,
+    protocol: &str,
+    tcp: TcpStream,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     let trusted = gateway.certificate.as_ref().unwrap();
     roots
@@ -137,13 +164,9 @@ pub(crate) async fn secure_after(
     if !protocol.is_empty() {
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     }
-    let tcp = TcpStream::connect(gateway.tls_address.unwrap());
-    let mut tcp = soon("a connection", tcp).await.unwrap();
-    tcp.set_nodelay(true).unwrap();
-    tcp.write_all(before).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-    soon("a TLS handshake", tls).await.unwrap()
+    soon("a TLS handshake", tls).await
 }
 
 impl Drop for Http2 {

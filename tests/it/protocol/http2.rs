@@ -3,6 +3,21 @@
 //! There a request's end is a flag, so nothing can be smuggled behind it; but
 //! what one stream does must not be felt by another.
 
+/// What must come of a sequence of frames?
+mod cases;
+/// Which frames are taken, and which end a connection?
+mod framing;
+/// What may be said of a connection, and what is done about it?
+mod connection;
+/// Which frames may a stream have, in each of its states?
+mod streams;
+/// Which heads are requests?
+mod messages;
+/// Which heads can be read?
+mod compression;
+/// What is too much?
+mod floods;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
