@@ -36,12 +36,12 @@ async fn the_process_connects_to_configured_targets_and_nobody_else() {
             asked(&gateway, &body, &lines(port)).await;
         }
         upstream.push(image(place));
-        asked(&gateway, &question("paints", json!("A cat.")), &[]).await;
+        asked(&gateway, &question("paints", &json!("A cat.")), &[]).await;
     }
     for place in &places {
         for status in [301, 302, 303, 307, 308] {
             upstream.push(Script::json(status, "{}").header("Location", place));
-            asked(&gateway, &question("openai", json!("Hi")), &[]).await;
+            asked(&gateway, &question("openai", &json!("Hi")), &[]).await;
         }
     }
     assert!(
@@ -103,7 +103,7 @@ fn places(port: u16) -> Vec<String> {
     ]
 }
 
-fn question(model: &str, content: Value) -> Value {
+fn question(model: &str, content: &Value) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": content}]})
 }
 
@@ -118,16 +118,16 @@ fn bodies(place: &str) -> Vec<Value> {
         ] {
             bodies.push(question(
                 dialect,
-                json!([{"type": "text", "text": "What?"}, part]),
+                &json!([{"type": "text", "text": "What?"}, part]),
             ));
         }
     }
     for member in ["api_base", "base_url", "api_key"] {
-        let mut body = question("openai", json!("Hi"));
+        let mut body = question("openai", &json!("Hi"));
         body[member] = json!(place);
         bodies.push(body);
     }
-    let mut body = question("openai", json!("Hi"));
+    let mut body = question("openai", &json!("Hi"));
     body["tools"] = json!([{"type": "mcp", "server_label": "a", "server_url": place}]);
     for member in [
         "proxy",
@@ -144,8 +144,8 @@ fn bodies(place: &str) -> Vec<Value> {
     body["provider"] = json!({"base_url": place, "api_base": place});
     body["metadata"] = json!({"url": place});
     bodies.push(body);
-    bodies.push(question(place, json!("Hi")));
-    bodies.push(question("paints", json!(format!("As in {place}"))));
+    bodies.push(question(place, &json!("Hi")));
+    bodies.push(question("paints", &json!(format!("As in {place}"))));
     bodies
 }
 

@@ -2,6 +2,8 @@
 //!
 //! All of them are JSON, and questions to a chat; some are refused for how many keys they have.
 
+use std::fmt::Write as _;
+
 /// The shapes.
 pub(crate) const SHAPES: [&str; 14] = [
     "escapes",
@@ -93,7 +95,7 @@ fn objects(bytes: usize, keys: usize, name: impl Fn(usize) -> String) -> String 
                 break;
             }
             let comma = if key == 0 { "" } else { "," };
-            text.push_str(&format!("{comma}\"{}\":0", name(key)));
+            write!(text, "{comma}\"{}\":0", name(key)).unwrap();
         }
     }
     text + "}]"

@@ -80,9 +80,9 @@ impl World {
             let body = body.to_string();
             // The second time, what is kept answers.
             for _ in 0..2 {
-                told.take(self.http1(CHAT, &lines, body.as_bytes()).await);
+                told.take(&self.http1(CHAT, &lines, body.as_bytes()).await);
                 let upload = (CHAT, &lines[..], body.as_bytes());
-                told.take(over_http2(&mut http2, upload).await);
+                told.take(&over_http2(&mut http2, upload).await);
             }
         }
     }
@@ -161,9 +161,9 @@ impl World {
 }
 
 impl Told {
-    fn take(&mut self, answer: Answer) {
+    fn take(&mut self, answer: &Answer) {
         self.heads.push(format!("{:?}", answer.fields));
-        self.bodies(&answer).push(answer.text());
+        self.bodies(answer).push(answer.text());
     }
 
     fn bodies(&mut self, answer: &Answer) -> &mut Vec<String> {

@@ -4,6 +4,7 @@
 //! idea of the year: each is somebody else's fault, and no caller's.
 
 use std::io::pipe;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -42,19 +43,20 @@ async fn without_anybody_who_reads_what_it_prints_it_serves_and_ends_in_order() 
         let errors = Stdio::from(output.try_clone().unwrap());
         let mut process = Running::shell(folder.path(), &command, output.into(), errors);
         for address in [listen, admin] {
-            soon(what, async {
-                while TcpStream::connect(address).await.is_err() {
-                    assert_eq!(process.code(), None, "{what}");
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-            })
-            .await;
+            soon(what, listens(&mut process, address)).await;
         }
         for stream in [false, true, false] {
             assert_eq!(chat(listen, "gpt-4o", stream).await.status, 200, "{what}");
         }
         assert_eq!(chat(listen, "nobody", false).await.status, 404, "{what}");
         assert_eq!(process.terminated().await, Some(0), "{what}");
+    }
+}
+
+async fn listens(process: &mut Running, address: SocketAddr) {
+    while TcpStream::connect(address).await.is_err() {
+        assert_eq!(process.code(), None, "it ended");
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
