@@ -15,14 +15,14 @@ use crate::kit::soon;
 use crate::kit::upstream::{base, upstream};
 
 const MIB: u64 = 1 << 20;
-/// What one caller has sent of its body, at most.
-const PART_BYTES: usize = 7 << 20;
+/// What one caller has sent of its body, at most: less than lies between the two bounds.
+const PART_BYTES: usize = 2 << 20;
 const PRESSURE: &str = "spafe_memory_pressure";
 
 fn setup(upstream: &Simulator, memory_max: u64) -> Setup {
     Setup::new()
         .tables(&format!(
-            "[bounds]\nmemory_max = {memory_max}\nbody_bytes_max = \"8MiB\"\nbodies_bytes_max = \"64MiB\"\n[cache]\nmax_bytes = \"1MiB\""
+            "[bounds]\nmemory_max = {memory_max}\nbody_bytes_max = \"8MiB\"\nbodies_bytes_max = \"64MiB\"\nin_flight_per_client_max = 64\n[cache]\nmax_bytes = \"1MiB\""
         ))
         .pool("main", &[&base(upstream)])
         .model(MODEL, &["main"])
@@ -53,12 +53,12 @@ async fn fill(gateway: &Gateway) -> Vec<Connection> {
     );
     let mut bodies = Vec::new();
     while gateway.metric(PRESSURE).await < 1.0 {
-        assert!(bodies.len() < 9, "bodies fill no memory");
+        assert!(bodies.len() < 32, "bodies fill no memory");
         let mut client = Connection::open(gateway.address).await;
         client.send(&head).await;
         client.offer(&vec![b' '; PART_BYTES]).await;
         bodies.push(client);
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
     bodies
 }
