@@ -154,11 +154,13 @@ fn nginx(gateway: SocketAddr, lanes: &[SocketAddr], holds: &str) -> String {
     config + "}\n"
 }
 
-/// A body that does not come is its server's to wait for, it says; so that is short as well.
+/// A body that does not come is its server's to wait for, it says; so that is short as well. And a
+/// connection that the gateway has just closed may be taken once more: then it asks again.
 fn haproxy(gateway: SocketAddr, lanes: &[SocketAddr], more: &str) -> String {
     let mut config = String::from(
         "global\n  nbthread 1\n  maxconn 1024\n\
-         defaults\n  mode http\n  http-reuse always\n  timeout connect 5s\n  timeout server 3s\n  \
+         defaults\n  mode http\n  http-reuse always\n  \
+         retry-on conn-failure empty-response\n  timeout connect 5s\n  timeout server 3s\n  \
          timeout client 3s\n  timeout http-request 3s\n  timeout http-keep-alive 150ms\n",
     );
     for (number, lane) in lanes.iter().enumerate() {

@@ -15,6 +15,8 @@ use crate::kit::soon;
 use crate::kit::upstream::{base, upstream};
 
 const MIB: u64 = 1 << 20;
+/// What all bodies may have, which has to be less than the process may.
+const BODIES_MIB: u64 = 32;
 /// What one caller has sent of its body, at most: less than lies between the two bounds.
 const PART_BYTES: usize = 2 << 20;
 const PRESSURE: &str = "spafe_memory_pressure";
@@ -22,7 +24,7 @@ const PRESSURE: &str = "spafe_memory_pressure";
 fn setup(upstream: &Simulator, memory_max: u64) -> Setup {
     Setup::new()
         .tables(&format!(
-            "[bounds]\nmemory_max = {memory_max}\nbody_bytes_max = \"8MiB\"\nbodies_bytes_max = \"64MiB\"\nin_flight_per_client_max = 64\n[cache]\nmax_bytes = \"1MiB\""
+            "[bounds]\nmemory_max = {memory_max}\nbody_bytes_max = \"8MiB\"\nbodies_bytes_max = \"{BODIES_MIB}MiB\"\nin_flight_per_client_max = 64\n[cache]\nmax_bytes = \"1MiB\""
         ))
         .pool("main", &[&base(upstream)])
         .model(MODEL, &["main"])
@@ -70,7 +72,7 @@ async fn near_its_bound_it_refuses_and_gives_up_what_it_can() {
     assert_eq!(chat(&gateway).await.status, 200);
     let kept = chat(&gateway).await;
     assert!(kept.field("cache-status").unwrap().contains("hit"));
-    allow(&gateway, &upstream, gateway.resident_bytes() + 48 * MIB).await;
+    allow(&gateway, &upstream, gateway.resident_bytes() + 24 * MIB).await;
 
     let bodies = fill(&gateway).await;
     let refused = chat(&gateway).await;
@@ -96,10 +98,8 @@ async fn near_its_bound_it_refuses_and_gives_up_what_it_can() {
 async fn at_its_bound_it_lets_nobody_in_until_there_is_memory_again() {
     let upstream = upstream().await;
     let gateway = setup(&upstream, 1 << 30).start();
-    allow(&gateway, &upstream, 66 * MIB).await;
-    // In case the process holds so little.
-    let bodies = fill(&gateway).await;
-    allow(&gateway, &upstream, gateway.resident_bytes().max(66 * MIB)).await;
+    let least = (BODIES_MIB + 2) * MIB;
+    allow(&gateway, &upstream, gateway.resident_bytes().max(least)).await;
     gateway.counts(PRESSURE, 2).await;
     let mut refused = Connection::open(gateway.address).await;
     refused.offer(LIST.as_bytes()).await;
@@ -117,5 +117,4 @@ async fn at_its_bound_it_lets_nobody_in_until_there_is_memory_again() {
         }
     })
     .await;
-    drop(bodies);
 }
