@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint soak bench fuzz
+.PHONY: help run test lint soak bench fuzz audit
 
 # How long `make fuzz` gives each target.
 FUZZ_SECONDS ?= 60
@@ -44,6 +44,9 @@ bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 	cargo bench --locked --bench cache
 	cargo bench --locked --bench shared
 	cargo bench --locked --bench compare
+
+audit: ## Checks licences, sources and known holes of every crate; writes target/audit/spafe.cdx.json.
+	@.ci/audit
 
 # The fuzzer's instrumentation is unstable; this spares a second toolchain.
 fuzz: ## Fuzzes each target of fuzz/ for FUZZ_SECONDS.
