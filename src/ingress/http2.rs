@@ -76,7 +76,7 @@ impl Watched {
     fn count_came(&mut self, bytes: &[u8]) {
         let conduct = &mut self.conduct;
         let mut judged = Ok(());
-        let judge = |frame: Frame| judged = judged.and(conduct.came(frame, sys::instant()));
+        let judge = |frame: Frame| judged = judged.and(conduct.came(frame, sys::instant));
         self.came.pass(bytes, judge);
         self.judged(judged);
     }
@@ -85,7 +85,7 @@ impl Watched {
     fn count_sent(&mut self, bytes: &[u8]) {
         let conduct = &mut self.conduct;
         let mut judged = Ok(());
-        let judge = |frame: Frame| judged = judged.and(conduct.sent(frame, sys::instant()));
+        let judge = |frame: Frame| judged = judged.and(conduct.sent(frame, sys::instant));
         self.sent.pass(bytes, judge);
         self.judged(judged);
     }

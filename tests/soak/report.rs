@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::kit::gateway::Gateway;
 use crate::kit::now;
+use crate::kit::told;
 
 /// What one second is drawn of.
 mod picture;
@@ -112,12 +113,11 @@ impl Drop for Watch {
 impl Look {
     fn take(admin: SocketAddr, pid: u32, began: Instant) -> io::Result<Self> {
         let told = metrics(admin)?;
-        let process = PathBuf::from(format!("/proc/{pid}"));
         let mut look = Self {
             at: began.elapsed(),
-            memory_bytes: resident_bytes(&process)?,
-            descriptors: std::fs::read_dir(process.join("fd"))?.count(),
-            processor: processor(&process)?,
+            memory_bytes: told::resident_bytes(pid)?,
+            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
+            processor: told::processor_time(pid)?,
             ..Self::default()
         };
         for line in told.lines().filter(|line| !line.starts_with('#')) {
@@ -248,25 +248,4 @@ fn metrics(admin: SocketAddr) -> io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
-}
-
-fn resident_bytes(process: &Path) -> io::Result<u64> {
-    let status = std::fs::read_to_string(process.join("status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
-    Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1024)
-}
-
-/// What all of its threads have had.
-fn processor(process: &Path) -> io::Result<Duration> {
-    let mut all = Duration::ZERO;
-    for thread in std::fs::read_dir(process.join("task"))? {
-        let path = thread?.path().join("schedstat");
-        // A thread may end meanwhile.
-        let had = std::fs::read_to_string(path).unwrap_or_default();
-        let had = had.split(' ').next().and_then(|had| had.parse().ok());
-        all += Duration::from_nanos(had.unwrap_or(0));
-    }
-    Ok(all)
 }

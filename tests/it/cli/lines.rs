@@ -1,6 +1,7 @@
 //! Which lines does the request log have, where, and what can nobody do to it?
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -15,8 +16,17 @@ use crate::kit::upstream::{always, base, upstream};
 
 const PATH: &str = "/v1/chat/completions";
 
+/// A pipe, and a reader of it who does not read.
+fn unread(folder: &Path) -> (PathBuf, fs::File) {
+    let pipe = folder.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    (pipe, reader.unwrap())
+}
+
 /// Waits until a file has something to be waited for in it.
-async fn holds(path: &std::path::Path, words: &str) -> String {
+async fn holds(path: &Path, words: &str) -> String {
     soon("what a file is to hold", async {
         loop {
             let text = fs::read_to_string(path).unwrap_or_default();
@@ -221,11 +231,7 @@ async fn a_disk_that_is_full_costs_lines_and_no_request() {
 async fn a_pipe_that_nobody_reads_costs_lines_and_no_request() {
     let upstream = upstream().await;
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
-    // It has a reader, who does not read.
-    let reader = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    let (pipe, reader) = unread(folder.path());
     let gateway = Setup::new()
         .tables(&format!(
             "[bounds]\nrequests_per_connection = 1000000\n[log]\nrequests = {{ file = {pipe:?} }}"
@@ -258,11 +264,7 @@ async fn a_pipe_that_nobody_reads_costs_lines_and_no_request() {
 async fn a_log_of_the_process_that_nobody_reads_costs_lines_and_no_request() {
     let upstream = upstream().await;
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
-    // It has a reader, who does not read.
-    let reader = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    let (pipe, reader) = unread(folder.path());
     let script = format!("exec \"$0\" \"$@\" 2>{}", pipe.display());
     let gateway = Setup::new()
         .started_by(&["/bin/sh", "-c", &script])

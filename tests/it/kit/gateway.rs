@@ -233,17 +233,6 @@ impl Gateway {
         format!("http://{}{path}", self.admin)
     }
 
-    /// The memory the program holds, as the system counts it.
-    pub(crate) fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line
-            .and_then(|line| line.trim().strip_suffix(" kB"))
-            .unwrap();
-        kib.parse::<u64>().unwrap() * 1024
-    }
-
     /// Everything that the program printed until now.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()

@@ -3,6 +3,7 @@
 //! Its log and its metrics are read as an operator would, and waited for, because
 //! a request is told of after its client has the answer.
 
+use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -119,11 +120,31 @@ impl Gateway {
 
     /// The processor time that the program has used.
     pub(crate) fn processor_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // Behind the name, which stands in parentheses and may hold anything.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
-        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
-        // In hundredths of a second, whatever the machine: proc(5), utime and stime.
-        Duration::from_millis((ticks(12) + ticks(13)) * 10)
+        processor_time(self.pid()).unwrap()
     }
+
+    /// The memory the program holds, as the system counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        resident_bytes(self.pid()).unwrap()
+    }
+}
+
+/// The processor time that a process has used.
+pub(crate) fn processor_time(pid: u32) -> io::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which stands in parentheses and may hold anything.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
+    let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+    // In hundredths of a second, whatever the machine: proc(5), utime and stime.
+    Ok(Duration::from_millis((ticks(12) + ticks(13)) * 10))
+}
+
+/// The memory that a process holds, as the system counts it.
+pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    // One that has ended and is not waited for has none.
+    let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
+    Ok(kib.ok_or(io::ErrorKind::NotFound)? * 1024)
 }
