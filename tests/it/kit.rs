@@ -21,7 +21,7 @@ pub(crate) mod gateway;
 /// The program on its way to being one.
 mod launch;
 /// What a gateway tells of itself.
-mod told;
+pub(crate) mod told;
 /// Which configuration a gateway has.
 pub(crate) mod reload;
 /// Callers while configurations come and go.
