@@ -127,8 +127,15 @@ pub(crate) async fn secure_after(
     let mut tcp = soon("a connection", tcp).await.unwrap();
     tcp.set_nodelay(true).unwrap();
     tcp.write_all(before).await.unwrap();
-    let secured = shake(gateway, protocol, tcp).await;
+    let secured = shake(gateway, "localhost", protocol, tcp).await;
     secured.unwrap()
+}
+
+/// A handshake with the gateway under this name; an address is a name that is not told.
+pub(crate) async fn shake_as(gateway: &Gateway, name: &str) -> std::io::Result<()> {
+    let tcp = TcpStream::connect(gateway.tls_address.unwrap());
+    let tcp = soon("a connection", tcp).await?;
+    shake(gateway, name, "http/1.1", tcp).await.map(drop)
 }
 
 /// As [`secure`], from `127.0.0.n`; `None` where the gateway did not let it in.
@@ -142,11 +149,12 @@ pub(crate) async fn secure_from(
     let tcp = socket.connect(gateway.tls_address.unwrap());
     let tcp = soon("a connection", tcp).await.ok()?;
     tcp.set_nodelay(true).ok()?;
-    shake(gateway, protocol, tcp).await.ok()
+    shake(gateway, "localhost", protocol, tcp).await.ok()
 }
 
 async fn shake(
     gateway: &Gateway,
+    name: &str,
     protocol: &str,
     tcp: TcpStream,
 ) -> std::io::Result<TlsStream<TcpStream>> {
@@ -164,7 +172,7 @@ async fn shake(
     if !protocol.is_empty() {
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     }
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp);
     soon("a TLS handshake", tls).await
 }

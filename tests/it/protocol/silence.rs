@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::recorded;
 use crate::kit::client::Connection;
-use crate::kit::http2::{Http2, secure};
+use crate::kit::http2::{Http2, secure, shake_as};
 use crate::kit::{now, soon};
 
 const SCALED: &str = "[bounds]\nhead_timeout = \"400ms\"\nh2_idle = \"1s\"";
@@ -65,13 +65,8 @@ async fn what_is_no_handshake_is_closed_and_the_next_one_works() {
     let (setup, _upstream) = recorded().await;
     let gateway = setup.tls().start();
     let address = gateway.tls_address.unwrap();
-    // A ClientHello of TLS 1.1 that offers one of its cipher suites.
-    let mut old = vec![0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2];
-    old.extend([7; 32]);
-    old.extend([0, 0, 2, 0, 0x2f, 1, 0]);
     for (what, sent) in [
         ("HTTP", &b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]),
-        ("TLS 1.1", &old),
         ("a record of zeros", &[0; 64]),
     ] {
         let mut client = Connection::open(address).await;
@@ -83,5 +78,36 @@ async fn what_is_no_handshake_is_closed_and_the_next_one_works() {
     for protocol in ["h2", "http/1.1", ""] {
         secure(&gateway, protocol).await;
     }
+    gateway.counts("spafe_connections", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_tls_1_2_is_told_that_it_is() {
+    let (setup, _upstream) = recorded().await;
+    let gateway = setup.tls().start();
+    for (what, minor) in [("SSL 3.0", 0), ("TLS 1.0", 1), ("TLS 1.1", 2)] {
+        // A ClientHello that offers one cipher suite of its time.
+        let mut hello = vec![0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, minor];
+        hello.extend([7; 32]);
+        hello.extend([0, 0, 2, 0, 0x2f, 1, 0]);
+        let mut client = Connection::open(gateway.tls_address.unwrap()).await;
+        client.send(&hello).await;
+        let told = client.closed().await;
+        // An alert of two bytes: fatal, protocol_version.
+        assert_eq!((told[0], &told[3..]), (0x15, &[0, 2, 2, 70][..]), "{what}");
+    }
+    gateway.counts("spafe_connections", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_name_is_asked_for_there_is_one_certificate() {
+    let (setup, _upstream) = recorded().await;
+    let gateway = setup.tls().start();
+    for name in ["localhost", "127.0.0.1"] {
+        shake_as(&gateway, name).await.unwrap();
+    }
+    // It is shown, and the client is who sees that it is for others.
+    let error = shake_as(&gateway, "elsewhere.test").await.unwrap_err();
+    assert!(error.to_string().contains("NotValidForName"), "{error}");
     gateway.counts("spafe_connections", 0).await;
 }
