@@ -306,8 +306,10 @@ impl Gateway {
         question: Arc<Question>,
         sought: Sought,
     ) -> Result<(), Unanswered> {
+        let mut before = None;
         for turn in Turn::ALL {
-            let seat = match self.board(&question, &sought, turn) {
+            let boarding = self.board(&question, &sought, turn, before.take().as_ref());
+            let seat = match boarding {
                 Boarding::Seat(seat) => seat,
                 Boarding::Landed(found) if visit.deliver_kept(&found, sought.form).await => {
                     return Ok(());
@@ -315,7 +317,8 @@ impl Gateway {
                 Boarding::Landed(_) => continue,
             };
             let (landed, seat) = visit.wait(seat, &question).await?;
-            visit.came_of_it(&landed, &seat, sought.why);
+            let seat = &*before.insert(seat);
+            visit.came_of_it(&landed, seat, sought.why);
             let given = match &landed.answer {
                 Ok(Came::Given(given)) => given,
                 Ok(Came::Kept(found)) if visit.deliver_kept(found, sought.form).await => {
@@ -333,11 +336,11 @@ impl Gateway {
                     };
                 }
             };
-            if !visit.may_have(given, &seat, &question) {
+            if !visit.may_have(given, seat, &question) {
                 continue;
             }
-            let taken = match given.take(&seat) {
-                Some(taken) => visit.in_form(taken, sought.form, &seat, &question).await?,
+            let taken = match given.take(seat) {
+                Some(taken) => visit.in_form(taken, sought.form, seat, &question).await?,
                 None => None,
             };
             let Some(taken) = taken else {
@@ -347,7 +350,7 @@ impl Gateway {
             // A stream may last; what it was asked with need not.
             drop(question);
             reach(Phase::Deliver, visit.record.id.as_str());
-            visit.deliver(given, taken, &seat, &self.metrics).await;
+            visit.deliver(given, taken, seat, &self.metrics).await;
             return Ok(());
         }
         Err(Refusal::Internal.into())

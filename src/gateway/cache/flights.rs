@@ -44,6 +44,8 @@ pub struct Flight<T: Clone> {
     pub form: Form,
     work: Shared<Work<T>>,
     place: Option<Place<T>>,
+    /// The flight of those who waited for this one and have to wait again.
+    again: Mutex<Option<Arc<Self>>>,
     /// Whether the one who began it has left, and nobody has taken that on yet.
     let_go: AtomicBool,
 }
@@ -121,6 +123,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             form,
             work: work.shared(),
             place: Some(place()),
+            again: Mutex::default(),
             let_go: AtomicBool::new(false),
         });
         let known = Known {
@@ -171,6 +174,7 @@ impl<T: Clone> Flight<T> {
             form,
             work: work.shared(),
             place: None,
+            again: Mutex::default(),
             let_go: AtomicBool::new(false),
         })
     }
@@ -178,6 +182,31 @@ impl<T: Clone> Flight<T> {
     /// Waits for what comes of it, and works on it meanwhile.
     pub fn landing(&self) -> Shared<Work<T>> {
         self.work.clone()
+    }
+
+    /// Boards anew, for one who has waited for this flight in vain. All of them share what the
+    /// first of them boarded, even where it has landed before the last of them was woken: else
+    /// a thousand who learn of a failure one after the other would ask time and again.
+    pub fn board_again<F>(
+        &self,
+        suits: impl Fn(Form) -> bool,
+        board: impl FnOnce() -> Boarded<T, F>,
+    ) -> Boarded<T, F> {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*again {
+            Some(flight) if suits(flight.form) => Boarded::Joins(Arc::clone(flight)),
+            Some(_) => {
+                drop(again);
+                board()
+            }
+            None => {
+                let boarded = board();
+                if let Boarded::Leads(flight) | Boarded::Joins(flight) = &boarded {
+                    *again = Some(Arc::clone(flight));
+                }
+                boarded
+            }
+        }
     }
 
     /// The one who began it leaves, and others go on.

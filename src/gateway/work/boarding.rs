@@ -40,7 +40,8 @@ pub(in crate::gateway) struct Seat {
 pub(in crate::gateway) enum Turn {
     /// With others, if there are some.
     First,
-    /// Once more: what others had begun has failed, or could not be shared.
+    /// Once more, with those who waited with it: what others had begun has failed, or could not
+    /// be shared.
     Again,
     /// By itself, whoever else asks.
     Alone,
@@ -61,12 +62,13 @@ impl Seat {
 }
 
 impl Gateway {
-    /// Finds who asks for this already, or begins to.
+    /// Finds who asks for this already, or begins to. `before` is where it has waited in vain.
     pub(in crate::gateway) fn board(
         self: &Arc<Self>,
         question: &Arc<Question>,
         sought: &Sought,
         turn: Turn,
+        before: Option<&Seat>,
     ) -> Boarding {
         let leads = |flight, trail| {
             let trail = Some(trail);
@@ -106,7 +108,12 @@ impl Gateway {
             let is_whole = question.has_images(&found.entry.body, &self.images, now.wall);
             is_whole.then_some(found)
         };
-        match self.flights.board(key, suits, landed, begin) {
+        let board = || self.flights.board(key, suits, landed, begin);
+        let boarded = match before {
+            Some(before) => before.flight.board_again(suits, board),
+            None => board(),
+        };
+        match boarded {
             Boarded::Leads(flight) => leads(flight, trail),
             Boarded::Joins(flight) => Boarding::Seat(Seat {
                 flight,
@@ -118,7 +125,7 @@ impl Gateway {
 
     /// Asks for what was kept too long, for whoever asks next, unless somebody does so already.
     pub(in crate::gateway) fn renew(self: &Arc<Self>, question: &Arc<Question>, sought: &Sought) {
-        let Boarding::Seat(seat) = self.board(question, sought, Turn::Renewal) else {
+        let Boarding::Seat(seat) = self.board(question, sought, Turn::Renewal, None) else {
             return;
         };
         if seat.joins() || self.outlook.is_leaving() {

@@ -183,3 +183,28 @@ fn what_has_landed_meanwhile_is_not_begun_again() {
     assert!(matches!(found, Boarded::Landed(5)));
     assert_eq!(flights.open(), 0);
 }
+
+#[tokio::test]
+async fn who_waited_in_vain_shares_one_second_work_however_late_it_comes() {
+    let flights = flights();
+    let (_tell, work, _) = told();
+    let first = leads(board(&flights, 1, work));
+    first.close();
+    let again = |work| first.board_again(|_| true, || board(&flights, 1, work));
+    let (tell, work, _) = told();
+    let second = leads(again(work));
+    tell.send(2).unwrap();
+    assert_eq!(second.landing().await, 2);
+    second.close();
+    let held = Arc::downgrade(&second);
+    drop(second);
+    // It has landed and left, and is there for whoever was not woken before.
+    assert_eq!(joins(again(told().1)).landing().await, 2);
+    // In a form that does not suit it is nobody's.
+    let (_tell, work, _) = told();
+    let own = first.board_again(|_| false, || board(&flights, 1, work));
+    drop(leads(own));
+    assert_eq!(held.strong_count(), 1);
+    drop(first);
+    assert_eq!(held.strong_count(), 0);
+}
