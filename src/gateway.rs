@@ -202,7 +202,7 @@ impl Gateway {
             Err(refusal) => Err(refusal.into()),
         };
         if let Err(unanswered) = served {
-            visit.unanswered(unanswered).await;
+            Box::pin(visit.unanswered(unanswered)).await;
         }
         reach(Phase::Record, visit.record.id.as_str());
         let now = sys::instant();
@@ -295,7 +295,8 @@ impl Gateway {
                 return Ok(());
             }
         }
-        self.answer(visit, question, sought).await
+        // Apart, so that an answer from memory does not carry the room for asking an upstream.
+        Box::pin(self.answer(visit, question, sought)).await
     }
 
     /// What the upstreams say, to whoever asks or to somebody who asks the same; for as long

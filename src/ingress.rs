@@ -43,7 +43,7 @@ use alarms::Alarms;
 
 /// How long a connection that ends is still read and flushed, so that its client reads our answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How much of that time there is for a small body that nobody wants, so that its connection goes
+/// How long before that there is for a small body that nobody wants, so that its connection goes
 /// on. What was sent with its head has come by then, from however far away.
 const UNWANTED_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a process that ends waits for the first request of a connection it accepted. What was
@@ -110,9 +110,11 @@ impl Ingress {
             Some(Ok(false)) | None => return Head::None,
         };
         let peer = peer(session);
-        self.gateway
-            .refuse_head(session, &mut alarms.departure, peer, refusal)
-            .await;
+        let refused = self
+            .gateway
+            .refuse_head(session, &mut alarms.departure, peer, refusal);
+        // Apart, as is all that is seldom: what a future may come to hold is moved with it.
+        Box::pin(refused).await;
         Head::Refused
     }
 }
@@ -181,14 +183,13 @@ impl HttpServerApp for Ingress {
             let _ = within(DRAIN_TIMEOUT, pin!(session.shutdown())).await;
             return None;
         }
-        let ends = sys::instant() + DRAIN_TIMEOUT;
         if goes_on(&mut session).await {
             let mut settings = HttpPersistentSettings::for_session(&session);
             settings.set_user_context(alarms);
             let reusable = session.finish().await.ok()??;
             return Some(ReusedHttpStream::from_reusable_stream(reusable, settings));
         }
-        part(session, ends).await;
+        part(session, sys::instant() + DRAIN_TIMEOUT).await;
         None
     }
 

@@ -44,7 +44,7 @@ mod whole;
 mod through;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -157,9 +157,9 @@ impl Question {
 
     /// Whether the images are here that an earlier answer to it names.
     #[must_use]
-    pub fn has_images(&self, answer: &[u8], images: &ImageStore, now: SystemTime) -> bool {
+    pub fn has_images(&self, answer: &[u8], images: &ImageStore) -> bool {
         let base_url = self.base_url.as_deref();
-        base_url.is_none_or(|base_url| images.has_all(answer, base_url, now))
+        base_url.is_none_or(|base_url| images.has_all(answer, base_url, sys::now().wall))
     }
 }
 

@@ -206,12 +206,13 @@ impl<'a> Visit<'a> {
         seat: Seat,
         question: &Question,
     ) -> Result<(Arc<Landed>, Seat), Unanswered> {
-        let since = sys::instant();
-        let landed = self.land(&seat, question).await;
         let Some(trail) = seat.trail.clone() else {
+            let since = sys::instant();
+            let landed = self.land(&seat, question).await;
             self.record.upstream = sys::instant().saturating_duration_since(since);
             return landed.map(|landed| (landed, seat));
         };
+        let landed = self.land(&seat, question).await;
         match landed {
             Ok(landed) => {
                 (self.record.attempts, self.record.upstream) = trail.take_parts();

@@ -27,6 +27,7 @@ mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use crate::config::clients;
 use crate::gateway::client::Client;
@@ -38,6 +39,12 @@ pub use told::{Ingredient, explain};
 /// What the hash is for, and the form of what is hashed. Replicas of two versions may share
 /// what they keep, so a form that changes needs another name.
 const CONTEXT: &str = "spafe 2026-11-29 key of a kept answer, form 1";
+
+/// A hash of nothing, in that context.
+static BLANK: LazyLock<blake3::Hasher> = LazyLock::new(|| blake3::Hasher::new_derive_key(CONTEXT));
+
+/// Bytes that stand before a body, or about as many.
+const PARTS_BYTES: usize = 1024;
 
 /// Top-level members that never count: how the answer is delivered is no part of it, and the
 /// model counts by what each pool calls it.
@@ -129,7 +136,8 @@ impl<'a> Scope<'a> {
 impl Ingredients<'_> {
     /// A stage with all that stands before the body.
     fn staged(&self) -> Stage {
-        let mut stage = Stage::new(blake3::Hasher::new_derive_key(CONTEXT));
+        let hasher = BLANK.clone();
+        let mut stage = Stage::new(hasher, self.body.len() + PARTS_BYTES);
         for part in self.parts() {
             part.put(&mut stage);
         }

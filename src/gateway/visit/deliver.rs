@@ -30,7 +30,7 @@ impl Visit<'_> {
         self.hear(&taken);
         let taken = match self.in_idiom(taken) {
             Ok(taken) => taken,
-            Err(refusal) => return self.unanswered(refusal.into()).await,
+            Err(refusal) => return Box::pin(self.unanswered(refusal.into())).await,
         };
         let plan = &given.plan;
         let Some(leg) = plan.legs.get(given.leg) else {
@@ -80,9 +80,8 @@ impl Visit<'_> {
         self.no_further_request_if_leaving();
         let Some(delivered) = self.send(taken, unsent).await else {
             // A head left early is a stream's, and its answer events.
-            self.unanswered(Unanswered::Refused(Refusal::Internal))
-                .await;
-            return;
+            let unanswered = Unanswered::Refused(Refusal::Internal);
+            return Box::pin(self.unanswered(unanswered)).await;
         };
         if seat.joins() && seat.flight.take_over() {
             self.pays(&leg.served);

@@ -97,9 +97,8 @@ impl Visit<'_> {
             ignored: &config.ignored_fields,
         });
         sought.key = Some(key);
-        let now = sys::now();
-        let is_whole = |found: &Found| question.has_images(&found.entry.body, images, now.wall);
-        match cache.consult(&key, &allowed, now.instant) {
+        let is_whole = |found: &Found| question.has_images(&found.entry.body, images);
+        match cache.consult(&key, &allowed, sys::instant()) {
             Verdict::Hit(found) | Verdict::Stale(found) if !is_whole(&found) => {}
             Verdict::Bypass(bypass) => sought.why = Forward::Bypass(bypass),
             Verdict::Hit(found) => sought.found = Some(found),
@@ -124,12 +123,13 @@ impl Visit<'_> {
         }
         self.record.answered = self.record.trace.as_ref().map(|_| entry.model.clone());
         self.record.status = 200;
-        self.settle_kept(entry.usage, sys::instant());
+        let now = sys::instant();
+        self.settle_kept(entry.usage, now);
         let provenance = Provenance {
             model: entry.model.as_str(),
             pool: entry.pool.as_str(),
             attempts: self.record.attempts.len(),
-            gateway: (sys::instant() - self.record.began())
+            gateway: (now - self.record.began())
                 .saturating_sub(self.record.upstream + self.record.body),
             upstream: self.record.upstream,
         };
@@ -153,7 +153,8 @@ impl Visit<'_> {
         } else {
             let opening = self.opening(unsent);
             let (departure, stay) = (&mut *self.departure, &mut self.stay);
-            ready::paced(self.session, departure, opening, (events, gap), stay).await
+            let paced = ready::paced(self.session, departure, opening, (events, gap), stay);
+            Box::pin(paced).await
         };
         self.delivered(&delivered);
         self.record.first_event = delivered.first_byte;
@@ -205,20 +206,29 @@ impl Visit<'_> {
                 events.map(Taken::Said)
             }
             Taken::Events(reader) if !wanted.stream => {
-                let until = self.patience(&question.plan).unwrap_or(question.deadline);
-                let said = tokio::select! {
-                    biased;
-                    said = reader.read_out(SAID_BYTES_MAX) => said,
-                    () = tokio::time::sleep_until(until.into()) => {
-                        return Err(Refusal::UpstreamTimeout.into());
-                    }
-                    parting = self.departure.watch(self.session) => return Err(parting.into()),
-                };
-                said.ok().as_deref().and_then(assembled)
+                Box::pin(self.put_together(reader, question)).await?
             }
             Taken::Said(events) if !wanted.stream => assembled(&events),
             taken => Some(taken),
         })
+    }
+
+    /// What a stream says, as a whole answer, as long as the client waits.
+    async fn put_together(
+        &mut self,
+        reader: Reader,
+        question: &Question,
+    ) -> Result<Option<Taken>, Unanswered> {
+        let until = self.patience(&question.plan).unwrap_or(question.deadline);
+        let said = tokio::select! {
+            biased;
+            said = reader.read_out(SAID_BYTES_MAX) => said,
+            () = tokio::time::sleep_until(until.into()) => {
+                return Err(Refusal::UpstreamTimeout.into());
+            }
+            parting = self.departure.watch(self.session) => return Err(parting.into()),
+        };
+        Ok(said.ok().as_deref().and_then(assembled))
     }
 
     /// What memory had to do with the answer, for the record and for the caller.

@@ -101,11 +101,10 @@ impl Gateway {
         };
         let suits = |leads: Form| !(form.stream && leads.stream) || leads.usage || !form.usage;
         let landed = || {
-            let now = sys::now();
-            let Verdict::Hit(found) = self.cache.consult(&key, allowed, now.instant) else {
+            let Verdict::Hit(found) = self.cache.consult(&key, allowed, sys::instant()) else {
                 return None;
             };
-            let is_whole = question.has_images(&found.entry.body, &self.images, now.wall);
+            let is_whole = question.has_images(&found.entry.body, &self.images);
             is_whole.then_some(found)
         };
         let board = || self.flights.board(key, suits, landed, begin);

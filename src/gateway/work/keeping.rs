@@ -56,7 +56,7 @@ impl Gateway {
             answers::Found::Lead { lead, spare: _ } => return Around::Lead(Some(lead)),
         };
         let now = sys::now();
-        let is_whole = question.has_images(&deposit.body, &self.images, now.wall);
+        let is_whole = question.has_images(&deposit.body, &self.images);
         if let Some(entry) = second::entry(deposit, now).filter(|_| is_whole) {
             let found = Found::of(entry.clone(), now.instant);
             // What is too large for this memory is given all the same.

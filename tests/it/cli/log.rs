@@ -58,6 +58,8 @@ async fn a_request_is_one_line_of_json_with_its_facts() {
     }
     assert_eq!(line["attempts"][0]["pool"], "first");
     assert_eq!(line["attempts"][0]["status"], 500);
+    let cause = line["attempts"][0]["cause"].as_str();
+    assert!(cause.is_some_and(|cause| cause.contains("500")), "{line}");
     assert_eq!(line["attempts"][1]["pool"], "second");
     // What was said is nobody's business.
     assert!(!gateway.output().contains("private"), "{line}");

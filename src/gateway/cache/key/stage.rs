@@ -7,7 +7,8 @@
 
 use super::outline::Span;
 
-/// Bytes that are hashed at once: as many blocks as the widest machines take.
+/// Bytes that are hashed at once: as many blocks as the widest machines take. Of what is shorter
+/// all is.
 const STAGE_BYTES: usize = 16 * 1024;
 
 /// Up to so many bytes, a piece is short.
@@ -16,28 +17,29 @@ const SHORT_BYTES: usize = 32;
 /// A hash of what is put onto it, one piece after the other.
 pub(super) struct Stage {
     hasher: blake3::Hasher,
-    staged: [u8; STAGE_BYTES],
-    /// Bytes of `staged` that are not hashed yet.
-    len: usize,
+    /// What is not hashed yet, at most `room` bytes.
+    staged: Vec<u8>,
+    room: usize,
 }
 
 impl Stage {
-    /// Nothing yet.
-    pub(super) fn new(hasher: blake3::Hasher) -> Self {
+    /// Nothing yet. What is put onto it will be about as long as `expected`: for a little no
+    /// more memory is touched than that.
+    pub(super) fn new(hasher: blake3::Hasher, expected: usize) -> Self {
+        let room = expected.clamp(SHORT_BYTES, STAGE_BYTES);
+        let staged = Vec::with_capacity(room);
         Self {
             hasher,
-            staged: [0; STAGE_BYTES],
-            len: 0,
+            staged,
+            room,
         }
     }
 
     /// Puts some bytes behind those that are there.
     #[inline]
     pub(super) fn put(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        if let Some(room) = self.staged.get_mut(self.len..end) {
-            room.copy_from_slice(bytes);
-            self.len = end;
+        if bytes.len() <= self.left() {
+            self.staged.extend_from_slice(bytes);
         } else {
             self.put_beyond(bytes);
         }
@@ -50,11 +52,10 @@ impl Stage {
         if piece.len() <= SHORT_BYTES {
             let from = text.get(piece.start()..);
             let from = from.and_then(<[u8]>::first_chunk::<SHORT_BYTES>);
-            let room = self.staged.get_mut(self.len..);
-            let to = room.and_then(<[u8]>::first_chunk_mut::<SHORT_BYTES>);
-            if let (Some(from), Some(to)) = (from, to) {
-                *to = *from;
-                self.len += piece.len();
+            if let Some(from) = from.filter(|from| from.len() <= self.left()) {
+                let end = self.staged.len() + piece.len();
+                self.staged.extend_from_slice(from);
+                self.staged.truncate(end);
                 return;
             }
         }
@@ -64,11 +65,10 @@ impl Stage {
     /// Puts one byte.
     #[inline]
     pub(super) fn put_byte(&mut self, byte: u8) {
-        if let Some(place) = self.staged.get_mut(self.len) {
-            *place = byte;
-            self.len += 1;
+        if self.left() > 0 {
+            self.staged.push(byte);
         } else {
-            self.put(&[byte]);
+            self.put_beyond(&[byte]);
         }
     }
 
@@ -76,27 +76,29 @@ impl Stage {
     #[cold]
     fn put_beyond(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        if self.len > 0 {
-            let room = self.staged.get_mut(self.len..).unwrap_or_default();
-            let (first, after) = rest.split_at_checked(room.len()).unwrap_or((rest, &[]));
-            room.copy_from_slice(first);
+        if !self.staged.is_empty() {
+            let (first, after) = rest.split_at_checked(self.left()).unwrap_or((rest, &[]));
+            self.staged.extend_from_slice(first);
             self.hasher.update(&self.staged);
+            self.staged.clear();
             rest = after;
         }
-        let whole = rest.len() - rest.len() % STAGE_BYTES;
+        let whole = rest.len() - rest.len() % self.room;
         let (now, later) = rest.split_at_checked(whole).unwrap_or((rest, &[]));
         self.hasher.update(now);
-        if let Some(place) = self.staged.get_mut(..later.len()) {
-            place.copy_from_slice(later);
-        }
-        self.len = later.len();
+        self.staged.extend_from_slice(later);
     }
 
     /// How many bytes were put, and their hash.
     pub(super) fn finish(&mut self) -> (u64, blake3::Hash) {
-        let rest = self.staged.get(..self.len).unwrap_or_default();
-        self.hasher.update(rest);
+        self.hasher.update(&self.staged);
+        self.staged.clear();
         (self.hasher.count(), self.hasher.finalize())
+    }
+
+    /// How many bytes there is room for.
+    fn left(&self) -> usize {
+        self.room - self.staged.len()
     }
 }
 
@@ -115,17 +117,23 @@ mod tests {
             &[0, 3 * STAGE_BYTES + 5, 17],
             &[100_000],
         ] {
-            let mut stage = Stage::new(blake3::Hasher::new());
-            let mut rest = &bytes[..];
-            for size in sizes.iter().cycle() {
-                let (piece, after) = rest.split_at((*size).min(rest.len()));
-                stage.put(piece);
-                rest = after;
-                if rest.is_empty() {
-                    break;
+            // Who expects too little is a little slower, and no more.
+            for room in [0, 33, 1_000, STAGE_BYTES, usize::MAX] {
+                let mut stage = Stage::new(blake3::Hasher::new(), room);
+                let mut rest = &bytes[..];
+                for size in sizes.iter().cycle() {
+                    let (piece, after) = rest.split_at((*size).min(rest.len()));
+                    match *piece {
+                        [byte] => stage.put_byte(byte),
+                        _ => stage.put(piece),
+                    }
+                    rest = after;
+                    if rest.is_empty() {
+                        break;
+                    }
                 }
+                assert_eq!(stage.finish(), (bytes.len() as u64, expected), "{sizes:?}");
             }
-            assert_eq!(stage.finish(), (bytes.len() as u64, expected), "{sizes:?}");
         }
     }
 }

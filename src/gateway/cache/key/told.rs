@@ -34,7 +34,7 @@ pub fn explain(ingredients: &Ingredients<'_>) -> Vec<Ingredient> {
     };
     let mut told: Vec<Ingredient> = ingredients.parts().map(|part| part.told(is_sent)).collect();
     told.extend(ingredients.members_told().unwrap_or_else(|| {
-        let mut stage = Stage::new(blake3::Hasher::new_derive_key(CONTEXT));
+        let mut stage = stage(ingredients.body.len());
         stage.put(ingredients.body);
         vec![hashed("body, as it came".to_owned(), 0, stage)]
     }));
@@ -50,7 +50,7 @@ impl Ingredients<'_> {
             let text = body.text(&member);
             if self.counts(text) {
                 let name = name_told(text);
-                let mut stage = Stage::new(blake3::Hasher::new_derive_key(CONTEXT));
+                let mut stage = stage(self.body.len());
                 body.put(&member, &mut stage)?;
                 told.push(hashed(name, member.before_value(), stage));
             }
@@ -79,6 +79,11 @@ impl Part<'_> {
             text,
         }
     }
+}
+
+/// A stage for about so many bytes of a body.
+fn stage(expected: usize) -> Stage {
+    Stage::new(blake3::Hasher::new_derive_key(CONTEXT), expected)
 }
 
 /// What is told of bytes: how many they are, and the first of their hash.

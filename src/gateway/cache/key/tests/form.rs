@@ -107,7 +107,7 @@ proptest! {
     ) {
         let body = format!("{{\"b\":0 , \"a\":{}}}", written(&value, &space, Some(chance)));
         let mut canonical = Canonical::of(body.as_bytes()).unwrap();
-        let mut stage = Stage::new(blake3::Hasher::new());
+        let mut stage = Stage::new(blake3::Hasher::new(), 0);
         for member in canonical.top() {
             canonical.put(&member, &mut stage).unwrap();
         }
@@ -118,7 +118,7 @@ proptest! {
 
     #[test]
     fn nothing_that_comes_makes_it_panic(body in "[\\[\\]{}:,\"\\\\ a1]{0,64}") {
-        let mut stage = Stage::new(blake3::Hasher::new());
+        let mut stage = Stage::new(blake3::Hasher::new(), 0);
         if let Some(mut canonical) = Canonical::of(body.as_bytes()) {
             for member in canonical.top() {
                 if canonical.put(&member, &mut stage).is_none() {
