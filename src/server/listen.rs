@@ -325,6 +325,8 @@ fn hint(address: SocketAddr, error: &std::io::Error) -> &'static str {
 mod tests {
     use std::net::TcpStream;
 
+    use futures_util::FutureExt;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(10);
@@ -341,12 +343,14 @@ mod tests {
         let (bound, kept) = listening();
         let address = bound.address;
         let _waiting = TcpStream::connect(address).unwrap();
+        let mut closing = Box::pin(kept.let_nobody_in());
+        assert!(closing.as_mut().now_or_never().is_none());
         let accepts = tokio::task::spawn_blocking(move || {
             // Later than it would be taken for quiet.
             let follower = TcpStream::connect_timeout(&address, LAST_ACCEPTS / 2);
             (bound.socket.accept().is_ok(), follower.is_err(), bound)
         });
-        kept.let_nobody_in().await;
+        closing.await;
         assert!(!kept.somebody_waits(), "it was not waited for");
         let (accepted, kept_out, bound) = accepts.await.unwrap();
         assert!(accepted && kept_out);
