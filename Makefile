@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint soak bench fuzz audit
+.PHONY: help run test lint soak bench fuzz mutants audit
 
 # How long `make fuzz` gives each target.
 FUZZ_SECONDS ?= 60
@@ -48,10 +48,10 @@ bench: ## Times the data path, then the whole process beside nginx and HAProxy.
 audit: ## Checks licences, sources and known holes of every crate; writes target/audit/spafe.cdx.json.
 	@.ci/audit
 
-# The fuzzer's instrumentation is unstable; this spares a second toolchain.
 fuzz: ## Fuzzes each target of fuzz/ for FUZZ_SECONDS.
 	@.ci/setup-fuzz
-	export RUSTC_BOOTSTRAP=1; for target in $$(cargo fuzz list); do \
-	    mkdir -p "fuzz/corpus/$$target"; \
-	    cargo fuzz run "$$target" "fuzz/corpus/$$target" tests/golden/* -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024; \
-	done
+	@.ci/fuzz $(FUZZ_SECONDS)
+
+mutants: ## Changes what decides, a place at a time, and lists what no test notices: target/mutants. Takes hours.
+	@.ci/setup-build
+	@.ci/mutants

@@ -8,9 +8,11 @@
 
 #![no_main]
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use spafe::config::dialect::{Dialect, StreamUsage, Thinking, Unsupported};
 use spafe::gateway::dialect::{self, Asked, Names, Terms, Translation};
 use spafe::gateway::inspect::{Bounds, inspect};
@@ -58,13 +60,12 @@ fn request(dialect: Dialect, body: &Bytes) {
                 continue;
             };
             let made: Vec<u8> = made.parts().flatten().copied().collect();
-            let made: Value = serde_json::from_slice(&made).expect("JSON");
             // Gemini's stands in the path.
-            let expected = match dialect {
-                Dialect::Gemini => Value::Null,
-                _ => Value::from("m"),
-            };
-            assert_eq!(made["model"], expected);
+            let expected = (dialect != Dialect::Gemini).then_some("\"m\"");
+            assert_eq!(
+                members(&made).get("model").map(|model| model.get()),
+                expected
+            );
         }
     }
 }
@@ -72,8 +73,7 @@ fn request(dialect: Dialect, body: &Bytes) {
 /// What is an answer becomes a completion or an error, as JSON.
 fn answer(dialect: Dialect, body: &Bytes) {
     if let Ok(made) = dialect::answer(dialect, body.clone(), &names()) {
-        let made: Value = serde_json::from_slice(&made.bytes).expect("JSON");
-        assert!(made["choices"].is_array() || made["error"].is_object());
+        assert!(answers_or_fails(&made.bytes));
     }
 }
 
@@ -84,10 +84,24 @@ fn stream(dialect: Dialect, stream: &Bytes) {
     assert_eq!(whole, translated(dialect, stream, slice_bytes));
     assert_eq!(whole, translated(dialect, stream, 1));
     for data in Finished::read(&whole.0).data {
-        let chunk: Value = serde_json::from_slice(&data).expect("JSON");
-        assert!(chunk["choices"].is_array() || chunk["error"].is_object());
+        assert!(answers_or_fails(&data));
     }
     assert!(whole.0.len() < 512 * (stream.len() + 1));
+}
+
+fn answers_or_fails(made: &[u8]) -> bool {
+    let made = members(made);
+    let begins = |name, with| {
+        made.get(name)
+            .is_some_and(|value: &&RawValue| value.get().starts_with(with))
+    };
+    begins("choices", '[') || begins("error", '{')
+}
+
+/// The members of an object, which is JSON by its grammar: half of a surrogate pair and a number
+/// that no machine holds are passed on.
+fn members(made: &[u8]) -> BTreeMap<String, &RawValue> {
+    serde_json::from_slice(made).expect("JSON")
 }
 
 fn translated(dialect: Dialect, stream: &[u8], slice_bytes: usize) -> (Vec<u8>, bool) {

@@ -65,7 +65,7 @@ async fn make_up(gateway: &Gateway, names: Range<usize>) {
 pub(crate) async fn leave_nothing_behind(first: usize, all: usize) {
     let up = upstream().await;
     let gateway = Setup::new()
-        .tables("[bounds]\nrequests_per_connection = 1000000\n[log]\nrequests = \"off\"")
+        .tables("[bounds]\nrequests_per_connection = 1000000\nconnections_per_address_max = 4096\n[log]\nrequests = \"off\"")
         .pool("p", &[&base(&up)])
         .model("m", &["p"])
         .start();
