@@ -38,7 +38,7 @@ impl Default for Log {
             slow: Written(seconds(10).0),
             client: LogClient::Truncated,
             user_agent: true,
-            recent: 1000,
+            recent: 100,
         }
     }
 }
