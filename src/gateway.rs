@@ -80,6 +80,7 @@ use record::journal::Journal;
 use record::metrics::Metrics;
 use record::outcome::arriving::Spoken;
 use record::usage::Usage;
+use record::witness::Witness;
 use refusal::Refusal;
 use relay::departure::Departure;
 use relay::head::Common;
@@ -185,7 +186,7 @@ impl Gateway {
     ) -> bool {
         let mut visit = self.begin(session, departure, peer);
         visit.trace(tls);
-        let _witness = self.witness(&visit);
+        let _witness = Witness::of(&visit.record.id, &self.metrics);
         let entered = visit.enter().and_then(|endpoint| {
             visit.admit(&endpoint)?;
             Ok(endpoint)
@@ -383,22 +384,5 @@ impl Gateway {
             self.process_id,
             self.requests.fetch_add(1, Ordering::Relaxed),
         )
-    }
-
-    /// Counts a request while it is served, and tells of a panic in it: that leaves no record.
-    fn witness(&self, visit: &Visit<'_>) -> impl Drop + use<'_> {
-        struct Witness<'a>(RequestId, &'a Metrics);
-        impl Drop for Witness<'_> {
-            fn drop(&mut self) {
-                let Self(id, metrics) = self;
-                metrics.in_flight.dec();
-                if std::thread::panicking() {
-                    metrics.panics.inc();
-                    tracing::error!(request_id = id.as_str(), "a request ended in a panic");
-                }
-            }
-        }
-        self.metrics.in_flight.inc();
-        Witness(visit.record.id.clone(), &self.metrics)
     }
 }

@@ -5,6 +5,8 @@
 
 /// What is counted of a request?
 mod count;
+/// Is it being served, and was there a panic?
+pub mod witness;
 /// What is left of it?
 pub mod ended;
 /// What of it is told?

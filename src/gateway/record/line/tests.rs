@@ -1,5 +1,6 @@
 //! Are a request's facts told whole, in every form, and one line a request?
 
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
@@ -146,4 +147,16 @@ fn parsed(line: &str) -> Vec<(String, String)> {
         rest = behind.strip_prefix(' ').unwrap_or(behind);
     }
     pairs
+}
+
+proptest! {
+    #[test]
+    fn a_text_is_one_of_json_and_says_what_is_told_of_it(
+        text in prop_oneof![any::<String>(), "[ -~]{0,300}", "[a-z\"\\\\]{0,8}"],
+    ) {
+        let mut told = Vec::new();
+        Fact::Text(&text).json(&mut told);
+        let read: String = serde_json::from_slice(&told).unwrap();
+        prop_assert_eq!(read, bounded(&text));
+    }
 }
