@@ -32,8 +32,13 @@ fn run(stream: &[u8], slice_bytes: usize, max: usize) -> Facts {
     }
     let out = out.concat();
     assert!(stream.starts_with(&out));
-    // Behind `[DONE]` stands nothing that anybody is given.
-    if !scanner.facts().done {
+    if scanner.facts().done {
+        // Nothing goes out behind `[DONE]`, and all that went out was needed to get there.
+        assert_eq!(scanner.held_bytes(), 0);
+        let (mut again, mut same) = (Scanner::new(max), Vec::new());
+        again.feed(Bytes::copy_from_slice(&out), &mut same);
+        assert!(again.facts().done && same.concat() == out);
+    } else {
         assert_eq!(out.len() + scanner.held_bytes(), stream.len());
     }
     scanner.facts().clone()
