@@ -49,7 +49,7 @@ use tokio::sync::watch;
 
 use crate::gateway::Gateway;
 use crate::gateway::record::metrics::runtime::Measured;
-use crate::gateway::record::millis;
+use crate::gateway::record::millis::millis;
 use crate::phase::Phase;
 use crate::server::Bound;
 use crate::server::pulse::Pulse;

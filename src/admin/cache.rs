@@ -16,7 +16,7 @@ use crate::gateway::cache::control::{Allowed, Bypass, Facts};
 use crate::gateway::cache::key::{Ingredients, Key, Scope, explain};
 use crate::gateway::cache::store::{Found, State as Freshness};
 use crate::gateway::inspect::{self, Ask, Within};
-use crate::gateway::record::millis;
+use crate::gateway::record::millis::millis;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Plan;
 use crate::names::ModelId;

@@ -17,7 +17,7 @@ use crate::config;
 use crate::gateway::client::Client;
 use crate::gateway::limit::heaviest::{HALF_LIFE, Heavy};
 use crate::gateway::limit::{Kind, Level, Standing};
-use crate::gateway::record::millis;
+use crate::gateway::record::millis::millis;
 use crate::money::Usd;
 use crate::snapshot::Snapshot;
 use crate::sys;

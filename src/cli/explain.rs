@@ -21,7 +21,7 @@ use crate::gateway::inspect::{self, Ask, Within};
 use crate::gateway::pools::registry::Registry;
 use crate::gateway::pools::target::Target;
 use crate::gateway::record::metrics::Metrics;
-use crate::gateway::record::millis;
+use crate::gateway::record::millis::millis;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::{Leg, Plan};
 use crate::operation::{Operation, Question};

@@ -15,6 +15,8 @@ pub mod policy;
 mod line;
 /// How does a text of somebody else's stand there?
 pub mod text;
+/// How many milliseconds did it take?
+pub mod millis;
 /// Where is it written down?
 pub mod journal;
 /// What is a request called?
@@ -104,7 +106,7 @@ pub struct AttemptRecord {
     /// When it began.
     pub began: Instant,
     /// From there to its end, or to its commit.
-    pub duration_ms: f64,
+    pub duration: Duration,
     /// Whether it went over a connection that was there; `None`: over none.
     pub reused: Option<bool>,
     /// The error's own words.
@@ -269,10 +271,4 @@ impl fmt::Display for AttemptRecord {
         }
         Ok(())
     }
-}
-
-/// A duration in milliseconds, to the microsecond.
-#[must_use]
-pub fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::exchange::attempt::Attempt;
 use crate::gateway::exchange::failure::AttemptError;
+use crate::gateway::record::AttemptRecord;
 use crate::gateway::record::outcome::AttemptOutcome;
 use crate::gateway::record::spans::AttemptSpan;
-use crate::gateway::record::{AttemptRecord, millis};
 use crate::sys;
 
 /// What was tried, so far.
@@ -47,7 +47,7 @@ impl Trail {
             outcome: AttemptOutcome::Abandoned.as_str(),
             status: None,
             began: attempt.began,
-            duration_ms: 0.0,
+            duration: Duration::ZERO,
             reused: None,
             cause: None,
             cut_off: true,
@@ -119,7 +119,7 @@ impl Noted<'_, '_> {
         self.attempt.leg.metrics.attempts(outcome).inc();
         if let Some(record) = tried.attempts.get_mut(self.number) {
             record.outcome = outcome.as_str();
-            record.duration_ms = millis(now.saturating_duration_since(began));
+            record.duration = now.saturating_duration_since(began);
             record.reused = self.attempt.over.reused();
         }
     }

@@ -4,11 +4,12 @@
 //! order. What is not known is left out, so a line is as long as its request was eventful.
 
 use std::fmt::Write as _;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::ended::Ended;
+use super::millis::{millis, put_millis};
 use super::text::{TEXT_BYTES_MAX, bounded};
-use super::{AttemptRecord, Outcome, millis};
+use super::{AttemptRecord, Outcome};
 use crate::gateway::record::outcome::Shed;
 use crate::money::Usd;
 use crate::names::{KeyName, ModelId};
@@ -18,7 +19,7 @@ use crate::telemetry::Form;
 pub(super) enum Fact<'a> {
     Text(&'a str),
     Number(u64),
-    Millis(f64),
+    Millis(Duration),
     Share(f64),
     Usd(Usd),
     Flag(bool),
@@ -185,7 +186,7 @@ impl Ended {
             ("overhead_ms", self.overhead()),
         ] {
             if let Some(duration) = duration {
-                put(name, Fact::Millis(millis(duration)));
+                put(name, Fact::Millis(duration));
             }
         }
         for (name, number) in [
@@ -218,8 +219,8 @@ impl AttemptRecord {
             put("cause", Fact::Text(cause));
         }
         let start = self.began.saturating_duration_since(request_began);
-        put("start_ms", Fact::Millis(millis(start)));
-        put("duration_ms", Fact::Millis(self.duration_ms));
+        put("start_ms", Fact::Millis(start));
+        put("duration_ms", Fact::Millis(self.duration));
         if let Some(reused) = self.reused {
             put("reused", Fact::Flag(reused));
         }
@@ -272,7 +273,11 @@ impl Fact<'_> {
             }
             Self::Text(text) => serde_json::to_writer(to, &*bounded(text)),
             Self::Number(number) => serde_json::to_writer(to, number),
-            Self::Millis(number) | Self::Share(number) => serde_json::to_writer(to, number),
+            Self::Millis(duration) => {
+                put_millis(to, *duration);
+                Ok(())
+            }
+            Self::Share(number) => serde_json::to_writer(to, number),
             Self::Usd(amount) => serde_json::to_writer(to, amount),
             Self::Flag(flag) => serde_json::to_writer(to, flag),
         };

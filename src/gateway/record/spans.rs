@@ -203,8 +203,7 @@ impl RequestRecord {
             let status = u64::from(status);
             attributes.push(number("http.response.status_code", status));
         }
-        let lasted = Duration::from_secs_f64(attempt.duration_ms.max(0.0) / 1e3);
-        let committed = attempt.began + lasted;
+        let committed = attempt.began + attempt.duration;
         let has_answered = attempt.outcome == ANSWERED;
         let mut events = Vec::new();
         // Its stream goes on behind the commit, for as long as it is passed on.

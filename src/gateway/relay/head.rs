@@ -25,6 +25,7 @@ use crate::gateway::door::AllowOrigin;
 use crate::gateway::idiom::{Idiom, Voice};
 use crate::gateway::limit::Quota;
 use crate::gateway::record::id::RequestId;
+use crate::gateway::record::millis::put_millis;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::quota;
 
@@ -314,69 +315,18 @@ impl Provenance<'_> {
         put_text(head, MODEL, self.model);
         put_text(head, UPSTREAM, self.pool);
         head.headers.insert(ATTEMPTS, self.attempts.into());
-        let mut timing = String::with_capacity(64);
-        timing.push_str("gateway;dur=");
+        let mut timing = Vec::with_capacity(64);
+        timing.extend_from_slice(b"gateway;dur=");
         put_millis(&mut timing, self.gateway);
-        timing.push_str(", upstream;dur=");
+        timing.extend_from_slice(b", upstream;dur=");
         put_millis(&mut timing, self.upstream);
         put_text(head, SERVER_TIMING, &timing);
     }
 }
 
-/// A duration in milliseconds, to the microsecond. Whole numbers are a tenth of the work
-/// that fractions are.
-fn put_millis(text: &mut String, duration: Duration) {
-    let micros = (duration.as_secs().saturating_mul(1_000_000))
-        .saturating_add(u64::from((duration.subsec_nanos() + 500) / 1_000));
-    put_decimal(text, micros / 1_000);
-    let mut rest = micros % 1_000;
-    if rest > 0 {
-        text.push('.');
-    }
-    while rest > 0 {
-        put_decimal(text, rest / 100);
-        rest = rest % 100 * 10;
-    }
-}
-
-fn put_decimal(text: &mut String, number: u64) {
-    if number >= 10 {
-        put_decimal(text, number / 10);
-    }
-    text.extend(char::from_digit((number % 10) as u32, 10));
-}
-
 /// A field whose value is text of ours; a name that no field can carry is left out.
-fn put_text(head: &mut Parts, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+fn put_text(head: &mut Parts, name: HeaderName, text: impl AsRef<[u8]>) {
+    if let Ok(value) = HeaderValue::from_bytes(text.as_ref()) {
         head.headers.insert(name, value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_told_in_milliseconds_to_the_microsecond() {
-        let check = |nanos: u64, expected: &str| {
-            let mut text = String::new();
-            put_millis(&mut text, Duration::from_nanos(nanos));
-            assert_eq!(text, expected, "{nanos} ns");
-        };
-        for (nanos, expected) in [
-            (0, "0"),
-            (499, "0"),
-            (500, "0.001"),
-            (999_500, "1"),
-            (1_000_000, "1"),
-            (1_500_000, "1.5"),
-            (12_034_000, "12.034"),
-            (120_340_000_400, "120340"),
-            (7_030_000, "7.03"),
-            (999_999_999, "1000"),
-        ] {
-            check(nanos, expected);
-        }
     }
 }

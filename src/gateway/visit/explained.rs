@@ -12,7 +12,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::Visit;
 use crate::config::server::Explain;
-use crate::gateway::record::{AttemptRecord, millis};
+use crate::gateway::record::AttemptRecord;
+use crate::gateway::record::millis::millis;
 use crate::gateway::relay::head::Provenance;
 use crate::sys;
 
@@ -109,7 +110,7 @@ fn tried(attempts: &[AttemptRecord]) -> String {
             "{}:{}:{}",
             attempt.pool.as_str(),
             attempt.outcome,
-            attempt.duration_ms
+            millis(attempt.duration)
         )
     };
     let told: Vec<String> = attempts.iter().map(told).collect();

@@ -22,7 +22,7 @@ fn attempt(began: Instant, pool: &str, cause: Option<&str>) -> AttemptRecord {
         },
         status: cause.is_none().then_some(200),
         began,
-        duration_ms: 12.5,
+        duration: Duration::from_micros(12_500),
         reused: Some(cause.is_some()),
         cause: cause.map(str::to_owned),
         cut_off: false,
@@ -74,9 +74,9 @@ fn attempts_are_told_where_they_tell_more_than_the_rest() {
     let two = json(&ended(&[("p", Some("reset")), ("q", None)]));
     let expected = serde_json::json!([
         { "pool": "p", "target": "p.test:443", "outcome": "broken", "cause": "reset",
-          "start_ms": 0.0, "duration_ms": 12.5, "reused": true },
+          "start_ms": 0, "duration_ms": 12.5, "reused": true },
         { "pool": "q", "target": "q.test:443", "status": 200, "outcome": "answered",
-          "start_ms": 0.0, "duration_ms": 12.5, "reused": false },
+          "start_ms": 0, "duration_ms": 12.5, "reused": false },
     ]);
     assert_eq!(two["attempts"], expected);
     assert_eq!(two["pool"], "q");
