@@ -76,6 +76,7 @@ pub async fn read(
     framing: Framing,
     bounds: &Bounds,
     budget: &Arc<Budget>,
+    began: Instant,
     now: impl Fn() -> Instant,
 ) -> Result<Held, BodyError> {
     let no_room = || BodyError::NoRoom {
@@ -100,7 +101,7 @@ pub async fn read(
     }
     let mut whole = Collected::default();
     let mut window = Window {
-        ends: now() + bounds.body_first_byte_timeout,
+        ends: began + bounds.body_first_byte_timeout,
         read_bytes: 0,
         floor_bytes: 1,
     };
@@ -123,15 +124,16 @@ pub async fn read(
                         bytes_max: framing.bytes_max,
                     });
                 }
-                if whole.len() == 0 {
-                    window = Window::next(now(), bounds);
-                }
                 share.grow(part.len()).map_err(|Spent| no_room())?;
-                window.read_bytes += part.len();
+                let (is_first, read_bytes) = (whole.len() == 0, part.len());
                 whole.push(part, framing.length);
                 if session.is_body_done() {
                     return Ok(whole.finish(share));
                 }
+                if is_first {
+                    window = Window::next(now(), bounds);
+                }
+                window.read_bytes += read_bytes;
             }
             Err(error) => return Err(failed(error, whole.len())),
         }

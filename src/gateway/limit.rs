@@ -209,16 +209,16 @@ impl Limiter {
         likely: Cost,
         now: Ticks,
     ) -> Result<(), Limited> {
-        let looked = |cost| {
-            let mut claims = claims::of_windows(concern, caller, cost);
+        let mut claims = WindowClaims::new();
+        for cost in [Cost::LEAST, likely] {
+            claims.clear();
+            claims::add_windows(&mut claims, concern, caller, cost);
             claims.retain(|claim| !claims::may_have_been_given_back(claim));
             self.table.look(&mut claims, now);
-            claims
-        };
-        if !looked(Cost::LEAST).iter().any(table::Claim::refuses) {
-            return Ok(());
+            if !claims.iter().any(table::Claim::refuses) {
+                return Ok(());
+            }
         }
-        let claims = looked(likely);
         claims::refusal(&claims, &[], now).map_or(Ok(()), Err)
     }
 
@@ -238,9 +238,12 @@ impl Limiter {
             asked,
             now: self.ticks(now),
         };
-        let windows = question.windows();
         let reservation = match asked.shared.filter(|_| question.concern.is_shared()) {
-            None => self.reserve_here(&question, windows)?,
+            None => {
+                let mut windows = WindowClaims::new();
+                question.add_windows(&mut windows);
+                self.reserve_here(&question, &mut windows)?
+            }
             // Apart, so that a request without shared limits does not carry the room for them.
             Some(shared) => Box::pin(self.reserve_together(&question, shared)).await?,
         };
@@ -251,28 +254,28 @@ impl Limiter {
     fn reserve_here(
         &self,
         question: &Question<'_>,
-        mut windows: WindowClaims<'_>,
+        windows: &mut WindowClaims<'_>,
     ) -> Result<Reservation<'_>, Limited> {
         let now = question.now;
         let mut places = question.places();
         let locked = self.gate.look(&mut places);
         if places.iter().any(gate::Claim::refuses) {
-            self.table.look(&mut windows, now);
+            self.table.look(windows, now);
         } else {
-            self.table.take(&mut windows, now);
+            self.table.take(windows, now);
         }
-        if let Some(limited) = claims::refusal(&windows, &places, now) {
+        if let Some(limited) = claims::refusal(windows, &places, now) {
             return Err(limited);
         }
         Ok(Reservation {
             limiter: self,
             places: locked.take(&places),
-            taken: estimated(&windows),
+            taken: estimated(windows),
             together: None,
             weight: question.asked.cost.requests,
             reserved: question.asked.cost.usd,
-            quota: claims::quota(&windows, now, claims::When::After),
-            shadowed: claims::shadowed(&windows, &places),
+            quota: claims::quota(windows, now, claims::When::After),
+            shadowed: claims::shadowed(windows, &places),
         })
     }
 
@@ -317,8 +320,8 @@ struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    fn windows(&self) -> WindowClaims<'a> {
-        claims::of_windows(self.concern, &self.caller, self.asked.cost)
+    fn add_windows(&self, claims: &mut WindowClaims<'a>) {
+        claims::add_windows(claims, self.concern, &self.caller, self.asked.cost);
     }
 
     /// What a request that came in asks for beside: of what depends on its model, and of streams.

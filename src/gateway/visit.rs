@@ -176,7 +176,7 @@ impl<'a> Visit<'a> {
         let asked = sys::instant();
         let body = tokio::select! {
             biased;
-            body = body::read(self.session, framing, bounds, budget, sys::instant) => body,
+            body = body::read(self.session, framing, bounds, budget, asked, sys::instant) => body,
             () = self.departure.outlook.reached(Phase::Over) => return Err(Refusal::Stopping.into()),
         };
         self.record.body = sys::instant() - asked;

@@ -38,10 +38,10 @@ pub use told::{Ingredient, explain};
 
 /// What the hash is for, and the form of what is hashed. Replicas of two versions may share
 /// what they keep, so a form that changes needs another name.
-const CONTEXT: &str = "spafe 2026-11-29 key of a kept answer, form 1";
+const CONTEXT: &str = "spafe 2026-11-29 key of a kept answer, form 2";
 
-/// A hash of nothing, in that context.
-static BLANK: LazyLock<blake3::Hasher> = LazyLock::new(|| blake3::Hasher::new_derive_key(CONTEXT));
+/// That as a key of BLAKE3, so that nothing is such a hash by chance.
+static DOMAIN: LazyLock<[u8; blake3::KEY_LEN]> = LazyLock::new(|| blake3::derive_key(CONTEXT, b""));
 
 /// Bytes that stand before a body, or about as many.
 const PARTS_BYTES: usize = 1024;
@@ -136,8 +136,7 @@ impl<'a> Scope<'a> {
 impl Ingredients<'_> {
     /// A stage with all that stands before the body.
     fn staged(&self) -> Stage {
-        let hasher = BLANK.clone();
-        let mut stage = Stage::new(hasher, self.body.len() + PARTS_BYTES);
+        let mut stage = Stage::new(&DOMAIN, self.body.len() + PARTS_BYTES);
         for part in self.parts() {
             part.put(&mut stage);
         }

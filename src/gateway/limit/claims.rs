@@ -60,10 +60,14 @@ pub type PlaceClaim<'a> = gate::Claim<Option<OfRoom<'a>>>;
 /// All of them.
 pub type PlaceClaims<'a> = SmallVec<[PlaceClaim<'a>; CLAIMS_INLINE]>;
 
-/// What a request of this cost asks of the windows that concern it.
-#[must_use]
-pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> WindowClaims<'a> {
-    let mut claims = WindowClaims::new();
+/// Adds what a request of this cost asks of the windows that concern it. All that there is room
+/// for is kilobytes, which are not to be moved from hand to hand.
+pub fn add_windows<'a>(
+    claims: &mut WindowClaims<'a>,
+    concern: Concern<'a>,
+    caller: &Caller,
+    cost: Cost,
+) {
     for rule in concern.rules() {
         for window in &rule.windows {
             let cost = cost.of(window.kind);
@@ -88,7 +92,6 @@ pub fn of_windows<'a>(concern: Concern<'a>, caller: &Caller, cost: Cost) -> Wind
             }
         }
     }
-    claims
 }
 
 /// Whether a window may have more left than is known here: what replicas share of tokens and

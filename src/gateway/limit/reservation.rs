@@ -116,15 +116,16 @@ impl Reservation<'_> {
             usd: used.usd,
         };
         let now = self.limiter.ticks(now);
-        let taken = std::mem::take(&mut self.taken);
-        for (kind, taken) in &taken {
+        for (kind, taken) in &self.taken {
             self.limiter.table.settle(taken, used.of(*kind), now);
         }
-        let told = taken
+        let told = self
+            .taken
             .iter()
             .filter(|(kind, taken)| *kind == Kind::Tokens && !taken.shadow);
         let told = told.map(|(_, taken)| (taken.rate, self.limiter.table.full(taken.key)));
         let here = claims::tightest(told, now);
+        self.taken.clear();
         let together = self.together.take();
         let together = together.and_then(|together| together.settle(used, now));
         let tokens = |tokens| Quota {

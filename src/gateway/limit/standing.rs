@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::caller::Counted;
-use super::claims;
+use super::claims::{self, WindowClaims};
 use super::policy::{Limits, Room, Rule};
 use super::{Cost, Kind, Level, Limiter, Permit, Quota, together};
 use crate::config::limits::By;
@@ -143,7 +143,8 @@ impl Permit<'_> {
     pub fn quota(&self, limits: &Limits, client: &Client, now: Instant) -> Quota {
         let now = self.limiter.ticks(now);
         let caller = self.limiter.numbers.of(client);
-        let mut windows = claims::of_windows(limits.early(client), &caller, Cost::LEAST);
+        let mut windows = WindowClaims::new();
+        claims::add_windows(&mut windows, limits.early(client), &caller, Cost::LEAST);
         self.limiter.table.look(&mut windows, now);
         claims::quota(&windows, now, claims::When::Before)
     }

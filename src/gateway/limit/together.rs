@@ -50,7 +50,9 @@ impl Limiter {
     ) -> Result<Reservation<'_>, Limited> {
         let now = question.now;
         let (mut ours, mut here) = (WindowClaims::new(), WindowClaims::new());
-        for claim in question.windows() {
+        let mut windows = WindowClaims::new();
+        question.add_windows(&mut windows);
+        for claim in windows {
             let list = if claim.of.rule.is_shared {
                 &mut ours
             } else {
@@ -66,7 +68,7 @@ impl Limiter {
         let Ok(told) = shared.admit(&windows).await else {
             let replicas = shared.replicas();
             let parts = ours.into_iter().map(|claim| part(claim, replicas));
-            return self.reserve_here(question, parts.chain(here).collect());
+            return self.reserve_here(question, &mut parts.chain(here).collect());
         };
         self.mirror(&mut ours, &told, now);
         if let Some(limited) = claims::refusal(&ours, &[], now) {
@@ -88,7 +90,7 @@ impl Limiter {
         };
         let quota = claims::quota(&ours, now, claims::When::After);
         let mut shadowed = claims::shadowed(&ours, &[]);
-        match self.reserve_here(question, here) {
+        match self.reserve_here(question, &mut here) {
             Err(limited) => {
                 together.hand_back();
                 self.mirror_handed_back(&ours, now);

@@ -7,7 +7,7 @@
 //!
 //! Source: OpenTelemetry's semantic conventions, HTTP spans and generative AI spans.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};

@@ -16,7 +16,9 @@ const SHORT_BYTES: usize = 32;
 
 /// A hash of what is put onto it, one piece after the other.
 pub(super) struct Stage {
-    hasher: blake3::Hasher,
+    domain: &'static [u8; blake3::KEY_LEN],
+    /// Of what does not fit onto the stage at once; most does, and is hashed without one.
+    hasher: Option<Box<blake3::Hasher>>,
     /// What is not hashed yet, at most `room` bytes.
     staged: Vec<u8>,
     room: usize,
@@ -25,11 +27,12 @@ pub(super) struct Stage {
 impl Stage {
     /// Nothing yet. What is put onto it will be about as long as `expected`: for a little no
     /// more memory is touched than that.
-    pub(super) fn new(hasher: blake3::Hasher, expected: usize) -> Self {
+    pub(super) fn new(domain: &'static [u8; blake3::KEY_LEN], expected: usize) -> Self {
         let room = expected.clamp(SHORT_BYTES, STAGE_BYTES);
         let staged = Vec::with_capacity(room);
         Self {
-            hasher,
+            domain,
+            hasher: None,
             staged,
             room,
         }
@@ -76,24 +79,30 @@ impl Stage {
     #[cold]
     fn put_beyond(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
+        let begin = || Box::new(blake3::Hasher::new_keyed(self.domain));
+        let mut hasher = self.hasher.take().unwrap_or_else(begin);
         if !self.staged.is_empty() {
             let (first, after) = rest.split_at_checked(self.left()).unwrap_or((rest, &[]));
             self.staged.extend_from_slice(first);
-            self.hasher.update(&self.staged);
+            hasher.update(&self.staged);
             self.staged.clear();
             rest = after;
         }
         let whole = rest.len() - rest.len() % self.room;
         let (now, later) = rest.split_at_checked(whole).unwrap_or((rest, &[]));
-        self.hasher.update(now);
+        hasher.update(now);
         self.staged.extend_from_slice(later);
+        self.hasher = Some(hasher);
     }
 
     /// How many bytes were put, and their hash.
-    pub(super) fn finish(&mut self) -> (u64, blake3::Hash) {
-        self.hasher.update(&self.staged);
-        self.staged.clear();
-        (self.hasher.count(), self.hasher.finalize())
+    pub(super) fn finish(self) -> (u64, blake3::Hash) {
+        let Some(mut hasher) = self.hasher else {
+            let hash = blake3::keyed_hash(self.domain, &self.staged);
+            return (self.staged.len() as u64, hash);
+        };
+        hasher.update(&self.staged);
+        (hasher.count(), hasher.finalize())
     }
 
     /// How many bytes there is room for.
@@ -123,7 +132,8 @@ mod tests {
     #[test]
     fn it_makes_no_difference_in_which_pieces_something_is_put() {
         let bytes: Vec<u8> = (0..=250).cycle().take(5 * STAGE_BYTES + 77).collect();
-        let expected = (bytes.len() as u64, blake3::hash(&bytes));
+        static DOMAIN: [u8; blake3::KEY_LEN] = [7; blake3::KEY_LEN];
+        let expected = (bytes.len() as u64, blake3::keyed_hash(&DOMAIN, &bytes));
         for sizes in [
             &[1, 700, 3][..],
             &[STAGE_BYTES],
@@ -133,7 +143,7 @@ mod tests {
         ] {
             // Who expects too little is a little slower, and no more.
             for room in [0, 33, 1_000, STAGE_BYTES, usize::MAX] {
-                let mut stage = Stage::new(blake3::Hasher::new(), room);
+                let mut stage = Stage::new(&DOMAIN, room);
                 put_in_pieces(&mut stage, &bytes, sizes);
                 assert_eq!(stage.finish(), expected, "{sizes:?}, {room}");
             }

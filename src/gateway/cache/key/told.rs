@@ -3,6 +3,8 @@
 //! Two keys differ without saying in what. So an operator is told what a key is made of, part
 //! by part; of what a body holds they see names, lengths and hashes, and never a prompt.
 
+use std::sync::LazyLock;
+
 use super::canonical::Canonical;
 use super::parts::Part;
 use super::stage::Stage;
@@ -10,6 +12,9 @@ use super::{Ingredients, Scope};
 
 /// What the hashes are for that members of a body are told apart by.
 const CONTEXT: &str = "spafe 2026-11-29 member of a body, as it is told";
+
+/// That as a key of BLAKE3.
+static DOMAIN: LazyLock<[u8; blake3::KEY_LEN]> = LazyLock::new(|| blake3::derive_key(CONTEXT, b""));
 
 /// One thing that a key is made of, to be told to an operator; never what a body holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +88,11 @@ impl Part<'_> {
 
 /// A stage for about so many bytes of a body.
 fn stage(expected: usize) -> Stage {
-    Stage::new(blake3::Hasher::new_derive_key(CONTEXT), expected)
+    Stage::new(&DOMAIN, expected)
 }
 
 /// What is told of bytes: how many they are, and the first of their hash.
-fn hashed(name: String, uncounted_bytes: u64, mut stage: Stage) -> Ingredient {
+fn hashed(name: String, uncounted_bytes: u64, stage: Stage) -> Ingredient {
     let (len, hash) = stage.finish();
     let bytes = len.saturating_sub(uncounted_bytes);
     let hash = hash.to_hex();

@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::super::canonical::Canonical;
 use super::super::stage::Stage;
 
+/// What the hashes of these tests are for.
+static DOMAIN: [u8; blake3::KEY_LEN] = [7; blake3::KEY_LEN];
+
 /// How a value is written: with which white space, and its members in which order.
 struct Pen<'a> {
     space: &'a str,
@@ -107,18 +110,18 @@ proptest! {
     ) {
         let body = format!("{{\"b\":0 , \"a\":{}}}", written(&value, &space, Some(chance)));
         let mut canonical = Canonical::of(body.as_bytes()).unwrap();
-        let mut stage = Stage::new(blake3::Hasher::new(), 0);
+        let mut stage = Stage::new(&DOMAIN, 0);
         for member in canonical.top() {
             canonical.put(&member, &mut stage).unwrap();
         }
         let expected = format!("\"a\":{}\"b\":0", written(&value, "", None));
-        let hash = blake3::hash(expected.as_bytes());
+        let hash = blake3::keyed_hash(&DOMAIN, expected.as_bytes());
         prop_assert_eq!(stage.finish(), (expected.len() as u64, hash), "{} {}", body, expected);
     }
 
     #[test]
     fn nothing_that_comes_makes_it_panic(body in "[\\[\\]{}:,\"\\\\ a1]{0,64}") {
-        let mut stage = Stage::new(blake3::Hasher::new(), 0);
+        let mut stage = Stage::new(&DOMAIN, 0);
         if let Some(mut canonical) = Canonical::of(body.as_bytes()) {
             for member in canonical.top() {
                 if canonical.put(&member, &mut stage).is_none() {

@@ -191,12 +191,9 @@ fn an_operator_is_told_what_a_key_is_made_of_and_no_content() {
     let told = explain(&asked);
     let short = |bytes: &str| {
         let context = "spafe 2026-11-29 member of a body, as it is told";
-        let hash = blake3::derive_key(context, bytes.as_bytes());
-        blake3::Hash::from_bytes(hash)
-            .to_hex()
-            .chars()
-            .take(12)
-            .collect::<String>()
+        let domain = blake3::derive_key(context, b"");
+        let hash = blake3::keyed_hash(&domain, bytes.as_bytes());
+        hash.to_hex().chars().take(12).collect::<String>()
     };
     let messages = short(r#""messages":[{"content":"secret","role":"user"}]"#);
     let temperature = short(r#""temperature":0.5"#);
