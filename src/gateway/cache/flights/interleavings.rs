@@ -38,8 +38,9 @@ impl Drop for On {
 }
 
 impl World {
-    /// Asks a second time for nothing: keeps what came of it before it lets nobody join.
-    fn board(&self) -> Boarded<u64, u64> {
+    /// Asks a second time for nothing: keeps what came of it, if it comes to anything, before it
+    /// lets nobody join.
+    fn board(&self, comes_to_anything: bool) -> Boarded<u64, u64> {
         let landed = || *self.kept.lock().unwrap();
         let begin = |place: Option<Place<u64>>| {
             let number = self.begun.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +48,9 @@ impl World {
             let work = async move {
                 let on = On::new(&on);
                 yield_now().await;
-                *kept.lock().unwrap() = Some(number);
+                if comes_to_anything {
+                    *kept.lock().unwrap() = Some(number);
+                }
                 drop(on);
                 if let Some(place) = place {
                     place.close();
@@ -62,7 +65,7 @@ impl World {
 
     /// Asks, and waits for the answer or leaves at once.
     fn ask(&self, waits: bool) {
-        let answer = match self.board() {
+        let answer = match self.board(true) {
             Boarded::Landed(answer) => answer,
             Boarded::Leads(flight) | Boarded::Joins(flight) => {
                 if !waits {
@@ -103,6 +106,31 @@ fn whoever_leaves_takes_nobody_along() {
         // One more only where the first had left before anybody joined it.
         assert!(world.begun.load(Ordering::Relaxed) <= 2);
         assert!(world.kept.lock().unwrap().is_some());
+    });
+}
+
+#[test]
+fn whoever_waited_in_vain_asks_again_with_all_the_others() {
+    check(|| {
+        let world = Arc::new(World::default());
+        let Boarded::Leads(first) = world.board(false) else {
+            panic!("nobody has asked before");
+        };
+        let threads = [(); 3].map(|()| {
+            let (world, first) = (Arc::clone(&world), Arc::clone(&first));
+            Box::new(move || {
+                block_on(first.landing());
+                let again = first.board_again(|_| true, || world.board(false));
+                let (Boarded::Leads(second) | Boarded::Joins(second)) = again else {
+                    panic!("nothing is kept");
+                };
+                block_on(second.landing());
+            }) as Box<dyn FnOnce() + Send>
+        });
+        together(threads);
+        assert_eq!(world.begun.load(Ordering::Relaxed), 2);
+        drop(first);
+        assert_eq!(world.flights.open(), 0);
     });
 }
 
