@@ -13,6 +13,7 @@ use url::form_urlencoded;
 
 use super::Admin;
 use crate::gateway::record::ended::Ended;
+use crate::gateway::record::outcome::ending::Ending;
 use crate::gateway::record::recent::Kept;
 use crate::names::{KeyName, ModelId};
 
@@ -112,7 +113,13 @@ impl Wanted {
                 "pool" => wanted.pool = Some(value),
                 "client" => wanted.client = Some(value),
                 "key" => wanted.key = Some(value),
-                "outcome" => wanted.outcome = Some(value),
+                "outcome" if Ending::ALL.iter().any(|it| it.as_str() == value) => {
+                    wanted.outcome = Some(value);
+                }
+                "outcome" => {
+                    let known = Ending::ALL.map(Ending::as_str).join(", ");
+                    return Err(format!("there is no such outcome; there are {known}"));
+                }
                 "status" => {
                     let status = u16::try_from(number(&value)?);
                     wanted.status = Some(status.map_err(|_| "there is no such status".to_owned())?);
@@ -133,8 +140,10 @@ impl Wanted {
         (!self.failed || ended.has_failed())
             && (!self.slow || ended.slow)
             && self.status.is_none_or(|status| status == record.status)
-            && is(&self.outcome, Some(record.outcome.as_str()))
-            && is(&self.model, ended.model.as_ref().map(ModelId::as_str))
+            && (is(&self.outcome, Some(record.outcome.as_str()))
+                || is(&self.outcome, Some(record.ending().as_str())))
+            && (is(&self.model, ended.model.as_ref().map(ModelId::as_str))
+                || is(&self.model, record.answered.as_ref().map(ModelId::as_str)))
             && is(&self.key, ended.key.as_ref().map(KeyName::as_str))
             && self
                 .pool

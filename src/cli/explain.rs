@@ -23,7 +23,7 @@ use crate::gateway::pools::target::Target;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::millis::millis;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::route::{Leg, Plan};
+use crate::gateway::route::{Fallbacks, Leg, Plan};
 use crate::operation::{Operation, Question};
 use crate::snapshot::Snapshot;
 
@@ -226,6 +226,22 @@ fn route(text: &mut String, plan: &Plan, ask: &Ask) {
             line(text, "  target", &described(target));
         }
         line(text, "  deadlines", &deadlines(leg, ask.stream));
+    }
+    let Fallbacks {
+        unavailable,
+        context,
+        policy,
+    } = &plan.fallbacks;
+    for (when, models) in [
+        ("where none of these can", unavailable),
+        ("where it is too long for them", context),
+        ("where their policy forbids it", policy),
+    ] {
+        let names: Vec<&str> = models.iter().map(|model| &*model.name).collect();
+        if !names.is_empty() {
+            let names = names.join(", then ");
+            line(text, "in its place", &format!("{names}, {when}"));
+        }
     }
     line(
         text,

@@ -13,6 +13,15 @@ pub fn differ(before: &Config, after: &Config) -> bool {
     pools(before) != pools(after)
         || shared(before) != shared(after)
         || exports(before) != exports(after)
+        || callers(before) != callers(after)
+}
+
+/// What each caller's key is known by, whatever their order is.
+fn callers(config: &Config) -> Vec<(&str, &[u8; 32])> {
+    let keys = config.keys.iter();
+    let mut hashes: Vec<_> = keys.map(|key| (key.name.as_str(), &key.sha256)).collect();
+    hashes.sort_unstable();
+    hashes
 }
 
 /// The credential of each pool, whatever their order is.

@@ -76,7 +76,6 @@ pub async fn read(
     framing: Framing,
     bounds: &Bounds,
     budget: &Arc<Budget>,
-    began: Instant,
     now: impl Fn() -> Instant,
 ) -> Result<Held, BodyError> {
     let no_room = || BodyError::NoRoom {
@@ -101,7 +100,7 @@ pub async fn read(
     }
     let mut whole = Collected::default();
     let mut window = Window {
-        ends: began + bounds.body_first_byte_timeout,
+        ends: now() + bounds.body_first_byte_timeout,
         read_bytes: 0,
         floor_bytes: 1,
     };

@@ -35,6 +35,8 @@ pub mod members;
 pub mod original;
 /// Why can something not be said?
 mod inexpressible;
+/// What does an error answer say?
+mod words;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -47,6 +49,7 @@ use crate::openai::UpstreamError;
 use crate::operation::Operation;
 use crate::sse::split::{Said, Splitter, TooLong};
 use original::Original;
+pub use words::error;
 
 /// What an upstream is to be asked.
 #[derive(Debug, Clone, Copy)]
@@ -263,19 +266,6 @@ pub fn answer(dialect: Dialect, body: Bytes, names: &Names) -> Result<Answered, 
         Dialect::Anthropic => anthropic::answer::completion(&body, names).map(Answered::from),
         Dialect::Gemini => gemini::answer::completion(&body, names),
         Dialect::Responses => responses::answer::completion(&body, names),
-    }
-}
-
-/// What an error answer says, if it is understood.
-#[must_use]
-pub fn error(dialect: Dialect, body: &[u8]) -> Option<UpstreamError> {
-    match dialect {
-        // Anthropic's error object has the same members in the same place.
-        Dialect::OpenAi | Dialect::Images | Dialect::Anthropic | Dialect::Responses => {
-            UpstreamError::read(body)
-        }
-        Dialect::Azure => azure::error(body),
-        Dialect::Gemini => gemini::failure::error(body),
     }
 }
 

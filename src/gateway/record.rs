@@ -52,8 +52,8 @@ use crate::sys::Now;
 use id::RequestId;
 use journal::Journal;
 use metrics::{LegMetrics, Metrics};
-use outcome::Shed;
 use outcome::called::Called;
+use outcome::{AttemptOutcome, Shed};
 use policy::LogPolicy;
 use spans::AttemptSpan;
 use spend::Served;
@@ -91,6 +91,9 @@ impl Outcome {
         }
     }
 }
+
+/// What an attempt says of itself that was answered.
+const ANSWERED: &str = AttemptOutcome::Answered.as_str();
 
 /// One attempt, for the log line.
 #[derive(Debug, Clone)]
@@ -187,7 +190,7 @@ pub struct RequestRecord {
     pub cost: Option<Usd>,
     /// The trace it belongs to, where there is one.
     pub trace: Option<Arc<Trace>>,
-    /// The model that answered, where there is one.
+    /// The model that answered, where it is another than was asked for or a trace wants to know.
     pub answered: Option<ModelId>,
     /// What its span tells of the conversation, where it leaves one.
     pub heard: Option<Box<Transcript>>,
@@ -247,6 +250,14 @@ impl RequestRecord {
     #[must_use]
     pub fn began_wall(&self) -> std::time::SystemTime {
         self.began.wall
+    }
+
+    /// The attempt that was answered; the last one, where none was.
+    #[must_use]
+    pub fn telling_attempt(&self) -> Option<&AttemptRecord> {
+        let mut attempts = self.attempts.iter();
+        let answered = attempts.find(|attempt| attempt.outcome == ANSWERED);
+        answered.or(self.attempts.last())
     }
 
     /// The tokens it used, as far as that is known.

@@ -329,20 +329,22 @@ async fn broken_off(
         break_off(session).await;
         return Ok(());
     }
-    if broken == StreamBreak::Failed {
-        return delivered.write(session, Bytes::new(), true).await;
-    }
-    let refusal = match broken {
+    let told = told_of(broken).map(|refusal| voice.refusal_event(&refusal));
+    delivered
+        .write(session, told.unwrap_or_default(), true)
+        .await
+}
+
+/// What a caller is told of a stream that breaks; `None` where the upstream has told it.
+#[must_use]
+pub fn told_of(broken: StreamBreak) -> Option<Refusal> {
+    Some(match broken {
         StreamBreak::Stalled | StreamBreak::TooLong => Refusal::UpstreamTimeout,
         StreamBreak::Malformed => Refusal::UpstreamInvalidResponse,
         StreamBreak::Stopped => Refusal::Stopping,
         StreamBreak::Lagged | StreamBreak::NoRoom => Refusal::Overloaded,
         StreamBreak::Unkept => Refusal::Internal,
-        StreamBreak::Cut | StreamBreak::Unterminated | StreamBreak::Failed => {
-            Refusal::UpstreamUnavailable
-        }
-    };
-    delivered
-        .write(session, voice.refusal_event(&refusal), true)
-        .await
+        StreamBreak::Cut | StreamBreak::Unterminated => Refusal::UpstreamUnavailable,
+        StreamBreak::Failed => return None,
+    })
 }

@@ -21,6 +21,7 @@ mod settlement;
 /// What does a trace learn of it?
 mod traced;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -176,7 +177,7 @@ impl<'a> Visit<'a> {
         let asked = sys::instant();
         let body = tokio::select! {
             biased;
-            body = body::read(self.session, framing, bounds, budget, asked, sys::instant) => body,
+            body = body::read(self.session, framing, bounds, budget, sys::instant) => body,
             () = self.departure.outlook.reached(Phase::Over) => return Err(Refusal::Stopping.into()),
         };
         self.record.body = sys::instant() - asked;
@@ -315,6 +316,7 @@ impl<'a> Visit<'a> {
         });
         self.record.outcome = match envelope.status.as_u16() {
             _ if refusal == Refusal::Stopping => Outcome::Refused,
+            _ if refusal == Refusal::NoHealthyUpstream => Outcome::UpstreamFailed,
             429 | 500.. if self.attempts > 0 => Outcome::UpstreamFailed,
             _ => Outcome::Refused,
         };
@@ -352,6 +354,9 @@ impl<'a> Visit<'a> {
             Delivery::Broken(broken) => {
                 self.orderly = delivered.orderly;
                 self.record.outcome = Outcome::StreamBroken(broken.as_str());
+                let told = relay::told_of(broken).filter(|_| delivered.orderly);
+                let code = told.and_then(|refusal| refusal.envelope().code);
+                self.record.code = code.map(Cow::into_owned);
             }
             Delivery::Gone => {
                 self.record.outcome = Outcome::ClientGone;

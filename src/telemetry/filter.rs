@@ -24,7 +24,7 @@ const FILTER_BYTES_MAX: usize = 4096;
 
 /// The most that is ever logged of a library, by the beginning of its targets. What h2 warns of is what a
 /// peer does, a line for each of its frames.
-const CAPS: [(&str, LevelFilter); 9] = [
+const CAPS: [(&str, LevelFilter); 10] = [
     ("pingora", LevelFilter::INFO),
     ("object_store", LevelFilter::INFO),
     ("h2", LevelFilter::ERROR),
@@ -34,6 +34,8 @@ const CAPS: [(&str, LevelFilter); 9] = [
     ("tokio_rustls", LevelFilter::WARN),
     ("aws_lc", LevelFilter::WARN),
     ("quick_xml", LevelFilter::WARN),
+    // It tells of each change of a file, and so of each line where that is logged to.
+    ("notify", LevelFilter::INFO),
 ];
 
 /// A filter, and the caps over it.

@@ -136,6 +136,17 @@ pub fn is_empty(value: &RawValue) -> bool {
         })
 }
 
+/// Whether a member of a body asks for nothing: most do where they are empty, and one asks by
+/// being there.
+#[must_use]
+pub fn says_nothing(name: &str, value: &RawValue) -> bool {
+    if name == "web_search_options" {
+        is_null(value)
+    } else {
+        is_empty(value)
+    }
+}
+
 /// The number; `None` where it is none.
 #[must_use]
 pub fn number(value: &RawValue) -> Option<f64> {

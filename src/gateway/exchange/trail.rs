@@ -21,10 +21,6 @@ pub struct Trail(Mutex<Tried>);
 #[derive(Debug, Default)]
 struct Tried {
     attempts: Vec<AttemptRecord>,
-    /// Time during which at least one attempt ran.
-    upstream: Duration,
-    /// Until when that is counted.
-    counted_until: Option<Instant>,
     answered: bool,
 }
 
@@ -71,15 +67,17 @@ impl Trail {
     /// Every attempt in order, and the time during which at least one ran; they may go on.
     #[must_use]
     pub fn parts(&self) -> (Vec<AttemptRecord>, Duration) {
-        let tried = self.tried();
-        (tried.attempts.clone(), tried.upstream)
+        let attempts = self.tried().attempts.clone();
+        let ran = ran(&attempts);
+        (attempts, ran)
     }
 
     /// The same of an exchange that is over.
     #[must_use]
     pub fn take_parts(&self) -> (Vec<AttemptRecord>, Duration) {
-        let mut tried = self.tried();
-        (std::mem::take(&mut tried.attempts), tried.upstream)
+        let attempts = std::mem::take(&mut self.tried().attempts);
+        let ran = ran(&attempts);
+        (attempts, ran)
     }
 
     /// How many were asked so far.
@@ -91,6 +89,20 @@ impl Trail {
     fn tried(&self) -> MutexGuard<'_, Tried> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// For how long at least one of these ran, which stand in the order in which they began: of those
+/// side by side, the one that began last may be over first.
+fn ran(attempts: &[AttemptRecord]) -> Duration {
+    let mut ran = Duration::ZERO;
+    let mut until: Option<Instant> = None;
+    for attempt in attempts {
+        let end = attempt.began + attempt.duration;
+        let since = until.map_or(attempt.began, |until| until.max(attempt.began));
+        ran += end.saturating_duration_since(since);
+        until = until.max(Some(end));
+    }
+    ran
 }
 
 impl Noted<'_, '_> {
@@ -113,9 +125,6 @@ impl Noted<'_, '_> {
 
     fn note(&self, tried: &mut Tried, outcome: AttemptOutcome, now: Instant) {
         let began = self.attempt.began;
-        let since = tried.counted_until.map_or(began, |until| until.max(began));
-        tried.upstream += now.saturating_duration_since(since);
-        tried.counted_until = Some(now);
         self.attempt.leg.metrics.attempts(outcome).inc();
         if let Some(record) = tried.attempts.get_mut(self.number) {
             record.outcome = outcome.as_str();
@@ -140,5 +149,41 @@ impl Drop for Noted<'_, '_> {
         if let Some(record) = tried.attempts.get_mut(self.number) {
             record.cause = Some(cause.to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::PoolName;
+
+    #[test]
+    fn time_with_upstreams_is_counted_once_whichever_ends_first() {
+        #[track_caller]
+        fn check(spans: &[(u64, u64)], expected: u64) {
+            let start = sys::instant();
+            let attempts = spans.iter().map(|(began, ended)| AttemptRecord {
+                pool: PoolName::new("p"),
+                target: String::new(),
+                outcome: "answered",
+                status: None,
+                began: start + Duration::from_millis(*began),
+                duration: Duration::from_millis(ended - began),
+                reused: None,
+                cause: None,
+                cut_off: false,
+                span: None,
+            });
+            let attempts: Vec<_> = attempts.collect();
+            assert_eq!(ran(&attempts), Duration::from_millis(expected), "{spans:?}");
+        }
+        check(&[], 0);
+        check(&[(5, 9)], 4);
+        // One after the other, with a pause.
+        check(&[(0, 10), (15, 20)], 15);
+        // Side by side: the first is over last, or first, or both at once.
+        check(&[(0, 950), (60, 760)], 950);
+        check(&[(0, 70), (60, 100)], 100);
+        check(&[(0, 50), (10, 50), (60, 61)], 51);
     }
 }

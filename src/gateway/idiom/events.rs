@@ -42,10 +42,20 @@ pub(super) struct Events {
     last_call: Option<LastCall>,
     finish: Option<Finish>,
     counts: Counts,
-    /// The upstream's own words go out.
-    is_verbatim: bool,
+    own: Own,
     /// The last was said.
     is_over: bool,
+}
+
+/// How much of the upstream's own words went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// It has none.
+    Unsaid,
+    /// They go out.
+    Begun,
+    /// The last of them did.
+    Whole,
 }
 
 /// What a block is made of.
@@ -130,7 +140,7 @@ impl Events {
             last_call: None,
             finish: None,
             counts: Counts::default(),
-            is_verbatim: false,
+            own: Own::Unsaid,
             is_over: false,
         }
     }
@@ -159,16 +169,18 @@ impl Events {
         let choice = choices.find(|choice| choice.index == 0);
         let delta = choice.as_ref().and_then(|choice| choice.delta.as_ref());
         if let Some(items) = delta.and_then(|delta| delta.anthropic.as_deref()) {
-            self.is_verbatim = true;
-            return own::events(items, out);
-        }
-        if self.is_verbatim {
+            let is_whole = own::events(items, out)? || self.own == Own::Whole;
+            self.own = if is_whole { Own::Whole } else { Own::Begun };
             return Ok(());
         }
-        self.begin(chunk.id.as_deref(), chunk.model.as_deref(), out);
+        if self.own != Own::Unsaid {
+            return Ok(());
+        }
+        // What is told of a question comes before there is an answer, and has no name: Azure's does.
         let Some(choice) = choice else {
             return Ok(());
         };
+        self.begin(chunk.id.as_deref(), chunk.model.as_deref(), out);
         if let Some(delta) = &choice.delta {
             self.delta(delta, out)?;
         }
@@ -196,8 +208,13 @@ impl Events {
             stop_reason: &'a str,
             stop_sequence: Option<&'a str>,
         }
-        if std::mem::replace(&mut self.is_over, true) || self.is_verbatim {
+        if std::mem::replace(&mut self.is_over, true) {
             return;
+        }
+        match self.own {
+            Own::Unsaid => {}
+            Own::Begun => return stop(out),
+            Own::Whole => return,
         }
         self.begin(None, None, out);
         self.close(out);
@@ -217,7 +234,7 @@ impl Events {
             usage: self.counts,
         };
         written::event("message_delta", &ending, out);
-        written::verbatim("message_stop", "{\"type\":\"message_stop\"}", out);
+        stop(out);
     }
 
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
@@ -230,6 +247,7 @@ impl Events {
         if std::mem::replace(&mut self.has_begun, true) {
             return;
         }
+        let id = id.filter(|id| !id.is_empty());
         let id = written::id(id.or(Some(self.id.as_str())));
         let start = Start {
             kind: "message_start",
@@ -351,6 +369,11 @@ impl Events {
             written::event(kind, &Event { kind, index, what }, out);
         }
     }
+}
+
+/// Says that the message is whole.
+pub(super) fn stop(out: &mut Vec<u8>) {
+    written::verbatim("message_stop", "{\"type\":\"message_stop\"}", out);
 }
 
 fn told(kind: &'static str, index: u32, what: Told<'_>, out: &mut Vec<u8>) {

@@ -6,23 +6,26 @@
 
 use serde_json::value::RawValue;
 
+use super::events::stop;
 use super::written;
 use crate::gateway::dialect::Unreadable;
 use crate::gateway::dialect::members::{Members, list};
 
 const NOT_LIKE_ITS_KIND: Unreadable = Unreadable("an event that is not like its kind");
 
-/// Appends what was said in the caller's own protocol.
-pub(super) fn events(items: &[&RawValue], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+/// Appends what was said in the caller's own protocol. Whether that was the last.
+pub(super) fn events(items: &[&RawValue], out: &mut Vec<u8>) -> Result<bool, Unreadable> {
+    let mut has_stopped = false;
     for item in items {
         let members = Members::of(item).ok_or(NOT_LIKE_ITS_KIND)?;
-        match members.text("type").as_deref() {
-            Some("message") => message(&members, out).ok_or(NOT_LIKE_ITS_KIND)?,
-            Some(kind) => written::verbatim(kind, item.get(), out),
-            None => return Err(NOT_LIKE_ITS_KIND),
+        let kind = members.text("type").ok_or(NOT_LIKE_ITS_KIND)?;
+        has_stopped |= matches!(&*kind, "message" | "message_stop");
+        match &*kind {
+            "message" => message(&members, out).ok_or(NOT_LIKE_ITS_KIND)?,
+            kind => written::verbatim(kind, item.get(), out),
         }
     }
-    Ok(())
+    Ok(has_stopped)
 }
 
 fn message(message: &Members<'_>, out: &mut Vec<u8>) -> Option<()> {
@@ -47,7 +50,7 @@ fn message(message: &Members<'_>, out: &mut Vec<u8>) -> Option<()> {
         said("usage"),
     );
     written::verbatim("message_delta", &ending, out);
-    written::verbatim("message_stop", "{\"type\":\"message_stop\"}", out);
+    stop(out);
     Some(())
 }
 

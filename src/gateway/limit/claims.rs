@@ -192,11 +192,11 @@ pub fn quota(windows: &[WindowClaim<'_>], now: Ticks, when: When) -> Quota {
     }
 }
 
-/// How full the window is of which most is used.
+/// How full the window is of which least can be taken: a caller who goes by that is let in by all.
 #[must_use]
 pub fn tightest(windows: impl Iterator<Item = (Rate, Ticks)>, now: Ticks) -> Option<Level> {
-    let used = windows.map(|(rate, full)| (rate.used(full, now), rate, full));
-    let (_, rate, full) = used.max_by(|(one, ..), (other, ..)| one.total_cmp(other))?;
+    let left = windows.map(|(rate, full)| (rate.left(full, now), rate, full));
+    let (_, rate, full) = left.min_by(|(one, ..), (other, ..)| one.total_cmp(other))?;
     Some(rate.level(full, now))
 }
 

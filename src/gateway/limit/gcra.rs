@@ -199,14 +199,15 @@ impl Rate {
         }
     }
 
-    /// Which part of the window is used; for comparing.
+    /// How many may be taken now; for comparing.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a rank among windows, not a count"
     )]
     #[must_use]
-    pub fn used(&self, full: Ticks, now: Ticks) -> f32 {
-        full.less(self.from(now)).nanoseconds() as f32 / self.span.nanoseconds().max(1) as f32
+    pub fn left(&self, full: Ticks, now: Ticks) -> f32 {
+        let owed = full.less(self.from(now));
+        self.span.less(owed).0 as f32 / self.each.0 as f32
     }
 
     /// How full it is.

@@ -55,9 +55,8 @@ pub enum Kind {
 impl Quota {
     /// What is left of both.
     pub(super) fn tighter(self, other: Self) -> Self {
-        let part = |level: Level| level.remaining.saturating_mul(1 << 20) / level.limit.max(1);
         let tighter = |one: Option<Level>, other: Option<Level>| match (one, other) {
-            (Some(one), Some(other)) if part(other) < part(one) => Some(other),
+            (Some(one), Some(other)) if other.remaining < one.remaining => Some(other),
             (one, other) => one.or(other),
         };
         Self {

@@ -71,7 +71,8 @@ impl RequestRecord {
 
     /// What of its time was spent here: neither on its body nor with upstreams, to whom all the
     /// time belongs that an answer is handed on as it comes.
-    pub(super) fn overhead(&self, now: Instant) -> Duration {
+    #[must_use]
+    pub fn overhead(&self, now: Instant) -> Duration {
         let whole = now.saturating_duration_since(self.began.instant);
         let elsewhere = self.body + self.upstream + self.passing(now);
         whole.saturating_sub(elsewhere)
@@ -113,7 +114,8 @@ impl RequestRecord {
 
 impl RequestRecord {
     /// How it ended, as it is counted.
-    fn ending(&self) -> Ending {
+    #[must_use]
+    pub fn ending(&self) -> Ending {
         match self.outcome {
             Outcome::Served => Ending::Served,
             Outcome::Refused if self.shed.is_some() => Ending::Shed,

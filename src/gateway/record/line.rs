@@ -88,9 +88,10 @@ impl Ended {
             millis(self.duration)
         );
         self.each(&mut |name, fact| {
-            const TOLD: [&str; 14] = [
+            const TOLD: [&str; 15] = [
                 "asked",
                 "model",
+                "answered_by",
                 "pool",
                 "target",
                 "code",
@@ -136,7 +137,7 @@ impl Ended {
                 put(name, Fact::Text(value));
             }
         };
-        let last = record.attempts.last();
+        let telling = record.telling_attempt();
         text("time", Some(&timestamp(record.began_wall())));
         text("request_id", Some(record.id.as_str()));
         let trace = record.trace.as_ref().map(|trace| trace.id_text());
@@ -147,8 +148,11 @@ impl Ended {
         text("endpoint", Some(record.endpoint));
         text("asked", record.refused.as_deref());
         text("model", self.model.as_ref().map(ModelId::as_str));
-        text("pool", last.map(|attempt| attempt.pool.as_str()));
-        text("target", last.map(|attempt| attempt.target.as_str()));
+        let answered = record.answered.as_ref();
+        let answered = answered.filter(|answered| Some(*answered) != self.model.as_ref());
+        text("answered_by", answered.map(ModelId::as_str));
+        text("pool", telling.map(|attempt| attempt.pool.as_str()));
+        text("target", telling.map(|attempt| attempt.target.as_str()));
         text("outcome", Some(record.outcome.as_str()));
         let cause = match record.outcome {
             Outcome::StreamBroken(kind) => Some(kind),

@@ -15,12 +15,12 @@ pub fn put_millis(to: &mut Vec<u8>, duration: Duration) {
         .saturating_add(u64::from((duration.subsec_nanos() + 500) / 1_000));
     let mut whole = itoa::Buffer::new();
     to.extend_from_slice(whole.format(micros / 1_000).as_bytes());
-    let mut rest = (micros % 1_000) as u16;
+    let mut rest = micros % 1_000;
     if rest > 0 {
         to.push(b'.');
     }
     while rest > 0 {
-        to.push(b'0' + (rest / 100) as u8);
+        to.push(b'0' + u8::try_from(rest / 100).unwrap_or_default());
         rest = rest % 100 * 10;
     }
 }

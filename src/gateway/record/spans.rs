@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, status};
 
+use super::ANSWERED;
 use super::outcome::AttemptOutcome;
 use super::trace::Trace;
 use super::{AttemptRecord, Outcome, RequestRecord};
@@ -27,7 +28,6 @@ const PARENT_IS_KNOWN: u32 = 1 << 8;
 const PARENT_IS_REMOTE: u32 = 1 << 9;
 
 /// What an attempt comes to that is the answer.
-const ANSWERED: &str = AttemptOutcome::Answered.as_str();
 /// And one that another beside it has beaten.
 const OUTRUN: &str = AttemptOutcome::Outrun.as_str();
 
@@ -48,7 +48,7 @@ impl RequestRecord {
         if let Some(points) = &otlp.points
             && let Some(plan) = &self.plan
         {
-            let last = self.attempts.last().map(|attempt| &attempt.pool);
+            let last = self.telling_attempt().map(|attempt| &attempt.pool);
             let mut legs = plan.legs.iter();
             let leg = legs.find(|leg| Some(&leg.pool.name) == last);
             let dialect = leg.or(plan.legs.first()).map(|leg| leg.pool.dialect);
@@ -121,8 +121,8 @@ impl RequestRecord {
 
     /// What only a gateway knows.
     fn facts(&self, attributes: &mut Vec<KeyValue>) {
-        let last = self.attempts.last();
-        attributes.extend(last.map(|last| text("spafe.pool", last.pool.as_str())));
+        let telling = self.telling_attempt();
+        attributes.extend(telling.map(|it| text("spafe.pool", it.pool.as_str())));
         attributes.push(number("spafe.attempts", self.attempts.len() as u64));
         if let Some(key) = &self.client.key {
             attributes.push(text("spafe.key", key.name.as_str()));
@@ -153,8 +153,8 @@ impl RequestRecord {
         if let Some(answered) = &self.answered {
             attributes.push(text("gen_ai.response.model", answered.as_str()));
         }
-        let last = self.attempts.last().and_then(|last| last.span.as_ref());
-        attributes.extend(last.map(|last| text("gen_ai.provider.name", provider(last.dialect))));
+        let span = self.telling_attempt().and_then(|it| it.span.as_ref());
+        attributes.extend(span.map(|it| text("gen_ai.provider.name", provider(it.dialect))));
         self.usage(attributes);
         if let Some([question, answer]) = self.heard.as_ref().and_then(|heard| heard.said()) {
             attributes.push(text("spafe.content.request", question));

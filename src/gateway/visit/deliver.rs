@@ -36,21 +36,19 @@ impl Visit<'_> {
         let Some(leg) = plan.legs.get(given.leg) else {
             return;
         };
-        if let Some(asked) = self
-            .record
-            .plan
-            .as_ref()
-            .filter(|asked| asked.model != plan.model)
-        {
+        let asked = self.record.plan.as_ref();
+        let stood_in_for = asked.filter(|asked| asked.model != plan.model);
+        if let Some(asked) = stood_in_for {
             asked.metrics.fallbacks.inc();
         }
+        let is_told = stood_in_for.is_some() || self.record.trace.is_some();
+        self.record.answered = is_told.then(|| plan.model.clone());
         if !seat.joins() {
             self.record.leg = Some(Arc::clone(&leg.metrics));
         }
         if !seat.joins() || seat.flight.take_over() {
             self.pays(&leg.served);
         }
-        self.record.answered = self.record.trace.as_ref().map(|_| plan.model.clone());
         self.record.status = 200;
         let now = sys::instant();
         self.record.passing_since = taken.still_comes().then_some(now);
@@ -58,8 +56,7 @@ impl Visit<'_> {
             model: plan.model.as_str(),
             pool: leg.pool.name.as_str(),
             attempts: self.attempts,
-            gateway: (now - self.record.began())
-                .saturating_sub(self.record.upstream + self.record.body),
+            gateway: self.record.overhead(now),
             upstream: self.record.upstream,
         };
         // Before its head, which so tells what is left by what was used.

@@ -66,19 +66,16 @@ impl Visit<'_> {
         if let Some((limit, kind)) = &record.limited {
             told.put("limit", &format!("{}:{}", limit.as_str(), kind.as_str()));
         }
-        if let Some(place) = record.attempts.last().and_then(|last| self.place(last)) {
+        if let Some(place) = record.telling_attempt().and_then(|it| self.place(it)) {
             told.put("target", &place);
         }
         told.put("attempts", &record.attempts.len().to_string());
         if let Some(cache) = record.cache {
             told.put("cache", cache.counted().as_str());
         }
-        let upstream = served.map_or(record.upstream, |served| served.upstream);
-        let passed = sys::instant().saturating_duration_since(record.began());
-        let gateway = passed.saturating_sub(upstream + record.body);
         told.put_millis("body", record.body);
-        told.put_millis("gateway", gateway);
-        told.put_millis("upstream", upstream);
+        told.put_millis("gateway", record.overhead(sys::instant()));
+        told.put_millis("upstream", record.upstream);
         told.put("limits", &self.limits());
         told.put("tried", &tried(&record.attempts));
         told.0

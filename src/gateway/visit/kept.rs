@@ -129,8 +129,7 @@ impl Visit<'_> {
             model: entry.model.as_str(),
             pool: entry.pool.as_str(),
             attempts: self.record.attempts.len(),
-            gateway: (now - self.record.began())
-                .saturating_sub(self.record.upstream + self.record.body),
+            gateway: self.record.overhead(now),
             upstream: self.record.upstream,
         };
         self.explain(Some(&provenance), None);

@@ -115,6 +115,9 @@ impl Stage {
 mod tests {
     use super::*;
 
+    /// What the hashes of these tests are for.
+    static DOMAIN: [u8; blake3::KEY_LEN] = [7; blake3::KEY_LEN];
+
     /// Puts bytes in pieces of these sizes, in turn.
     fn put_in_pieces(stage: &mut Stage, bytes: &[u8], sizes: &[usize]) {
         let mut rest = bytes;
@@ -132,7 +135,6 @@ mod tests {
     #[test]
     fn it_makes_no_difference_in_which_pieces_something_is_put() {
         let bytes: Vec<u8> = (0..=250).cycle().take(5 * STAGE_BYTES + 77).collect();
-        static DOMAIN: [u8; blake3::KEY_LEN] = [7; blake3::KEY_LEN];
         let expected = (bytes.len() as u64, blake3::keyed_hash(&DOMAIN, &bytes));
         for sizes in [
             &[1, 700, 3][..],

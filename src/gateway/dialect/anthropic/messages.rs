@@ -117,9 +117,11 @@ impl<'a> Conversation<'a> {
 fn is_known(role: &str, name: &str, value: &RawValue) -> bool {
     match name {
         "role" | "content" => true,
-        // A caller who sends our answer back sends its `reasoning_content` back, too; without the
-        // upstream's seal on it nobody could use it.
-        "tool_calls" | "refusal" | "reasoning_content" => role == "assistant" || is_empty(value),
+        // A caller who sends our answer back sends its thoughts back, too, and perhaps another
+        // vendor's seal; without its own this one could not use them.
+        "tool_calls" | "refusal" | "reasoning_content" | "extra_content" => {
+            role == "assistant" || is_empty(value)
+        }
         "tool_call_id" | "cache_control" => role == "tool" || is_null(value),
         _ => is_empty(value),
     }

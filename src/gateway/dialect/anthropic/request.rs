@@ -12,7 +12,9 @@ use super::messages::{Conversation, Turn};
 use super::parts::Block;
 use super::tools::{self, Format, Tool, ToolChoice};
 use crate::config::dialect::{Thinking, Unsupported};
-use crate::gateway::dialect::members::{Members, is_empty, is_null, is_text, list, number, text};
+use crate::gateway::dialect::members::{
+    Members, is_null, is_text, list, number, says_nothing, text,
+};
 use crate::gateway::dialect::{Asked, Inexpressible, Terms};
 
 /// The least that can be thought with, and so the least above which there is room for it.
@@ -260,7 +262,7 @@ impl<'a> Body<'a> {
         if ends_with_results {
             return Err(Inexpressible::value(
                 field,
-                "cannot be said beside what came of calls",
+                "cannot be said in a request that ends with what came of calls: leave it out there",
             ));
         }
         if self.tool_choice.as_ref().is_some_and(ToolChoice::is_forced) {
@@ -334,7 +336,7 @@ fn is_neutral(name: &str, value: &RawValue) -> bool {
         "logprobs" | "store" => said == "false",
         "verbosity" => said == "\"medium\"",
         "modalities" => text_only(said),
-        _ => is_empty(value),
+        _ => says_nothing(name, value),
     }
 }
 

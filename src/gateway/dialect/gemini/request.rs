@@ -13,7 +13,7 @@ use super::parts::Part;
 use super::settings::Settings;
 use super::tools::{self, ToolConfig, Tools};
 use crate::config::dialect::Unsupported;
-use crate::gateway::dialect::members::{Members, is_empty, is_null, number};
+use crate::gateway::dialect::members::{Members, is_null, number, says_nothing};
 use crate::gateway::dialect::{Asked, Inexpressible};
 
 /// A body of `generateContent`.
@@ -73,7 +73,10 @@ pub(in crate::gateway::dialect) fn body(asked: &Asked<'_>) -> Result<Bytes, Inex
     let is_serial = parallel.is_some_and(|it| it.get() == "false");
     let may_call = body.tools.is_some() && !tools::is_nothing_called(body.tool_config.as_ref());
     if is_serial && may_call && !drops {
-        return Err(Inexpressible::value("parallel_tool_calls", "must be true"));
+        return Err(Inexpressible::value(
+            "parallel_tool_calls",
+            "must let functions be called side by side",
+        ));
     }
     serde_json::to_vec(&body)
         .map(Bytes::from)
@@ -122,6 +125,6 @@ fn is_neutral(name: &str, value: &RawValue) -> bool {
         "best_of" => number(value) == Some(1.0),
         "verbosity" => said == "\"medium\"",
         "service_tier" => matches!(said, "\"auto\"" | "\"default\""),
-        _ => is_empty(value),
+        _ => says_nothing(name, value),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::config::dialect::Unsupported;
 use crate::gateway::dialect::Inexpressible;
-use crate::gateway::dialect::members::{Members, is_empty, is_null, list};
+use crate::gateway::dialect::members::{Members, is_null, list, says_nothing};
 
 /// What is sent.
 const SENT: &[&str] = &["model", "messages", "n", "size", "quality", "style", "seed"];
@@ -115,7 +115,7 @@ fn is_harmless(name: &str, value: &RawValue) -> bool {
             let mut kinds = kinds.iter().map(|kind| kind.get());
             kinds.all(|kind| matches!(kind, "\"text\"" | "\"image\""))
         }),
-        _ => is_empty(value),
+        _ => says_nothing(name, value),
     }
 }
 

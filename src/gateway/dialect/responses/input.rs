@@ -131,7 +131,14 @@ impl<'a> Message<'a> {
     }
 
     fn assistant(&self, items: &mut Vec<Item<'a>>) -> Result<(), Inexpressible> {
-        self.only(&["refusal", "tool_calls"])?;
+        // A caller who sends our answer back sends its thoughts back, too, and what another
+        // vendor sealed them with: nothing that this one would take.
+        self.only(&[
+            "refusal",
+            "tool_calls",
+            "reasoning_content",
+            "extra_content",
+        ])?;
         let role = "assistant";
         let calls = self.members.member("tool_calls").filter(|it| !is_empty(it));
         let content = self.members.member("content");

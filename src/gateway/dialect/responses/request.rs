@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::input::{self, Item};
 use super::tools::{self, Choice, Format, Tool};
 use crate::config::dialect::Unsupported;
-use crate::gateway::dialect::members::{Members, is_empty, is_null, number};
+use crate::gateway::dialect::members::{Members, is_null, number, says_nothing};
 use crate::gateway::dialect::{Asked, Inexpressible};
 
 /// What weights of tokens are asked for with.
@@ -173,6 +173,6 @@ fn is_neutral(name: &str, value: &RawValue) -> bool {
         "presence_penalty" | "frequency_penalty" | "top_logprobs" => number(value) == Some(0.0),
         "logprobs" => said == "false",
         "modalities" => said.trim_matches(['[', ']']).trim_ascii() == "\"text\"",
-        _ => is_empty(value),
+        _ => says_nothing(name, value),
     }
 }

@@ -88,6 +88,20 @@ fn attempts_are_told_where_they_tell_more_than_the_rest() {
 }
 
 #[test]
+fn whoever_answered_is_told_and_not_whoever_was_asked_last() {
+    let side_by_side = json(&ended(&[("p", None), ("q", Some("outrun"))]));
+    assert_eq!(side_by_side["pool"], "p");
+    assert_eq!(side_by_side["target"], "p.test:443");
+    assert_eq!(side_by_side.get("answered_by"), None);
+    let mut replaced = ended(&[("p", Some("reset")), ("q", None)]);
+    replaced.record.answered = Some(ModelId::new("small"));
+    assert_eq!(json(&replaced)["answered_by"], "small");
+    // Nobody needs to be told twice.
+    replaced.model = Some(ModelId::new("small"));
+    assert_eq!(json(&replaced).get("answered_by"), None);
+}
+
+#[test]
 fn what_a_stranger_says_stays_in_its_field() {
     let mut ended = ended(&[("p", Some("reset\n{\"request_id\":\"forged\"}"))]);
     ended.record.user_agent = Some("a\"b=c\r\nstatus=500 \u{1b}[2J\u{9b}1m".into());
