@@ -147,6 +147,25 @@ async fn a_secret_that_was_replaced_is_told_of_and_not_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_callers_key_that_was_replaced_is_told_of_and_not_shown() {
+    let upstream = upstream().await;
+    let (before, after) = ("0a".repeat(32), "0b".repeat(32));
+    let gateway = Setup::new()
+        .tables(&format!(
+            "[reload]\nwatch = false\n[[keys]]\nname = \"team\"\nsha256 = \"{before}\""
+        ))
+        .pool("p", &[&base(&upstream)])
+        .model("works", &["p"])
+        .start();
+    assert_eq!(gateway.told("/reload").await["secrets_changed"], false);
+    let config = std::fs::read_to_string(&gateway.config).unwrap();
+    std::fs::write(&gateway.config, config.replace(&before, &after)).unwrap();
+    let told = gateway.told("/reload").await;
+    assert_eq!(told["secrets_changed"], true, "{told}");
+    assert!(!told.to_string().contains(&after), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_failures_are_told_and_no_refusal_is_one() {
     let (gateway, _upstreams) = operated("").await;
     assert_eq!(chat(gateway.address, "works", false).await.status, 200);

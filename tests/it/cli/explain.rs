@@ -91,6 +91,26 @@ async fn patterns_and_images_are_explained() {
 }
 
 #[tokio::test]
+async fn models_in_its_place_are_explained() {
+    let config = GOOD.replacen(
+        "id = \"gpt-4o\"",
+        "id = \"gpt-4o\"\nfallbacks = [\"small\", \"other\"]\npolicy_fallbacks = [\"other\"]",
+        1,
+    );
+    let more = "\n[[models]]\nid = \"small\"\npools = [\"spare\"]\n[[models]]\nid = \"other\"\npools = [\"spare\"]\n";
+    let arguments = ["explain", "--config", "spafe.toml", "--body", "-"];
+    let body = r#"{"model":"gpt-4o","messages":[]}"#;
+    let ended = run(&(config + more), &arguments, &[], body).await;
+    assert_eq!(ended.stderr, "");
+    for line in [
+        "\nin its place    small, then other, where none of these can\n",
+        "\nin its place    other, where their policy forbids it\n",
+    ] {
+        assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
 async fn what_would_be_refused_is_explained_as_such() {
     for (body, refusal) in [
         ("{", "400 invalid_json: "),

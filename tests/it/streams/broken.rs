@@ -53,8 +53,8 @@ async fn broken(pair: &Pair, script: Script, events: &str, code: &str, kind: &st
     assert_eq!(pair.second.simulator.requests().len(), 0, "{kind}");
     let line = pair.gateway.logged(&id).await;
     assert_eq!(
-        (&line["outcome"], &line["cause"]),
-        (&"stream_broken".into(), &kind.into()),
+        (&line["outcome"], &line["cause"], &line["code"]),
+        (&"stream_broken".into(), &kind.into(), &code.into()),
         "{line}"
     );
     // And the connection goes on.
