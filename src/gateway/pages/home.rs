@@ -3,6 +3,7 @@
 //! Its text stands in a file; what follows the configuration is put in here: models, limits,
 //! bounds, and examples with names that exist. It is whole without scripts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -50,6 +51,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("javascript_header", Value::Markup(header.to_owned())),
         ("models", Value::Markup(models(config))),
         ("limits", Value::Markup(limits(config))),
+        ("weights", Value::Markup(weights(config))),
         ("bounds", Value::Markup(bounds(config))),
         ("errors", Value::Markup(errors())),
         ("cache", flag(config.cache.policy.enabled)),
@@ -129,6 +131,20 @@ fn limits(config: &Config) -> String {
         );
     }
     rows
+}
+
+/// Which models count as more than one request, the lightest first.
+fn weights(config: &Config) -> String {
+    let mut heavy: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    let is_told = config.auth.keys != KeyUse::Required;
+    for model in listed_models(config).filter(|model| is_told && model.weight > 1) {
+        let id = format!("<code>{}</code>", escaped(model.id.as_str()));
+        heavy.entry(model.weight).or_default().push(id);
+    }
+    let told = heavy
+        .iter()
+        .map(|(weight, ids)| format!("as {weight}: {}", ids.join(", ")));
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// A line for each thing that is counted.
@@ -269,6 +285,20 @@ mod tests {
         assert!(home.contains("1,234 requests each 1m, 7 at once"), "{home}");
         assert!(!home.contains("4,321"), "{home}");
         assert!(home.contains("3MiB"), "{home}");
+    }
+
+    #[test]
+    fn models_that_count_as_several_requests_are_told() {
+        let limit =
+            "[[limits]]\nname = \"a\"\nby = \"client\"\nrequests = { count = 9, per = \"1m\" }";
+        assert!(!home(limit).contains("several requests"));
+        let model = |id: &str, weight: u32| {
+            format!("\n[[models]]\nid = \"{id}\"\npools = [\"p\"]\nweight = {weight}")
+        };
+        let heavy = [model("x", 10), model("y", 3), model("z", 3)].concat();
+        let told = "several requests, as 3: <code>y</code>, <code>z</code>; as 10: <code>x</code>.";
+        let home = home(&format!("{limit}{heavy}"));
+        assert!(home.contains(told), "{home}");
     }
 
     #[test]
