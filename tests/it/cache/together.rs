@@ -34,6 +34,15 @@ impl Kept {
         client
     }
 
+    /// Until all that these ask is there: whoever is only let in may not have found the others yet.
+    async fn heard(&self, streams: impl Iterator<Item = bool>) {
+        let asked = |stream| if stream { streamed(1) } else { question(1) };
+        let bytes: usize = streams.map(|stream| asked(stream).to_string().len()).sum();
+        self.gateway
+            .counts("spafe_bodies_bytes", bytes as u64)
+            .await;
+    }
+
     /// Until so many are being answered.
     async fn waiting(&self, callers: u64) {
         self.gateway
@@ -82,11 +91,16 @@ async fn a_thousand_at_once_ask_an_upstream_once() {
         kept.up.push(script.hold_head(&gate));
         let mut callers = vec![kept.spawn(first_streams, &[])];
         kept.up.next_request().await.unwrap();
+        let streams = |number| match (number, others) {
+            (0, _) => first_streams,
+            (_, "mixed") => number % 2 == 0,
+            _ => others == "streams",
+        };
         for number in 1..1_000 {
-            let streams = others == "streams" || (others == "mixed" && number % 2 == 0);
-            callers.push(kept.spawn(streams, &[]));
+            callers.push(kept.spawn(streams(number), &[]));
         }
         kept.waiting(1_000).await;
+        kept.heard((0..1_000).map(streams)).await;
         gate.open();
         let mut collapsed = 0;
         for caller in callers {
