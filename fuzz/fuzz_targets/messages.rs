@@ -23,7 +23,8 @@ const BOUNDS: Bounds = Bounds {
 
 fuzz_target!(|input: &[u8]| {
     asked(input);
-    if let Ok(message) = answer::message(input) {
+    let id = RequestId::made(0, 0);
+    if let Ok(message) = answer::message(input, &id) {
         let _: &RawValue = serde_json::from_slice(&message).expect("JSON");
     }
     let slice_bytes = usize::from(input.last().copied().unwrap_or(0)).max(1);

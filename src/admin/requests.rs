@@ -172,12 +172,15 @@ mod tests {
         };
         assert_eq!(wanted, expected);
         assert_eq!(Wanted::read("").unwrap().limit, TOLD);
+        let limited = Wanted::read("outcome=limited").unwrap();
+        assert_eq!(limited.outcome.as_deref(), Some("limited"));
         for (query, word) in [
             ("failed=yes", "failed is 1"),
             ("status=abc", "status is a whole number"),
             ("status=99999", "no such status"),
             ("limit=-1", "limit is a whole number"),
             ("modle=m", "model="),
+            ("outcome=limitted", "served, refused, shed, limited,"),
         ] {
             let error = Wanted::read(query).unwrap_err();
             assert!(error.contains(word), "{query}: {error}");

@@ -97,10 +97,10 @@ impl Idiom {
     ///
     /// # Errors
     /// Where it is none.
-    pub fn answer(self, completion: Bytes) -> Result<Bytes, Unreadable> {
+    pub fn answer(self, completion: Bytes, id: &RequestId) -> Result<Bytes, Unreadable> {
         match self {
             Self::OpenAi => Ok(completion),
-            Self::Anthropic => answer::message(&completion),
+            Self::Anthropic => answer::message(&completion, id),
         }
     }
 

@@ -124,6 +124,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_protocol_says_stays_and_what_it_leaves_open_is_found_elsewhere() {
+        let told = |body: &str| error(Dialect::OpenAi, body.as_bytes()).unwrap();
+        let own = told(r#"{"error":{"message":"own","code":"c"},"detail":"other"}"#);
+        assert_eq!(own.message.as_deref(), Some("own"));
+        let both = told(
+            r#"{"object":"error","code":422,"message":{"detail":[{"loc":["body","n"],"msg":"At most 1"}]}}"#,
+        );
+        assert_eq!(both.code.as_deref(), Some("422"));
+        assert_eq!(both.message.as_deref(), Some("At most 1"));
+        assert_eq!(both.param.as_deref(), Some("n"));
+        let unsaid = told(r#"{"error":{"code":"c"}}"#);
+        assert_eq!((unsaid.message, unsaid.code.as_deref()), (None, Some("c")));
+        assert_eq!(error(Dialect::OpenAi, b"{}"), None);
+    }
+
+    #[test]
     fn what_is_not_for_people_is_left() {
         for body in [
             "",

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::written::{self, Block, Message, Usage};
 use crate::gateway::dialect::Unreadable;
 use crate::gateway::dialect::members::{Members, list};
+use crate::gateway::record::id::RequestId;
 use crate::openai::VERBATIM;
 
 /// As much of a completion as is read.
@@ -72,11 +73,11 @@ struct Function<'a> {
     arguments: Option<Cow<'a, str>>,
 }
 
-/// A `chat.completion` as a message.
+/// A `chat.completion` as a message, of the request of this id.
 ///
 /// # Errors
 /// Where it is none.
-pub fn message(completion: &[u8]) -> Result<Bytes, Unreadable> {
+pub fn message(completion: &[u8], id: &RequestId) -> Result<Bytes, Unreadable> {
     if let Some(own) = own_words(completion) {
         return Ok(own.into());
     }
@@ -90,7 +91,7 @@ pub fn message(completion: &[u8]) -> Result<Bytes, Unreadable> {
     let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
     let ids = names(calls);
     let (id, model) = (
-        written::id(completion.id.as_deref()),
+        written::id(completion.id.as_deref(), id),
         completion.model.as_deref().unwrap_or_default(),
     );
     let stopped_at: Option<String> = (choice.stop_reason)

@@ -247,8 +247,7 @@ impl Events {
         if std::mem::replace(&mut self.has_begun, true) {
             return;
         }
-        let id = id.filter(|id| !id.is_empty());
-        let id = written::id(id.or(Some(self.id.as_str())));
+        let id = written::id(id, &self.id);
         let start = Start {
             kind: "message_start",
             message: Message {

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::gateway::record::id::RequestId;
+
 /// Appends an event of a stream.
 pub(super) fn event(kind: &str, data: &impl Serialize, out: &mut Vec<u8>) {
     begin(kind, out);
@@ -151,8 +153,9 @@ pub(super) fn stop_reason(finish_reason: &str, has_called: bool) -> &str {
     }
 }
 
-/// `msg_…`
-pub(super) fn id(of: Option<&str>) -> String {
-    let of = of.unwrap_or_default();
+/// `msg_…`, by the upstream's id, or the request's where it has none.
+pub(super) fn id(of: Option<&str>, request: &RequestId) -> String {
+    let of = of.filter(|of| !of.is_empty());
+    let of = of.unwrap_or_else(|| request.as_str());
     format!("msg_{}", of.strip_prefix("chatcmpl-").unwrap_or(of))
 }

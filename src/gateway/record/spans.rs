@@ -27,8 +27,7 @@ const SAMPLED: u32 = 1;
 const PARENT_IS_KNOWN: u32 = 1 << 8;
 const PARENT_IS_REMOTE: u32 = 1 << 9;
 
-/// What an attempt comes to that is the answer.
-/// And one that another beside it has beaten.
+/// What an attempt comes to that another beside it has beaten.
 const OUTRUN: &str = AttemptOutcome::Outrun.as_str();
 
 /// What is known of an attempt for its span.

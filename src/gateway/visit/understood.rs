@@ -61,7 +61,7 @@ impl Visit<'_> {
         }
         let told = match taken {
             Taken::Whole { bytes, usage } => {
-                let bytes = idiom.answer(bytes);
+                let bytes = idiom.answer(bytes, id);
                 bytes.map(|bytes| Taken::Whole { bytes, usage })
             }
             Taken::Said(events) => idiom.answers(events, id).map(Taken::Said),

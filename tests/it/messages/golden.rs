@@ -183,7 +183,7 @@ fn a_picture_that_a_tool_made_is_told_who_looks_at_it() {
 #[test]
 fn answers_are_messages() {
     for (case, body) in cases(".completion.json") {
-        let made = answer::message(&body).map_err(|why| why.to_string());
+        let made = answer::message(&body, &id()).map_err(|why| why.to_string());
         let made = made.map(|body| {
             let _: Value = serde_json::from_slice(&body).unwrap();
             String::from_utf8(body.into()).unwrap()
@@ -251,7 +251,7 @@ proptest! {
                 let at = at.index(changed.len());
                 changed[at] = byte;
                 let _ = question::chat(&changed);
-                let _ = answer::message(&changed);
+                let _ = answer::message(&changed, &id());
                 let _ = question::chat(&changed[..at]);
                 let mut telling = Telling::new(Idiom::Anthropic, &id()).unwrap();
                 let _ = telling.feed(&changed, &mut Vec::new());

@@ -38,6 +38,8 @@ async fn a_refused_credential_is_told_once_and_its_target_is_left_alone() {
         let answer = pair.ask("alone", stream).await;
         assert_eq!(answer.status, 503);
         assert_eq!(answer.json()["error"]["code"], json!("no_healthy_upstream"));
+        let line = pair.gateway.logged(answer.field("x-request-id").unwrap());
+        assert_eq!(line.await["outcome"], "upstream_failed");
         assert_eq!(pair.first.simulator.requests().len(), 1);
     }
 }
