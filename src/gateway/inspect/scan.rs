@@ -6,6 +6,8 @@
 //! are compared when their object closes. Nearly all bytes of a body are inside
 //! strings, and those are skipped many at a time (`plain.rs`).
 
+/// What does a key say that is written with escapes?
+mod key;
 /// What is a string, and what is a number?
 mod scalar;
 
@@ -232,13 +234,12 @@ impl<'a> Scanner<'a> {
         }
         let start = self.at;
         let escaped = self.string()?;
+        let written = self.text.get(start + 1..self.at - 1).unwrap_or_default();
         let key = if escaped {
-            let literal = self.text.get(start..self.at).unwrap_or_default();
-            // The escapes are known to be right but for half a surrogate pair.
-            let decoded = serde_json::from_str(literal);
-            Cow::Owned(decoded.map_err(|_| self.fail(Fault::SurrogateInKey))?)
+            let decoded = key::decoded(written);
+            Cow::Owned(decoded.ok_or_else(|| self.fail(Fault::SurrogateInKey))?)
         } else {
-            Cow::Borrowed(self.text.get(start + 1..self.at - 1).unwrap_or_default())
+            Cow::Borrowed(written)
         };
         let first_key = match self.open.last() {
             Some(Open::Object { first_key }) => *first_key,
