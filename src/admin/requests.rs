@@ -136,7 +136,8 @@ impl Wanted {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
-        let mut pools = record.attempts.iter().map(|attempt| attempt.pool.as_str());
+        let asked = record.attempts.iter().map(|attempt| &attempt.pool);
+        let mut pools = asked.chain(record.source.as_ref());
         (!self.failed || ended.has_failed())
             && (!self.slow || ended.slow)
             && self.status.is_none_or(|status| status == record.status)
@@ -148,7 +149,7 @@ impl Wanted {
             && self
                 .pool
                 .as_deref()
-                .is_none_or(|pool| pools.any(|asked| asked == pool))
+                .is_none_or(|pool| pools.any(|asked| asked.as_str() == pool))
             && self
                 .client
                 .as_deref()

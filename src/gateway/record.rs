@@ -190,6 +190,8 @@ pub struct RequestRecord {
     pub cost: Option<Usd>,
     /// The trace it belongs to, where there is one.
     pub trace: Option<Arc<Trace>>,
+    /// The pool whose answer this is, where another request asked it: now, or before it was kept.
+    pub source: Option<PoolName>,
     /// The model that answered, where it is another than was asked for or a trace wants to know.
     pub answered: Option<ModelId>,
     /// What its span tells of the conversation, where it leaves one.
@@ -235,6 +237,7 @@ impl RequestRecord {
             estimated: None,
             cost: None,
             trace: None,
+            source: None,
             answered: None,
             heard: None,
         }
@@ -258,6 +261,13 @@ impl RequestRecord {
         let mut attempts = self.attempts.iter();
         let answered = attempts.find(|attempt| attempt.outcome == ANSWERED);
         answered.or(self.attempts.last())
+    }
+
+    /// The pool that answered, whoever asked it; the last one asked, where none did.
+    #[must_use]
+    pub fn pool(&self) -> Option<&PoolName> {
+        let asked = self.telling_attempt().map(|attempt| &attempt.pool);
+        asked.or(self.source.as_ref())
     }
 
     /// The tokens it used, as far as that is known.

@@ -21,6 +21,10 @@ impl RequestRecord {
             (None, None) => &metrics.unrouted,
         };
         counters.count(self.called, self.ending(), class);
+        if let Some(leg) = &self.leg {
+            let told = [self.tokens_in, self.tokens_out, self.tokens_cached];
+            leg.tokens.count(told, self.estimated);
+        }
         if let Some(code) = &self.code {
             metrics.error(code);
         }
@@ -59,8 +63,6 @@ impl RequestRecord {
         }
         model.bytes_in.inc_by(self.bytes_in);
         model.bytes_out.inc_by(self.bytes_out);
-        let told = [self.tokens_in, self.tokens_out, self.tokens_cached];
-        model.tokens(told, self.estimated);
         if let Some(first_byte) = self.first_byte {
             let to_first_byte = first_byte.saturating_duration_since(self.began.instant);
             model.first_byte.observe(to_first_byte.as_secs_f64());
@@ -90,7 +92,7 @@ impl RequestRecord {
             speed.began(first_event.saturating_duration_since(self.began.instant));
         }
         // What others asked for came when they did.
-        if self.leg.is_none() || self.outcome != Outcome::Served {
+        if self.leg.is_none() || self.source.is_some() || self.outcome != Outcome::Served {
             return;
         }
         if let Some(first_event) = self.first_event {

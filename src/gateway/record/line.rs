@@ -12,7 +12,7 @@ use super::text::{TEXT_BYTES_MAX, bounded};
 use super::{AttemptRecord, Outcome};
 use crate::gateway::record::outcome::Shed;
 use crate::money::Usd;
-use crate::names::{KeyName, ModelId};
+use crate::names::{KeyName, ModelId, PoolName};
 use crate::telemetry::Form;
 
 /// A fact.
@@ -151,7 +151,7 @@ impl Ended {
         let answered = record.answered.as_ref();
         let answered = answered.filter(|answered| Some(*answered) != self.model.as_ref());
         text("answered_by", answered.map(ModelId::as_str));
-        text("pool", telling.map(|attempt| attempt.pool.as_str()));
+        text("pool", record.pool().map(PoolName::as_str));
         text("target", telling.map(|attempt| attempt.target.as_str()));
         text("outcome", Some(record.outcome.as_str()));
         let cause = match record.outcome {

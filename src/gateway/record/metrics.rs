@@ -441,8 +441,6 @@ mod tests {
             of.speed.began(second);
             of.speed.went_on(9, second);
             of.speed.said(9, second);
-            of.tokens([Some(1); 3], None);
-            of.tokens([None; 3], Some((1, 1)));
             let chat = Called::Operation(Operation::Chat);
             of.unpooled.count(chat, Ending::Limited, Class::Caller);
             of.unpooled
@@ -453,6 +451,8 @@ mod tests {
             leg.requests
                 .count(chat, Ending::StreamBroken, Class::Success);
             leg.connect.get().observe(0.1);
+            leg.tokens.count([Some(1); 3], None);
+            leg.tokens.count([None; 3], Some((1, 1)));
         }
         for number in 0..20 {
             let pool = &pools[number % pools.len()];

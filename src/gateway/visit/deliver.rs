@@ -9,10 +9,10 @@ use pingora_http::ResponseHeader;
 
 use super::{Unanswered, Visit};
 use crate::gateway::record::metrics::Metrics;
-use crate::gateway::record::spend::Served;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::Provenance;
 use crate::gateway::relay::{self, Delivered, Delivery, Opening, ready};
+use crate::gateway::route::Leg;
 use crate::gateway::work::boarding::Seat;
 use crate::gateway::work::{Given, Taken};
 use crate::openai::Usage;
@@ -43,11 +43,11 @@ impl Visit<'_> {
         }
         let is_told = stood_in_for.is_some() || self.record.trace.is_some();
         self.record.answered = is_told.then(|| plan.model.clone());
-        if !seat.joins() {
-            self.record.leg = Some(Arc::clone(&leg.metrics));
+        if seat.joins() {
+            self.record.source = Some(leg.pool.name.clone());
         }
         if !seat.joins() || seat.flight.take_over() {
-            self.pays(&leg.served);
+            self.pays(leg);
         }
         self.record.status = 200;
         let now = sys::instant();
@@ -81,7 +81,7 @@ impl Visit<'_> {
             return Box::pin(self.unanswered(unanswered)).await;
         };
         if seat.joins() && seat.flight.take_over() {
-            self.pays(&leg.served);
+            self.pays(leg);
         }
         if delivered.how == Delivery::Gone {
             self.leave(seat);
@@ -103,10 +103,12 @@ impl Visit<'_> {
         }
     }
 
-    /// What the answer costs is this request's: it has begun the work, or goes on with it alone.
-    fn pays(&mut self, served: &Arc<Served>) {
-        self.record.served = Some(Arc::clone(served));
-        self.stay.bill = Some((Arc::clone(served), self.images));
+    /// The answer is counted as this request's, and what it costs: it has begun the work, or goes
+    /// on with it alone.
+    fn pays(&mut self, leg: &Leg) {
+        self.record.leg = Some(Arc::clone(&leg.metrics));
+        self.record.served = Some(Arc::clone(&leg.served));
+        self.stay.bill = Some((Arc::clone(&leg.served), self.images));
     }
 
     /// Sends what an answer is made of, and gives this request's places back before its last

@@ -122,6 +122,7 @@ impl Visit<'_> {
             heard.answer(&entry.body);
         }
         self.record.answered = self.record.trace.as_ref().map(|_| entry.model.clone());
+        self.record.source = Some(entry.pool.clone());
         self.record.status = 200;
         let now = sys::instant();
         self.settle_kept(entry.usage, now);

@@ -139,9 +139,19 @@ async fn who_began_it_leaves_and_the_others_are_answered() {
         first.reset();
         kept.waiting(2).await;
         gate.open();
+        let mut told = Vec::new();
         for other in others {
-            assert_eq!(said(&other.await.unwrap()), "stays");
+            let answer = other.await.unwrap();
+            assert_eq!(said(&answer), "stays");
+            let line = kept.gateway.logged(answer.field("x-request-id").unwrap());
+            told.push(line.await["pool"].clone());
         }
+        assert_eq!(told, ["p", "p"]);
+        // One of them has it counted as its own, as if it had begun it.
+        let answered = ["pool=\"p\"", "class=\"2xx\""];
+        kept.gateway
+            .counts_in_all("spafe_requests_total", &answered, 1)
+            .await;
         assert_eq!(kept.asked(), 1);
     }
 }

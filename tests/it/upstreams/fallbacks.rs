@@ -69,6 +69,14 @@ async fn another_model_answers_where_no_pool_of_the_first_can_and_says_so() {
     }
     let series = "spafe_fallbacks_total{model=\"m\"}";
     family.gateway.counts(series, 2).await;
+    // What it used is of the model that answered, as the requests are.
+    let metrics = family.gateway.metrics().await;
+    let tokens = |model| {
+        metrics.contains(&format!(
+            "spafe_tokens_total{{direction=\"out\",model=\"{model}\""
+        ))
+    };
+    assert!(tokens("other") && !tokens("m"), "{metrics}");
     // And the first again as soon as it can.
     family.own.default(completion("well again"));
     let answer = family.ask(false).await;

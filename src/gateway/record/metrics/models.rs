@@ -30,10 +30,6 @@ pub struct ModelMetrics {
     pub bytes_out: IntCounter,
     /// How streams and answers come.
     pub speed: SpeedMetrics,
-    /// Tokens of prompts, of answers, and of prompts that upstreams remembered, as they told them.
-    pub(super) told: [Lazy<IntCounterVec>; 3],
-    /// The same where none did, as they are estimated.
-    pub(super) estimated: [Lazy<IntCounterVec>; 2],
     /// Requests that another model answered in its place.
     pub fallbacks: IntCounter,
     /// What memory had to do with its answers.
@@ -42,11 +38,22 @@ pub struct ModelMetrics {
     pub unpooled: RequestCounters,
 }
 
+/// The tokens of one model, by whichever pool.
+#[derive(Debug)]
+pub struct TokenMetrics {
+    /// Of prompts, of answers, and of prompts that upstreams remembered, as they told them.
+    told: [Lazy<IntCounterVec>; 3],
+    /// The same where none did, as they are estimated.
+    estimated: [Lazy<IntCounterVec>; 2],
+}
+
 /// The counters of one model at one pool.
 #[derive(Debug)]
 pub struct LegMetrics {
     /// Requests that this pool answered for this model.
     pub requests: RequestCounters,
+    /// And what they used.
+    pub tokens: TokenMetrics,
     pub(super) attempts: [IntCounter; 12],
     /// Connections taken from the pool of idle ones.
     pub reused: IntCounter,
@@ -83,8 +90,6 @@ impl Metrics {
             bytes_in: self.bytes.with_label_values(&[name, "in"]),
             bytes_out: self.bytes.with_label_values(&[name, "out"]),
             speed: self.speed.model(name),
-            told: TOLD.map(|to| self.tokens.lazy(&[name, to, "told"])),
-            estimated: DIRECTIONS.map(|to| self.tokens.lazy(&[name, to, "estimated"])),
             fallbacks: self.fallbacks.with_label_values(&[name]),
             cache: self.cache.model(name),
             unpooled: RequestCounters::new(&self.requests, name, NO_POOL),
@@ -97,6 +102,10 @@ impl Metrics {
         let (model, pool) = (model.as_str(), pool.as_str());
         Arc::new(LegMetrics {
             requests: RequestCounters::new(&self.requests, model, pool),
+            tokens: TokenMetrics {
+                told: TOLD.map(|to| self.tokens.lazy(&[model, to, "told"])),
+                estimated: DIRECTIONS.map(|to| self.tokens.lazy(&[model, to, "estimated"])),
+            },
             attempts: AttemptOutcome::ALL
                 .map(|outcome| self.attempts.with_label_values(&[pool, outcome.as_str()])),
             reused: self.connections.with_label_values(&[pool, "true"]),
@@ -121,10 +130,10 @@ pub struct EjectionCounters {
     pool: Box<str>,
 }
 
-impl ModelMetrics {
+impl TokenMetrics {
     /// Counts what a request used, of its question and of its answer, and what of the question its
     /// upstream remembered: what was told, or what is estimated instead.
-    pub fn tokens(&self, told: [Option<u64>; 3], estimated: Option<(u64, u64)>) {
+    pub fn count(&self, told: [Option<u64>; 3], estimated: Option<(u64, u64)>) {
         if let Some((question, answer)) = estimated {
             for (counter, tokens) in self.estimated.iter().zip([question, answer]) {
                 counter.get().inc_by(tokens);
