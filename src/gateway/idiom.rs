@@ -13,6 +13,8 @@ pub mod question;
 pub mod answer;
 /// How does a stream read?
 mod events;
+/// What does a model say that answers in parts?
+mod parts;
 /// How do an upstream's own words go out?
 mod own;
 /// Which of Anthropic's betas does a caller want?

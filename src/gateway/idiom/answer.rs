@@ -13,9 +13,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::parts::{self, Piece};
 use super::written::{self, Block, Message, Usage};
 use crate::gateway::dialect::Unreadable;
-use crate::gateway::dialect::members::{Members, list};
+use crate::gateway::dialect::members::{Members, list, text};
 use crate::gateway::record::id::RequestId;
 use crate::openai::VERBATIM;
 
@@ -45,7 +46,7 @@ struct Choice<'a> {
 #[derive(Deserialize)]
 struct Said<'a> {
     #[serde(borrow)]
-    content: Option<Cow<'a, str>>,
+    content: Option<&'a RawValue>,
     #[serde(borrow)]
     refusal: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -90,6 +91,7 @@ pub fn message(completion: &[u8], id: &RequestId) -> Result<Bytes, Unreadable> {
     let inputs = calls.iter().map(|call| input(call, finish == "length"));
     let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
     let ids = names(calls);
+    let said = said(choice.message.content)?;
     let (id, model) = (
         written::id(completion.id.as_deref(), id),
         completion.model.as_deref().unwrap_or_default(),
@@ -98,7 +100,7 @@ pub fn message(completion: &[u8], id: &RequestId) -> Result<Bytes, Unreadable> {
         .filter(|_| finish == "stop")
         .and_then(|at| serde_json::from_str(at.get()).ok());
     let message = Message {
-        content: blocks(&choice.message, calls, &ids, &inputs),
+        content: blocks(&choice.message, &said, (calls, &ids, &inputs)),
         stop_reason: Some(match stopped_at {
             Some(_) => "stop_sequence",
             None => written::stop_reason(finish, !calls.is_empty()),
@@ -112,26 +114,51 @@ pub fn message(completion: &[u8], id: &RequestId) -> Result<Bytes, Unreadable> {
         .map_err(|_| Unreadable("no completion"))
 }
 
+/// A text without its escapes, and whether it was only thought.
+type Spoken<'a> = (bool, Cow<'a, str>);
+
+/// What is said; what was thought in one go, or said, is one.
+fn said(content: Option<&RawValue>) -> Result<Vec<Spoken<'_>>, Unreadable> {
+    let mut all: Vec<Spoken<'_>> = Vec::new();
+    for piece in parts::pieces(content)? {
+        let (is_thought, written) = match piece {
+            Piece::Thought(written) => (true, written),
+            Piece::Text(written) => (false, written),
+        };
+        let text = text(written).ok_or(Unreadable("a text that is none"))?;
+        match all.last_mut() {
+            Some((same, before)) if *same == is_thought => before.to_mut().push_str(&text),
+            _ => all.push((is_thought, text)),
+        }
+    }
+    Ok(all)
+}
+
+/// The blocks of what is said, and of the calls with their ids and inputs.
 fn blocks<'a>(
-    said: &'a Said<'_>,
-    calls: &'a [Call<'_>],
-    ids: &'a [Cow<'_, str>],
-    inputs: &'a [Box<RawValue>],
+    message: &'a Said<'_>,
+    said: &'a [Spoken<'_>],
+    (calls, ids, inputs): (&'a [Call<'_>], &'a [Cow<'_, str>], &'a [Box<RawValue>]),
 ) -> Vec<Block<'a>> {
-    let mut blocks = Vec::new();
-    let thought = said.reasoning_content.as_deref();
-    let thought = thought.or(said.reasoning.as_deref());
-    if let Some(thinking) = thought.filter(|thought| !thought.is_empty()) {
-        let signature = "";
-        blocks.push(Block::Thinking {
-            thinking,
-            signature,
-        });
-    }
-    let texts = [said.content.as_deref(), said.refusal.as_deref()];
-    for text in texts.into_iter().flatten().filter(|text| !text.is_empty()) {
-        blocks.push(Block::Text { text });
-    }
+    let thought = message.reasoning_content.as_deref();
+    let thought = thought.or(message.reasoning.as_deref());
+    let said = said.iter().map(|(is_thought, text)| (*is_thought, &**text));
+    let refused = message.refusal.as_deref().map(|text| (false, text));
+    let all = thought.map(|text| (true, text)).into_iter();
+    let all = all.chain(said).chain(refused);
+    let told = all.filter(|(_, text)| !text.is_empty());
+    let mut blocks: Vec<Block<'a>> = told
+        .map(|(is_thought, text)| {
+            if is_thought {
+                Block::Thinking {
+                    thinking: text,
+                    signature: "",
+                }
+            } else {
+                Block::Text { text }
+            }
+        })
+        .collect();
     for ((call, id), input) in calls.iter().zip(ids).zip(inputs) {
         blocks.push(Block::ToolUse {
             id,

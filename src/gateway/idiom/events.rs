@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use self::chunk::{Call, Chunk, Delta};
 use super::envelope;
 use super::own;
+use super::parts::{self, Piece as Said};
 use super::written::{self, Counts, Message};
 use crate::gateway::dialect::Unreadable;
 use crate::gateway::dialect::members::is_text;
@@ -260,29 +261,37 @@ impl Events {
 
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let thought = delta.reasoning_content.or(delta.reasoning);
-        for (part, text) in [
-            (Part::Thought, thought),
-            (Part::Text, delta.content),
-            (Part::Text, delta.refusal),
-        ] {
-            let Some(text) = text.filter(|text| !matches!(text.get(), "null" | "\"\"")) else {
+        let said = parts::pieces(delta.content)?;
+        let refused = delta.refusal.map(Said::Text);
+        for said in thought
+            .map(Said::Thought)
+            .into_iter()
+            .chain(said)
+            .chain(refused)
+        {
+            let (Said::Thought(text) | Said::Text(text)) = said;
+            if matches!(text.get(), "null" | "\"\"") {
                 continue;
-            };
+            }
             if !is_text(text) {
                 return Err(Unreadable("a text that is none"));
             }
-            let begun = match part {
-                Part::Thought => Begun::Thinking {
-                    thinking: "",
-                    signature: "",
-                },
-                _ => Begun::Text { text: "" },
+            let (part, begun, piece) = match said {
+                Said::Thought(thinking) => (
+                    Part::Thought,
+                    Begun::Thinking {
+                        thinking: "",
+                        signature: "",
+                    },
+                    Piece::ThinkingDelta { thinking },
+                ),
+                Said::Text(text) => (
+                    Part::Text,
+                    Begun::Text { text: "" },
+                    Piece::TextDelta { text },
+                ),
             };
             let index = self.open(part, begun, out);
-            let piece = match part {
-                Part::Thought => Piece::ThinkingDelta { thinking: text },
-                _ => Piece::TextDelta { text },
-            };
             told("content_block_delta", index, Told::Delta(piece), out);
         }
         for call in delta.tool_calls.iter().flatten() {
