@@ -23,6 +23,9 @@ use crate::gateway::dialect::members::{Members, is_null, is_text, list, number};
 use crate::gateway::dialect::original::Unsaid;
 use crate::gateway::dialect::original::origins::Origins;
 
+/// What an answer's length must be.
+const WHOLE: &str = "must be a whole number";
+
 /// What is asked, as a chat.
 #[derive(Debug)]
 pub struct Chat {
@@ -101,6 +104,9 @@ pub fn chat(body: &[u8]) -> Result<Chat, Inexpressible> {
     let mut unsaid = Unsaid::default();
     let mut chat = Body::default();
     let turns = chat.converse(&members, &mut unsaid)?;
+    if members.member("max_tokens").is_none() {
+        return Err(Inexpressible::malformed("max_tokens", WHOLE));
+    }
     for (name, value) in members.all().iter().filter(|(_, value)| !is_null(value)) {
         chat.take(name, value, &members, &mut unsaid)?;
     }
@@ -146,13 +152,6 @@ impl<'a> Body<'a> {
             turns::turn(message, &path, &mut self.messages, unsaid)?;
             turns.resize(self.messages.len(), Some(place));
         }
-        // Without it there is nothing that a chat could be about.
-        if !members.member("max_tokens").is_some_and(is_whole) {
-            return Err(Inexpressible::malformed(
-                "max_tokens",
-                "must be a whole number of at least 1",
-            ));
-        }
         Ok(turns)
     }
 
@@ -168,7 +167,7 @@ impl<'a> Body<'a> {
             // Taken already; and where the upstream keeps a prompt's beginning changes no answer.
             "messages" | "system" | "cache_control" => {}
             "model" => self.model = Some(value),
-            "max_tokens" => self.max_tokens = Some(value),
+            "max_tokens" => self.length(value, unsaid)?,
             "stream" => {
                 self.stream = Some(value);
                 let include_usage = value.get() == "true";
@@ -216,6 +215,17 @@ impl<'a> Body<'a> {
         if self.tools.is_empty() {
             self.parallel_tool_calls = None;
         }
+    }
+
+    /// How long the answer may be. To have none, so that the question is remembered, is a word that
+    /// a chat does not have, and whoever is asked without it would answer.
+    fn length(&mut self, value: &'a RawValue, unsaid: &mut Unsaid) -> Result<(), Inexpressible> {
+        match value.get().parse::<u64>() {
+            Ok(0) => unsaid.content(Inexpressible::value("max_tokens", "must be at least 1")),
+            Ok(_) => self.max_tokens = Some(value),
+            Err(_) => return Err(Inexpressible::malformed("max_tokens", WHOLE)),
+        }
+        Ok(())
     }
 
     fn stop(&mut self, value: &'a RawValue) -> Result<(), Inexpressible> {
@@ -314,10 +324,6 @@ impl<'a> Body<'a> {
         });
         Ok(())
     }
-}
-
-fn is_whole(value: &RawValue) -> bool {
-    value.get().parse::<u64>().is_ok_and(|number| number > 0)
 }
 
 fn object<'a>(value: &'a RawValue, path: &str) -> Result<Members<'a>, Inexpressible> {

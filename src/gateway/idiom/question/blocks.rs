@@ -1,5 +1,6 @@
 //! What is one block of a turn?
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::ser::{Serialize, Serializer};
@@ -65,24 +66,29 @@ enum Name<'a> {
 #[derive(Debug)]
 enum Address<'a> {
     Told(&'a RawValue),
-    Data { media_type: &'a str, data: &'a str },
+    Data(Base64<'a>),
+}
+
+/// What a source in base64 says of itself, and holds.
+#[derive(Debug)]
+struct Base64<'a> {
+    media_type: Cow<'a, str>,
+    data: Cow<'a, str>,
 }
 
 impl Serialize for Address<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Told(url) => url.serialize(serializer),
-            Self::Data { .. } => serializer.collect_str(self),
+            Self::Data(data) => serializer.collect_str(data),
         }
     }
 }
 
-impl fmt::Display for Address<'_> {
+impl fmt::Display for Base64<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Told(url) => f.write_str(url.get()),
-            Self::Data { media_type, data } => write!(f, "data:{media_type};base64,{data}"),
-        }
+        let Self { media_type, data } = self;
+        write!(f, "data:{media_type};base64,{data}")
     }
 }
 
@@ -150,21 +156,16 @@ fn text<'a>(members: &Members<'a>, name: &str, path: &str) -> Result<&'a RawValu
     text.ok_or_else(|| Inexpressible::malformed(format!("{path}.{name}"), "must be a text"))
 }
 
-/// The text of a member as it is written; with escapes it cannot stand inside another.
-fn plain<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
-    let inside = members.member(name)?.get().strip_prefix('"')?;
-    let inside = inside.strip_suffix('"')?;
-    (!inside.contains('\\')).then_some(inside)
-}
-
-/// What a source in base64 says of itself, and holds.
-fn base64<'a>(source: &Members<'a>, path: &str) -> Result<(&'a str, &'a str), Inexpressible> {
+fn base64<'a>(source: &Members<'a>, path: &str) -> Result<Address<'a>, Inexpressible> {
     let part = |name: &str| {
-        let must = "must be a text without escapes";
-        plain(source, name)
-            .ok_or_else(|| Inexpressible::malformed(format!("{path}.source.{name}"), must))
+        let at = || format!("{path}.source.{name}");
+        let text = source.text(name);
+        text.ok_or_else(|| Inexpressible::malformed(at(), "must be a text"))
     };
-    Ok((part("media_type")?, part("data")?))
+    Ok(Address::Data(Base64 {
+        media_type: part("media_type")?,
+        data: part("data")?,
+    }))
 }
 
 fn source<'a>(members: &Members<'a>, path: &str) -> Result<Members<'a>, Inexpressible> {
@@ -181,10 +182,7 @@ fn image<'a>(
 ) -> Result<Option<Part<'a>>, Inexpressible> {
     let source = source(members, path)?;
     let url = match source.text("type").as_deref() {
-        Some("base64") => {
-            let (media_type, data) = base64(&source, path)?;
-            Address::Data { media_type, data }
-        }
+        Some("base64") => base64(&source, path)?,
         Some("url") => Address::Told(text(&source, "url", &format!("{path}.source"))?),
         _ => {
             unsaid.content(Inexpressible::unknown(format!("{path}.source.type")));
@@ -205,12 +203,9 @@ fn document<'a>(
     let title = members.member("title").filter(|title| is_text(title));
     match source.text("type").as_deref() {
         Some("base64") => {
-            let (media_type, data) = base64(&source, path)?;
-            let filename = title.map_or(Name::Made("document.pdf"), Name::Told);
-            let file_data = Address::Data { media_type, data };
             let file = File {
-                filename,
-                file_data,
+                filename: title.map_or(Name::Made("document.pdf"), Name::Told),
+                file_data: base64(&source, path)?,
             };
             return Ok(Some(Part::File { file }));
         }

@@ -98,11 +98,16 @@ pub(super) fn system<'a>(
     value: &'a RawValue,
     unsaid: &mut Unsaid,
 ) -> Result<Option<Message<'a>>, Inexpressible> {
+    systems(content(value, "system", unsaid)?, "system")
+}
+
+/// What is said to the model and not by who asks: before all, or from some turn on.
+fn systems<'a>(blocks: Vec<Block<'a>>, path: &str) -> Result<Option<Message<'a>>, Inexpressible> {
     let mut parts = Vec::new();
-    for block in content(value, "system", unsaid)? {
+    for block in blocks {
         match block {
             Block::Part(part @ Part::Text { .. }) => parts.push(part),
-            _ => return Err(Inexpressible::malformed("system", "must be text")),
+            _ => return Err(Inexpressible::malformed(path, "must be text")),
         }
     }
     Ok(Content::of(parts).map(|content| Message::said("system", content)))
@@ -128,9 +133,13 @@ pub(super) fn turn<'a>(
     match members.text("role").as_deref() {
         Some("user") => users(blocks, &at, messages),
         Some("assistant") => assistants(blocks, &at, messages),
+        Some("system") => {
+            messages.extend(systems(blocks, &at)?);
+            Ok(())
+        }
         _ => Err(Inexpressible::malformed(
             format!("{path}.role"),
-            "must be user or assistant",
+            "must be user, assistant or system",
         )),
     }
 }
