@@ -68,26 +68,44 @@ struct Incomplete<'a> {
     reason: Option<Cow<'a, str>>,
 }
 
-/// What an error says.
+/// What an error says. In an event of its own it stands inside, or as the reference has it, beside
+/// the event's type.
 #[derive(Deserialize)]
 struct Failure<'a> {
     #[serde(borrow)]
     code: Option<Cow<'a, str>>,
     #[serde(borrow)]
     message: Option<Cow<'a, str>>,
+    error: Option<Box<Failure<'a>>>,
 }
 
+/// What codes say that are the request's own fault.
+const OF_REQUESTS: [&str; 6] = [
+    "invalid",
+    "image",
+    "context_length",
+    "policy",
+    "unsupported",
+    "too_large",
+];
+
 impl Failure<'_> {
-    /// As chat completions have it. Here only a code tells what class it is.
+    /// As chat completions have it. Here only a code tells what class it is; what nobody knows is
+    /// the upstream's, and another may be asked.
     fn written(&self) -> String {
-        let code = self.code.as_deref().unwrap_or_default();
-        let kind = match code {
+        if let Some(inside) = &self.error {
+            return inside.written();
+        }
+        let code = self.code.as_deref();
+        let kind = match code.unwrap_or_default() {
             "rate_limit_exceeded" => "rate_limit_error",
-            "" | "server_error" => "server_error",
+            "insufficient_quota" => "insufficient_quota",
+            "server_is_overloaded" | "slow_down" => "overloaded_error",
             "vector_store_timeout" => "timeout_error",
-            _ => "invalid_request_error",
+            code if OF_REQUESTS.iter().any(|word| code.contains(word)) => "invalid_request_error",
+            _ => "server_error",
         };
-        written::error(kind, self.message.as_deref().unwrap_or_default())
+        written::error(kind, code, self.message.as_deref().unwrap_or_default())
     }
 }
 

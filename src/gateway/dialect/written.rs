@@ -299,12 +299,12 @@ impl Completion {
 }
 
 /// An error as OpenAI writes one.
-pub(super) fn error(kind: &str, message: &str) -> String {
+pub(super) fn error(kind: &str, code: Option<&str>, message: &str) -> String {
     let error = ErrorObject {
         message: message.into(),
         kind: kind.into(),
         param: None,
-        code: None,
+        code: code.map(Cow::from),
     };
     ErrorEnvelope { error }.to_json()
 }

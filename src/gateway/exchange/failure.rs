@@ -330,7 +330,7 @@ fn implied_status(error: &UpstreamError) -> StatusCode {
     let says = |word: &str| kind.contains(word) || code.contains(word);
     if says("overloaded") {
         StatusCode::SERVICE_UNAVAILABLE
-    } else if says("rate_limit") {
+    } else if says("rate_limit") || says("insufficient_quota") {
         StatusCode::TOO_MANY_REQUESTS
     } else if says("timeout") {
         StatusCode::GATEWAY_TIMEOUT

@@ -62,6 +62,7 @@ impl Failure<'_> {
     pub(super) fn written(&self) -> String {
         written::error(
             self.kind.as_deref().unwrap_or("api_error"),
+            None,
             self.message.as_deref().unwrap_or_default(),
         )
     }
