@@ -81,7 +81,7 @@ pub struct Facts {
     pub comments: u64,
     /// What the first event with data is.
     pub first_event: Option<First>,
-    /// `data: [DONE]` was seen.
+    /// `data: [DONE]` was seen, or an error, behind which nothing is of the answer.
     pub done: bool,
     /// An event with an error object was seen.
     pub error: bool,
@@ -142,7 +142,8 @@ impl Scanner {
     }
 
     /// Takes the next slice and appends to `out` what may go out now, in order. Nothing
-    /// does behind `[DONE]`: it would be taken for the next answer, or for nothing.
+    /// does behind `[DONE]`, where it would be taken for the next answer, or for nothing; nor
+    /// behind an error, where a `[DONE]` would say that all is there.
     pub fn feed(&mut self, mut slice: Bytes, out: &mut Vec<Bytes>) {
         if self.facts.done {
             return self.end(&slice, out);
@@ -301,6 +302,9 @@ impl Facts {
             Event::NotJson => First::NotJson,
             Event::Error(error) => {
                 self.error = true;
+                // Some say the end behind it, as if all were well. Where events have types, one of
+                // those ends an answer.
+                self.done |= typed.is_none();
                 First::Error(Bytes::from(error.into_owned()))
             }
             Event::Chunk(news) => {

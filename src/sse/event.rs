@@ -123,10 +123,11 @@ struct Chunk<'a> {
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: u32,
-    finish_reason: Option<IgnoredAny>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
 }
 
 fn parse(text: Cow<'_, [u8]>) -> Event<'_> {
@@ -145,13 +146,15 @@ fn parse(text: Cow<'_, [u8]>) -> Event<'_> {
     if is_error {
         return Event::Error(text);
     }
-    let choices: Vec<Choice> = member(chunk.choices).unwrap_or_default();
+    let choices: Vec<Choice<'_>> = member(chunk.choices).unwrap_or_default();
     let mut news = News {
         finished: Choices::default(),
         usage: member(chunk.usage),
     };
     for choice in choices {
-        if choice.finish_reason.is_some() {
+        // An empty one is what some write where others write none.
+        let finish = choice.finish_reason.map(RawValue::get);
+        if finish.is_some_and(|finish| finish != "\"\"") {
             news.finished.insert(choice.index);
         }
     }

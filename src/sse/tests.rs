@@ -153,6 +153,27 @@ fn a_stream_as_the_contract_shows_it() {
     assert!(!facts.every_choice_finished(2));
 }
 
+/// Some end as if all were well, in the same breath.
+#[test]
+fn nothing_goes_out_behind_an_error() {
+    let error = format!("{CHUNK}data: {{\"error\":{{\"message\":\"No.\"}}}}\n\n");
+    let stream = format!("{error}{CHUNK}data: [DONE]\n\n");
+    for size in [usize::MAX, 1, 7] {
+        let run = run(EVENT_BYTES_MAX, stream.as_bytes().chunks(size));
+        assert_eq!(String::from_utf8(run.out).unwrap(), error);
+        assert!(run.facts.done && run.facts.error);
+    }
+}
+
+#[test]
+fn an_empty_reason_is_none() {
+    let says = |reason: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"finish_reason\":{reason}}}]}}\n\n")
+    };
+    check(&says("\"\""), (0, 1, false, false));
+    check(&says("\"stop\""), (1, 1, false, false));
+}
+
 #[test]
 fn counts_of_tokens_do_not_go_down() {
     let facts = facts(concat!(
@@ -222,11 +243,11 @@ fn later_events_are_read_where_they_tell_something() {
     check(&after("id: 7\ndata: [DONE]"), (0, 2, true, false));
     check(
         &after(r#"data: {"error":{"message":"no"}}"#),
-        (0, 2, false, true),
+        (0, 2, true, true),
     );
     check(
         &after(r#"data: { "error" : { "message":"no"}}"#),
-        (0, 2, false, true),
+        (0, 2, true, true),
     );
     check(
         &after(r#"data: {"error":null,"choices":[]}"#),
@@ -234,7 +255,7 @@ fn later_events_are_read_where_they_tell_something() {
     );
     check(
         &after(r#"data: {"object":"error","message":"no"}"#),
-        (0, 2, false, true),
+        (0, 2, true, true),
     );
     check(
         &after(r#"data: {"choices":[{"finish_reason":"stop"}]}"#),

@@ -202,9 +202,8 @@ impl EventStream {
         loop {
             let facts = self.scanner.facts();
             if facts.done {
-                // An answer's last event may be that it has failed.
-                let has_failed = facts.error && facts.ended > 0;
-                return if has_failed {
+                // Whatever is said behind it, an error has ended the answer.
+                return if facts.error {
                     Err(StreamBreak::Failed)
                 } else {
                     Ok(Next::End { add_done: false })

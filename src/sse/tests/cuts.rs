@@ -55,7 +55,7 @@ fn ends_at_boundary(stream: &[u8]) -> bool {
     lines.is_empty() || lines == "\n" || lines.ends_with("\n\n")
 }
 
-/// What of a stream comes out or waits: all of it, but for what stands behind `[DONE]`.
+/// What of a stream comes out or waits: all of it, but for what stands behind `[DONE]` or an error.
 fn reaching<'a>(run: &Run, stream: &'a [u8]) -> &'a [u8] {
     if !run.facts.done {
         return stream;
@@ -63,7 +63,8 @@ fn reaching<'a>(run: &Run, stream: &'a [u8]) -> &'a [u8] {
     assert!(run.held.is_empty());
     let events = line_ends(&run.out);
     let last = events.trim_end_matches('\n').rsplit("\n\n").next();
-    assert!(last.unwrap().contains("[DONE]"), "{events:?}");
+    let is_last = last.unwrap().contains("[DONE]") || run.facts.error;
+    assert!(is_last, "{events:?}");
     &stream[..run.out.len()]
 }
 
