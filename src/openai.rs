@@ -169,10 +169,18 @@ impl Usage {
         }
     }
 
-    /// Of both, whatever the upstream says that their sum is.
+    /// Of the answer, with what was thought: some count that beside `completion_tokens`, and in
+    /// the sum alone (xAI), and have it paid for.
+    #[must_use]
+    pub fn answer_tokens(&self) -> u64 {
+        let beside = self.total_tokens.saturating_sub(self.prompt_tokens);
+        self.completion_tokens.max(beside)
+    }
+
+    /// Of both.
     #[must_use]
     pub fn all(&self) -> u64 {
-        self.prompt_tokens.saturating_add(self.completion_tokens)
+        self.prompt_tokens.saturating_add(self.answer_tokens())
     }
 }
 

@@ -16,6 +16,8 @@ mod explained;
 pub(super) mod kept;
 /// What is answered without asking anybody?
 mod own;
+/// Which images are on their way to somebody?
+pub(in crate::gateway) mod shown;
 /// What did it use in the end?
 mod settlement;
 /// What does a trace learn of it?
@@ -296,7 +298,7 @@ impl<'a> Visit<'a> {
 
     fn tokens(&mut self, usage: Option<crate::openai::Usage>) {
         self.record.tokens_in = usage.map(|usage| usage.prompt_tokens);
-        self.record.tokens_out = usage.map(|usage| usage.completion_tokens);
+        self.record.tokens_out = usage.map(|usage| usage.answer_tokens());
         self.record.tokens_cached = usage.map(|usage| usage.cached_tokens);
     }
 

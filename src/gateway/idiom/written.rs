@@ -96,6 +96,7 @@ pub(super) struct Counts {
 pub(super) struct Usage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
     prompt_tokens_details: Option<Details>,
 }
 
@@ -111,11 +112,13 @@ impl Usage {
         let cached = details.and_then(|it| it.cached_tokens).unwrap_or(0);
         let written = details.and_then(|it| it.cache_creation_tokens).unwrap_or(0);
         let all = self.prompt_tokens.unwrap_or(0);
+        // What some count beside an answer: `openai::Usage::answer_tokens`.
+        let beside = self.total_tokens.unwrap_or(0).saturating_sub(all);
         Counts {
             input_tokens: all.saturating_sub(cached).saturating_sub(written),
             cache_creation_input_tokens: written,
             cache_read_input_tokens: cached,
-            output_tokens: self.completion_tokens.unwrap_or(0),
+            output_tokens: self.completion_tokens.unwrap_or(0).max(beside),
         }
     }
 }

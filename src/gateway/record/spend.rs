@@ -37,7 +37,7 @@ pub fn told(usage: Usage, images: u32) -> Used {
     Used {
         input: usage.prompt_tokens.min(TOKENS_MAX),
         cached: usage.cached_tokens,
-        output: usage.completion_tokens.min(TOKENS_MAX),
+        output: usage.answer_tokens().min(TOKENS_MAX),
         images,
     }
 }

@@ -36,6 +36,7 @@ async fn what_an_upstream_remembered_is_counted_in_every_dialect() {
         )
         .pool_with("responses", &[&base], "dialect = \"responses\"")
         .model("o", &["openai"])
+        .model("x", &["openai"])
         .model_with("a", &["anthropic"], "max_tokens_default = 9")
         .model("g", &["gemini"])
         .model("r", &["responses"])
@@ -45,6 +46,13 @@ async fn what_an_upstream_remembered_is_counted_in_every_dialect() {
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11,
             "prompt_tokens_details": {"cached_tokens": 7}},
+    });
+    // What was thought stands beside the answer, and in the sum.
+    let beside = json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 11,
+            "prompt_tokens_details": {"cached_tokens": 7}, "completion_tokens_details": {"reasoning_tokens": 1}},
     });
     let anthropic = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
@@ -64,6 +72,7 @@ async fn what_an_upstream_remembered_is_counted_in_every_dialect() {
     });
     for (model, answer) in [
         ("o", openai),
+        ("x", beside),
         ("a", anthropic),
         ("g", gemini),
         ("r", responses),
