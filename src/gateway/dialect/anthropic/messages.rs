@@ -4,6 +4,10 @@
 //! the same side that follow one another are one turn. What came of a call stands in the user's
 //! turn, and the results of parallel calls in one.
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -170,12 +174,24 @@ fn call<'a>(call: &'a RawValue, path: &str) -> Result<Block<'a>, Inexpressible> 
     let function = Members::at(function, &at)?;
     let arguments = text(string(&function, "arguments", &at)?).unwrap_or_default();
     Ok(Block::ToolUse {
-        id: string(&call, "id", path)?,
+        id: id(string(&call, "id", path)?),
         name: string(&function, "name", &at)?,
         input: input(&arguments).ok_or_else(|| {
             Inexpressible::malformed(format!("{at}.arguments"), "must be a JSON object as a text")
         })?,
     })
+}
+
+/// How a call is known here: of letters, digits, `_` and `-` alone. Another vendor's id is put into
+/// these, each into one of its own; nobody who reads the answer meets it again.
+fn id(told: &RawValue) -> Cow<'_, RawValue> {
+    let inside = told.get().trim_matches('"');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !inside.is_empty() && inside.bytes().all(is_plain) {
+        return Cow::Borrowed(told);
+    }
+    let put = format!("\"id_{}\"", URL_SAFE_NO_PAD.encode(inside));
+    RawValue::from_string(put).map_or(Cow::Borrowed(told), Cow::Owned)
 }
 
 /// What a function was called with; without a word it is an empty object.
@@ -193,11 +209,11 @@ fn result<'a>(
     content: Vec<Block<'a>>,
     path: &str,
 ) -> Result<Block<'a>, Inexpressible> {
-    let id = message.member("tool_call_id").filter(|id| is_text(id));
+    let called = message.member("tool_call_id").filter(|id| is_text(id));
     Ok(Block::ToolResult {
-        tool_use_id: id.ok_or_else(|| {
+        tool_use_id: id(called.ok_or_else(|| {
             Inexpressible::malformed(format!("{path}.tool_call_id"), "must be a text")
-        })?,
+        })?),
         content,
         cache_control: message.member("cache_control"),
     })

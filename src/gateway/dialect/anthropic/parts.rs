@@ -37,13 +37,13 @@ pub(super) enum Block<'a> {
     },
     /// A call that was made.
     ToolUse {
-        id: &'a RawValue,
+        id: Cow<'a, RawValue>,
         name: &'a RawValue,
         input: Box<RawValue>,
     },
     /// What came of one.
     ToolResult {
-        tool_use_id: &'a RawValue,
+        tool_use_id: Cow<'a, RawValue>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         content: Vec<Block<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,8 +68,8 @@ pub(super) enum Source<'a> {
 const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const PDF: &str = "application/pdf";
 
-/// The blocks of a message's `content`: a text, or a list of parts. Empty texts are left out,
-/// which the upstream would refuse.
+/// The blocks of a message's `content`: a text, or a list of parts. Texts of nothing but blanks
+/// are left out, which the upstream would refuse.
 pub(super) fn blocks<'a>(
     content: &'a RawValue,
     path: &str,
@@ -89,10 +89,20 @@ pub(super) fn blocks<'a>(
 }
 
 fn said<'a>(text: &'a RawValue, cache_control: Option<&'a RawValue>) -> Option<Block<'a>> {
-    (text.get() != "\"\"").then_some(Block::Text {
+    (!is_blank(text)).then_some(Block::Text {
         text,
         cache_control,
     })
+}
+
+/// Whether a text is nothing but blanks, written as such or with escapes.
+fn is_blank(written: &RawValue) -> bool {
+    let inside = written.get().trim_matches('"').trim_start();
+    match inside.bytes().next() {
+        None => true,
+        Some(b'\\') => text(written).is_some_and(|text| text.trim().is_empty()),
+        Some(_) => false,
+    }
 }
 
 fn block<'a>(
