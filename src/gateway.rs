@@ -85,6 +85,7 @@ use refusal::Refusal;
 use relay::departure::Departure;
 use relay::head::Common;
 use visit::kept::Sought;
+use visit::shown::Shown;
 use visit::{Unanswered, Visit};
 use work::boarding::{Boarding, Turn};
 use work::{Came, Landed};
@@ -98,6 +99,8 @@ pub struct Gateway {
     pub snapshot: ArcSwap<Snapshot>,
     /// Generated images.
     pub images: Arc<ImageStore>,
+    /// Those of them that are on their way.
+    shown: Shown,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Bytes of bodies held, of requests and of answers.
@@ -137,6 +140,7 @@ impl Gateway {
             journal: Journal::new(log, &snapshot.log, std::array::from_fn(|_| sys::random())),
             snapshot: ArcSwap::from_pointee(snapshot),
             images,
+            shown: Shown::default(),
             metrics,
             bodies: Arc::default(),
             memory: pressure::Memory::default(),
@@ -197,7 +201,11 @@ impl Gateway {
             Ok(Endpoint::Messages) => self.ask(&mut visit, Operation::Chat, tls).await,
             Ok(Endpoint::Models) => visit.models().await,
             Ok(Endpoint::Model(id)) => visit.model(&id).await,
-            Ok(Endpoint::Image(id)) => visit.image(&self.images, &id).await,
+            Ok(Endpoint::Image(id)) => {
+                visit
+                    .image((&self.images, &self.shown), &id, &self.bodies)
+                    .await
+            }
             Ok(Endpoint::Page(page)) => visit.page(page).await,
             Ok(Endpoint::Preflight(wished)) => visit.preflight(wished.as_ref()).await,
             Err(refusal) => Err(refusal.into()),
@@ -231,6 +239,8 @@ impl Gateway {
         let snapshot = self.snapshot.load_full();
         let (id, origin) = (record.id.clone(), snapshot.rules.allow_unknown_origin());
         let common = Common::new(id, origin, true, snapshot.version_header.clone());
+        // Nobody knows where the next request would begin.
+        session.set_keepalive(None);
         let mut visit = Visit::new(session, snapshot, common, record, departure);
         visit.unanswered(Unanswered::Refused(refusal)).await;
         visit.finish(sys::instant(), &self.metrics, &self.journal);

@@ -31,7 +31,7 @@ use tokio::sync::RwLock;
 
 use self::backend::Backend;
 pub use self::backend::OpenError;
-use self::id::ImageId;
+pub use self::id::ImageId;
 use self::index::{Bounds, Index};
 use crate::config;
 
@@ -66,6 +66,41 @@ pub struct StoredImage {
     pub content_type: &'static str,
     /// A strong entity tag, with its quotes.
     pub etag: String,
+}
+
+/// An image that is there, and not read yet.
+#[derive(Debug)]
+pub struct Found {
+    id: ImageId,
+    found: object_store::GetResult,
+}
+
+impl Found {
+    /// How large it is.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        // No larger than allowed, which is a number of this size.
+        usize::try_from(self.found.meta.size).unwrap_or(usize::MAX)
+    }
+
+    /// Reads it; `None` where it is not what has this name.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Store`], where it could not be read.
+    pub async fn read(self) -> Result<Option<StoredImage>, ImageError> {
+        let bytes = self.found.bytes().await?;
+        // Someone else may write to a folder or bucket; only what this store would
+        // have given that name is served under it.
+        if ImageId::of(&bytes) != Some(self.id) {
+            return Ok(None);
+        }
+        Ok(Some(StoredImage {
+            bytes,
+            content_type: self.id.kind().content_type(),
+            etag: format!("\"{}\"", self.id),
+        }))
+    }
 }
 
 /// What is kept now, and what had to go since the start.
@@ -167,38 +202,21 @@ impl ImageStore {
         }
     }
 
-    /// The image called `id`, or `None` where there is none, or no longer.
-    ///
-    /// A name that is not exactly one this store gives out is `None` before any path
-    /// is made of it.
+    /// The image called `id` before its bytes are read, or `None` where there is none, or no
+    /// longer.
     ///
     /// # Errors
     ///
     /// [`ImageError::Store`], where the store could not be asked.
-    pub async fn read(&self, id: &str, now: SystemTime) -> Result<Option<StoredImage>, ImageError> {
-        let Some(id) = ImageId::parse(id) else {
-            return Ok(None);
-        };
+    pub async fn find(&self, id: ImageId, now: SystemTime) -> Result<Option<Found>, ImageError> {
         let found = match self.backend.store.get(&self.backend.location(id)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let is_allowed = found.meta.size <= self.image_bytes_max as u64;
-        if !is_allowed || self.index().is_expired(written_at(&found.meta), now) {
-            return Ok(None);
-        }
-        let bytes = found.bytes().await?;
-        // Someone else may write to a folder or bucket; only what this store would
-        // have given that name is served under it.
-        if ImageId::of(&bytes) != Some(id) {
-            return Ok(None);
-        }
-        Ok(Some(StoredImage {
-            bytes,
-            content_type: id.kind().content_type(),
-            etag: format!("\"{id}\""),
-        }))
+        let is_expired = self.index().is_expired(written_at(&found.meta), now);
+        Ok((is_allowed && !is_expired).then_some(Found { id, found }))
     }
 
     /// Whether every image is here, as far as this process knows, that an answer of ours names

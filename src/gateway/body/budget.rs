@@ -62,7 +62,7 @@ impl Share {
     }
 
     /// A share of nothing yet, of the half that answers may have.
-    pub(super) fn for_answer(&self) -> Self {
+    pub(in crate::gateway) fn for_answer(&self) -> Self {
         self.budget.share(self.bytes_max / 2)
     }
 

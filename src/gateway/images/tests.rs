@@ -38,13 +38,19 @@ fn gif(number: u8) -> Bytes {
     Bytes::from(bytes)
 }
 
+/// The image of this name, as a request has it.
+async fn read(store: &ImageStore, name: &str, now: SystemTime) -> Option<StoredImage> {
+    let found = store.find(ImageId::parse(name)?, now).await.unwrap();
+    found?.read().await.unwrap()
+}
+
 #[tokio::test]
 async fn an_image_is_read_as_it_was_put() {
     let folder = tempfile::tempdir().unwrap();
     let store = ImageStore::open(&config(folder.path())).unwrap();
     let encoded = base64::engine::general_purpose::STANDARD.encode(GIF);
     let id = store.put_base64(encoded.as_bytes(), now()).await.unwrap();
-    let image = store.read(&id.to_string(), now()).await.unwrap().unwrap();
+    let image = read(&store, &id.to_string(), now()).await.unwrap();
     assert_eq!(image.bytes, GIF);
     assert_eq!(image.content_type, "image/gif");
     assert_eq!(image.etag, format!("\"{id}\""));
@@ -105,7 +111,7 @@ async fn a_name_from_outside_never_leaves_the_folder() {
         folder.path().join(&id).to_str().unwrap().to_owned(),
         id.clone(),
     ] {
-        assert_eq!(store.read(&name, now()).await.unwrap(), None, "{name}");
+        assert_eq!(read(&store, &name, now()).await, None, "{name}");
     }
     store.sweep(now()).await.unwrap();
     assert_eq!(
@@ -114,7 +120,7 @@ async fn a_name_from_outside_never_leaves_the_folder() {
         "what lies in a folder below is not ours"
     );
     std::fs::write(inside.join(&id), GIF).unwrap();
-    assert!(store.read(&id, now()).await.unwrap().is_some());
+    assert!(read(&store, &id, now()).await.is_some());
 }
 
 #[tokio::test]
@@ -124,7 +130,7 @@ async fn bytes_that_were_exchanged_in_the_folder_are_not_served() {
     let id = store.put(gif(1), now()).await.unwrap().to_string();
     for bytes in [b"<script>".as_slice(), &gif(2), &[0; 5000]] {
         std::fs::write(folder.path().join(&id), bytes).unwrap();
-        assert_eq!(store.read(&id, now()).await.unwrap(), None);
+        assert_eq!(read(&store, &id, now()).await, None);
     }
 }
 
@@ -178,8 +184,8 @@ async fn what_is_too_old_is_not_served_even_before_it_is_swept() {
     let store = ImageStore::open(&config(folder.path())).unwrap();
     let id = store.put(gif(1), now()).await.unwrap().to_string();
     let later = now() + Duration::from_secs(3700);
-    assert!(store.read(&id, now()).await.unwrap().is_some());
-    assert_eq!(store.read(&id, later).await.unwrap(), None);
+    assert!(read(&store, &id, now()).await.is_some());
+    assert_eq!(read(&store, &id, later).await, None);
 }
 
 #[tokio::test]

@@ -3,16 +3,20 @@
 //! The list of models, images that are kept, pages for people, and what browsers ask before
 //! they ask.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ACCEPT, ACCEPT_ENCODING, IF_NONE_MATCH};
 
+use super::shown::{NotShown, Shown};
 use super::{Unanswered, Visit};
+use crate::gateway::body::Budget;
 use crate::gateway::images::ImageStore;
 use crate::gateway::pages::asset::Asset;
 use crate::gateway::pages::{self, Page};
+use crate::gateway::record::outcome::Shed;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::relay::head::page::Paper;
 use crate::sys;
@@ -40,29 +44,41 @@ impl Visit<'_> {
 
     pub(in crate::gateway) async fn image(
         &mut self,
-        images: &ImageStore,
-        id: &str,
+        (images, shown): (&ImageStore, &Shown),
+        name: &str,
+        bodies: &Arc<Budget>,
     ) -> Result<(), Unanswered> {
-        let read = images.read(id, self.record.began_wall());
-        let stored = match tokio::time::timeout(IMAGE_READ_TIMEOUT, read).await {
-            Ok(Ok(stored)) => stored,
-            Ok(Err(error)) => {
+        let bytes_max = self.snapshot.config.bounds.bodies_bytes_max;
+        let share = bodies.share(bytes_max).for_answer();
+        let show = shown.show(images, name, self.record.began_wall(), share);
+        let showing = match tokio::time::timeout(IMAGE_READ_TIMEOUT, show).await {
+            Ok(Ok(showing)) => showing,
+            Ok(Err(NotShown::None)) => return Err(Refusal::UnknownImage.into()),
+            Ok(Err(NotShown::NoRoom)) => {
+                self.record.shed = Some(Shed::Bodies);
+                return Err(Refusal::Overloaded.into());
+            }
+            Ok(Err(NotShown::Store(error))) => {
                 tracing::error!(%error, "image not read");
                 return Err(Refusal::Internal.into());
             }
             Err(_) => {
-                tracing::error!(id, "image not read within {IMAGE_READ_TIMEOUT:?}");
+                tracing::error!(name, "image not read within {IMAGE_READ_TIMEOUT:?}");
                 return Err(Refusal::Internal.into());
             }
         };
-        let image = stored.ok_or(Refusal::UnknownImage)?;
+        let image = &showing.image;
         let asked = self.session.get_header(IF_NONE_MATCH);
         let known = asked.is_some_and(|tags| lists_tag(tags.as_bytes(), &image.etag));
         let head = self
             .common
             .image(image.content_type, &image.etag, image.bytes.len(), known);
-        self.whole(head, if known { Bytes::new() } else { image.bytes })
-            .await;
+        let body = if known {
+            Bytes::new()
+        } else {
+            image.bytes.clone()
+        };
+        self.whole(head, body).await;
         Ok(())
     }
 
