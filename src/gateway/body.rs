@@ -124,7 +124,8 @@ pub async fn read(
                     });
                 }
                 share.grow(part.len()).map_err(|Spent| no_room())?;
-                let (is_first, read_bytes) = (whole.len() == 0, part.len());
+                // An empty part is what comes before, between and behind chunks, however slowly.
+                let (is_first, read_bytes) = (whole.len() == 0 && !part.is_empty(), part.len());
                 whole.push(part, framing.length);
                 if session.is_body_done() {
                     return Ok(whole.finish(share));

@@ -143,6 +143,34 @@ async fn a_body_that_comes_too_slowly_is_refused_and_the_connection_closed() {
     bench.nothing_arrived(0);
 }
 
+/// A chunk's size, what may stand behind it and the fields behind the last one are no part of a
+/// body, and a sender who gives them a byte at a time gives none of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_around_chunks_is_no_body_that_comes() {
+    let bench =
+        bench_with(Setup::new().tables("[bounds]\nbody_first_byte_timeout = \"300ms\"")).await;
+    for around in [
+        "1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "0\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaa",
+    ] {
+        let began = now();
+        let mut client = chunked(&bench).await;
+        let answer = 'answered: {
+            for byte in around.bytes() {
+                client.send([byte]).await;
+                client.hears_within(Duration::from_millis(100)).await;
+                if client.has_unread() {
+                    break 'answered client.answer().await;
+                }
+            }
+            panic!("{around}: nothing after {:?}", began.elapsed());
+        };
+        expect_refusal(&answer, TOO_SLOW, around);
+        assert_eq!(client.closed().await, b"");
+    }
+    bench.nothing_arrived(0);
+}
+
 /// A connection whose body has been announced and does not come.
 async fn announce(bench: &Bench, length: &str) -> Connection {
     with_framing(bench, &format!("Content-Length: {length}")).await

@@ -173,6 +173,11 @@ impl Connection {
         let _ = tokio::time::timeout(patience, self.more()).await;
     }
 
+    /// Whether something has come that was not looked at.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// As [`Connection::closed`], and the peer must have ended it rather than reset it.
     pub(crate) async fn ended(&mut self) -> std::io::Result<Vec<u8>> {
         soon("the peer to end", async {
