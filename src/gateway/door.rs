@@ -190,7 +190,13 @@ impl Rules {
     /// In which protocol a head asks, whatever is said of it: refusals are written in that, too.
     #[must_use]
     pub fn idiom(head: &RequestHeader) -> Idiom {
-        let path = head.uri.path();
+        let written = head.uri.path();
+        // As the endpoint is found, or one body would be read in two ways.
+        let decoded = written.contains('%').then(|| percent_decoded(written));
+        let path = decoded
+            .as_ref()
+            .and_then(Option::as_deref)
+            .unwrap_or(written);
         let path = path.strip_suffix("/count_tokens").unwrap_or(path);
         if path.ends_with("/v1/messages") {
             Idiom::Anthropic

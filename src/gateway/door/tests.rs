@@ -37,6 +37,28 @@ fn path(target: &str) -> Result<Endpoint, Refusal> {
 }
 
 #[test]
+fn a_path_means_one_protocol_however_it_is_written() {
+    for written in [
+        "/v1/messages",
+        "/api/v1/messages",
+        "/v1/%6dessages",
+        "/%61pi/v1%2Fmessages?beta=true",
+        "/v1/messages/count_tokens",
+        "/v1/messages%2fcount_tokens",
+        "/v1/messages/count%5ftokens",
+    ] {
+        let head = head(&format!("POST {written}\nhost: a"));
+        let endpoint = rules().enter(&head, None);
+        let is_anthropics = matches!(
+            endpoint,
+            Ok(Endpoint::Messages | Endpoint::Operation(Operation::Counting))
+        );
+        assert!(is_anthropics, "{written}: {endpoint:?}");
+        assert_eq!(Rules::idiom(&head), Idiom::Anthropic, "{written}");
+    }
+}
+
+#[test]
 fn a_path_is_compared_exactly_after_decoding_once() {
     let allow = Refusal::MethodNotAllowed {
         allow: "POST, OPTIONS",
