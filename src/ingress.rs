@@ -179,8 +179,11 @@ impl HttpServerApp for Ingress {
         let departure = &mut alarms.departure;
         let served = self.gateway.serve(&mut session, departure, peer, tls);
         if !served.await {
-            // It flushes first, for ever where the client takes nothing.
-            let _ = within(DRAIN_TIMEOUT, pin!(session.shutdown())).await;
+            // What has no framing is whole where it ends in order, and is reset.
+            if session.req_header().version != Version::HTTP_10 {
+                // It flushes first, for ever where the client takes nothing.
+                let _ = within(DRAIN_TIMEOUT, pin!(session.shutdown())).await;
+            }
             return None;
         }
         if goes_on(&mut session).await {

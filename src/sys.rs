@@ -66,16 +66,9 @@ pub fn chance() -> u64 {
 #[must_use]
 pub fn peer_has_left(stream: &Stream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let descriptor = stream.id();
-    if descriptor < 0 {
+    let Some(socket) = socket(stream) else {
         return false;
-    }
-    // SAFETY: it is open for as long as its stream, which is borrowed here.
-    #[expect(
-        unsafe_code,
-        reason = "pingora tells a stream's descriptor as a number only"
-    )]
-    let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    };
     let mut asked = [PollFd::new(&socket, PollFlags::RDHUP)];
     let at_once = Timespec::default();
     let [answer] = match poll(&mut asked, Some(&at_once)) {
@@ -84,6 +77,25 @@ pub fn peer_has_left(stream: &Stream) -> bool {
     };
     let left = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
     answer.revents().intersects(left)
+}
+
+/// Has a connection reset when it is dropped, so that whoever reads takes what came for no whole.
+pub fn reset_at_end(stream: &Stream) {
+    // Where it cannot be said the connection ends in order, as it would have.
+    if let Some(socket) = socket(stream) {
+        let _ = rustix::net::sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO));
+    }
+}
+
+fn socket(stream: &Stream) -> Option<BorrowedFd<'_>> {
+    let descriptor = stream.id();
+    // SAFETY: it is open for as long as its stream, which is borrowed here.
+    #[expect(
+        unsafe_code,
+        reason = "pingora tells a stream's descriptor as a number only"
+    )]
+    let socket = (descriptor >= 0).then(|| unsafe { BorrowedFd::borrow_raw(descriptor) });
+    socket
 }
 
 /// The descriptors that a service manager hands to the process it starts, this many from

@@ -19,6 +19,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::{Method, Version};
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
@@ -143,6 +144,13 @@ async fn write_head(session: &mut ServerSession, head: ResponseHeader) -> Result
 /// Ends a connection in the middle of an answer. What waits in our buffer still goes
 /// out, unless the client takes nothing.
 async fn break_off(session: &mut ServerSession) {
+    if let Some(http1) = session.as_http1()
+        && http1.req_header().version == Version::HTTP_10
+    {
+        // An orderly end is that of the answer.
+        sys::reset_at_end(http1.stream());
+        return;
+    }
     let stall = session.get_write_timeout();
     let ended = async {
         session.shutdown().await;
@@ -155,9 +163,14 @@ async fn break_off(session: &mut ServerSession) {
 /// Sends an answer that is all here.
 pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Bytes) -> Delivered {
     let mut delivered = Delivered::new();
+    // pingora leaves it out in HTTP/1 only.
+    let is_unwanted = session
+        .as_http2()
+        .is_some_and(|http2| http2.req_header().method == Method::HEAD);
     if write_head(session, head).await.is_err() {
         return delivered;
     }
+    let body = if is_unwanted { Bytes::new() } else { body };
     if delivered.write(session, body, true).await.is_ok() {
         delivered.how = Delivery::Complete;
     }

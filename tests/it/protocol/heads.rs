@@ -45,6 +45,25 @@ async fn versions_that_are_not_spoken_are_refused() {
     .await;
 }
 
+/// Nobody knows where the next one would begin, and whoever keeps connections is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_head_that_is_not_understood_the_connection_ends_and_says_so() {
+    let (setup, _upstream) = recorded().await;
+    let gateway = setup.start();
+    for fields in [
+        "Host: a\r\nHost: b",
+        "Host: a\r\nContent-Length: 5, 6",
+        "Host: a\r\nX: a\0b",
+    ] {
+        let mut client = Connection::open(gateway.address).await;
+        let head = format!("POST {CHAT} HTTP/1.1\r\n{fields}\r\n\r\n");
+        client.send(head).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 400, "{fields:?}");
+        assert_eq!(answer.field("connection"), Some("close"), "{fields:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_that_are_none_are_refused() {
     check(&[

@@ -346,3 +346,27 @@ async fn nine_mebibytes_of_json_pass_through_and_a_break_in_them_breaks_the_fram
         assert_eq!(pair.second.simulator.requests().len(), 0);
     }
 }
+
+/// In HTTP/1.0 the end of a connection is all that tells the end of such an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn for_http_1_0_a_break_resets_the_connection() {
+    let pair = Pair::start(WIRES[0]).await;
+    let upstream = &pair.first.simulator;
+    let large = || completion(&"x".repeat(9 * 1024 * 1024)).chunked();
+    let request = String::from_utf8(post(CHAT, &[], ask("alone", false).as_bytes()).to_vec());
+    let request = request.unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let (gate, at) = (Gate::new(), large().body_bytes() - 100);
+    for (script, is_whole) in [
+        (large(), true),
+        (large().hold_after(at, &gate).cut_after(at), false),
+    ] {
+        upstream.push(script);
+        let mut client = Connection::open(pair.gateway.address).await;
+        client.send(&request).await;
+        if !is_whole {
+            assert_eq!(client.head().await.status, 200);
+            gate.open();
+        }
+        assert_eq!(client.ended().await.is_ok(), is_whole);
+    }
+}

@@ -21,6 +21,24 @@ fn chat_with(name: &str, value: impl AsRef<[u8]>) -> Vec<u8> {
     [headers(1, 0, head), last(1, question())].concat()
 }
 
+/// RFC 9110, 9.3.2: what is said of a body is said, and there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_is_answered_without_a_body() {
+    let (setup, _upstream) = recorded().await;
+    let gateway = setup.tls().start();
+    for (path, status) in [("/v1/models", 200), ("/", 200), (CHAT, 405), ("/v1/x", 404)] {
+        let mut client = Frames::open(&gateway).await;
+        let request = headers(1, END_STREAM, crate::kit::frames::begin("HEAD", path));
+        assert!(client.offer(&request).await);
+        let told = client
+            .until("an answer", |told| told.ended.contains(&1))
+            .await;
+        assert_eq!(told.statuses[&1], status, "{path}");
+        let (bytes, _) = told.bodies.get(&1).copied().unwrap_or_default();
+        assert_eq!(bytes, 0, "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_name_or_no_value_is_no_field() {
     let (setup, upstream) = recorded().await;
