@@ -10,9 +10,11 @@ use std::time::Duration;
 use super::node::Node;
 use super::pools::secret;
 use super::server::pem;
+use super::structure::nearest;
 use super::{Findings, Outside};
 use crate::config::ApiKey;
 use crate::config::file::clients::Clients;
+use crate::config::limits::lists;
 use crate::config::notation::{Length, Network};
 use crate::config::units;
 use crate::names::Secret;
@@ -55,6 +57,7 @@ pub(super) fn check(
     for limit in root.items_of("limits") {
         windows(&limit, findings);
         limits_something(&limit, findings);
+        concerns_somebody(root, &limit, findings);
         if let Some(scope) = limit.get("scope") {
             let wants = scope.text() == Some("shared");
             if wants && !is_shared {
@@ -165,6 +168,37 @@ fn limits_something(limit: &Node<'_, '_>, findings: &mut Findings<'_>) {
             ALLOWANCE.join(", ")
         );
         findings.add(limit, message);
+    }
+}
+
+/// A limit of nobody would be met by nobody, and nobody would notice.
+fn concerns_somebody(root: &Node<'_, '_>, limit: &Node<'_, '_>, findings: &mut Findings<'_>) {
+    if limit.text_of("by") == Some("key")
+        && let Some(callers) = limit.get("callers")
+        && callers.text() == Some("anonymous")
+    {
+        let message = "leaves nobody whom a limit by key could concern: whoever shows one is not anonymous; write by = \"client\", or leave callers out";
+        findings.add(&callers, message);
+    }
+    let models = root.items_of("models");
+    let ids: Vec<&str> = models
+        .iter()
+        .filter_map(|model| model.text_of("id"))
+        .collect();
+    for listed in limit.items_of("models") {
+        let Some(name) = listed.text() else { continue };
+        let one = [name.to_owned()];
+        if ids.is_empty() || ids.iter().any(|id| lists(&one, id)) {
+            continue;
+        }
+        let hint = nearest(name, &ids).map_or_else(
+            || "add it to [[models]] or name one that is there".to_owned(),
+            |near| format!("did you mean {near}?"),
+        );
+        let message = format!(
+            "concerns no model: limits know models by their `id`, or what a pattern of models is written as; {hint}"
+        );
+        findings.add(&listed, message);
     }
 }
 
