@@ -142,6 +142,7 @@ impl Seen {
 
     /// Reads the body as events.
     pub(super) fn stream(&self) -> Stream {
+        const DONE: &[u8] = b"data: [DONE]";
         let mut scanner = Scanner::new(EVENT_BYTES_MAX);
         let mut whole = Vec::new();
         scanner.feed(self.body.clone(), &mut whole);
@@ -164,7 +165,7 @@ impl Seen {
             events,
             comments,
             error,
-            done: scanner.facts().done,
+            done: self.body.trim_ascii_end().ends_with(DONE),
             half: scanner.held_bytes() > 0,
         }
     }

@@ -9,6 +9,8 @@
 pub mod boundary;
 /// Do the fields of a head leave any doubt?
 mod fields;
+/// What is called by a path?
+mod path;
 
 use std::time::Duration;
 
@@ -182,7 +184,7 @@ impl Rules {
             let allow = "GET, HEAD, POST, OPTIONS";
             return Err(Refusal::MethodNotAllowed { allow });
         }
-        let endpoint = endpoint(&head.uri)?;
+        let endpoint = path::endpoint(&head.uri)?;
         method_fits(&endpoint, &head.method)?;
         Ok(endpoint)
     }
@@ -190,19 +192,7 @@ impl Rules {
     /// In which protocol a head asks, whatever is said of it: refusals are written in that, too.
     #[must_use]
     pub fn idiom(head: &RequestHeader) -> Idiom {
-        let written = head.uri.path();
-        // As the endpoint is found, or one body would be read in two ways.
-        let decoded = written.contains('%').then(|| percent_decoded(written));
-        let path = decoded
-            .as_ref()
-            .and_then(Option::as_deref)
-            .unwrap_or(written);
-        let path = path.strip_suffix("/count_tokens").unwrap_or(path);
-        if path.ends_with("/v1/messages") {
-            Idiom::Anthropic
-        } else {
-            Idiom::OpenAi
-        }
+        path::idiom(&head.uri)
     }
 
     /// How the body comes, where it may come in.
@@ -330,53 +320,6 @@ fn host_name(authority: &str) -> Option<&str> {
     let is_name =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
     (!name.is_empty() && port_fits && name.bytes().all(is_name)).then_some(name)
-}
-
-fn endpoint(uri: &http::Uri) -> Result<Endpoint, Refusal> {
-    let path = uri.path();
-    // The one path that is asked for all day needs no decoding.
-    if path == "/api/v1/chat/completions" || path == "/v1/chat/completions" {
-        return Ok(Endpoint::Operation(Operation::Chat));
-    }
-    let decoded = percent_decoded(path).ok_or(Refusal::UnknownPath)?;
-    if let Some(id) = decoded.strip_prefix("/images/") {
-        return Ok(Endpoint::Image(id.to_owned()));
-    }
-    if let Some(page) = Page::at(&decoded) {
-        return Ok(Endpoint::Page(page));
-    }
-    let below = decoded.strip_prefix("/api").unwrap_or(&decoded);
-    let below = below.strip_prefix("/v1").ok_or(Refusal::UnknownPath)?;
-    if let Some(operation) = Operation::at(below) {
-        return Ok(Endpoint::Operation(operation));
-    }
-    if below == "/messages" {
-        return Ok(Endpoint::Messages);
-    }
-    if below == "/models" {
-        return Ok(Endpoint::Models);
-    }
-    match below.strip_prefix("/models/") {
-        Some(id) if !id.is_empty() => Ok(Endpoint::Model(id.to_owned())),
-        _ if below.starts_with("/responses/") => Err(Refusal::ResponsesNotKept),
-        _ => Err(Refusal::UnknownPath),
-    }
-}
-
-fn percent_decoded(path: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        decoded.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    let text = String::from_utf8(decoded).ok()?;
-    (!text.contains(char::is_control)).then_some(text)
 }
 
 fn method_fits(endpoint: &Endpoint, method: &Method) -> Result<(), Refusal> {

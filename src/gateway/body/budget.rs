@@ -62,7 +62,8 @@ impl Share {
     }
 
     /// A share of nothing yet, of the half that answers may have.
-    pub(in crate::gateway) fn for_answer(&self) -> Self {
+    #[must_use]
+    pub fn for_answer(&self) -> Self {
         self.budget.share(self.bytes_max / 2)
     }
 

@@ -15,14 +15,14 @@ use crate::gateway::images::{ImageError, ImageId, ImageStore, StoredImage};
 
 /// The images that somebody takes.
 #[derive(Debug, Default)]
-pub struct Shown(Mutex<HashMap<ImageId, Weak<Place>>>);
+pub(in crate::gateway) struct Shown(Mutex<HashMap<ImageId, Weak<Place>>>);
 
 /// Where an image is while somebody takes it.
 type Place = OnceCell<(StoredImage, Share)>;
 
 /// An image that somebody takes.
 #[derive(Debug)]
-pub struct Showing {
+pub(in crate::gateway) struct Showing {
     /// It.
     pub image: StoredImage,
     /// Others find it here for as long.
@@ -31,7 +31,7 @@ pub struct Showing {
 
 /// Why an image is not shown.
 #[derive(Debug, thiserror::Error)]
-pub enum NotShown {
+pub(in crate::gateway) enum NotShown {
     /// There is none of this name, or no longer.
     #[error("there is none")]
     None,
@@ -49,7 +49,7 @@ impl Shown {
     ///
     /// # Errors
     /// Where there is none, or it cannot be had.
-    pub async fn show(
+    pub(in crate::gateway) async fn show(
         &self,
         images: &ImageStore,
         name: &str,

@@ -353,7 +353,7 @@ async fn for_http_1_0_a_break_resets_the_connection() {
     let pair = Pair::start(WIRES[0]).await;
     let upstream = &pair.first.simulator;
     let large = || completion(&"x".repeat(9 * 1024 * 1024)).chunked();
-    let request = String::from_utf8(post(CHAT, &[], ask("alone", false).as_bytes()).to_vec());
+    let request = String::from_utf8(post(CHAT, &[], ask("alone", false).as_bytes()));
     let request = request.unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
     let (gate, at) = (Gate::new(), large().body_bytes() - 100);
     for (script, is_whole) in [
