@@ -5,6 +5,8 @@
 
 /// One decision: exact, whole, true.
 mod decisions;
+/// What was used in the end.
+mod settled;
 /// Which answers have all replicas?
 mod answers;
 /// Redis hurt, in every way.

@@ -35,10 +35,11 @@ local function debt_at(moment, part, from)
     return moment - from + (part > 0 and 1 or 0)
 end
 
--- Keeps a moment until it is over, and no longer than so many milliseconds.
+-- Keeps a moment until it is over, and no longer than so many milliseconds. Answers as what.
 local function keep(key, moment, part, ttl_max)
     local ttl = math.min(math.floor(debt_at(moment, part, now) / 1000) + 1, tonumber(ttl_max))
     local text = string.format('%.0f:%.0f:%.0f', moment, part, now)
     redis.call('SET', key, text, 'PX', string.format('%.0f', ttl))
+    return text
 end
 

@@ -15,7 +15,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const MONTH: Duration = Duration::from_hours(31 * 24);
 
 /// Takes a window's cost; true where it was admitted.
-async fn take(shared: &Shared, window: Window) -> bool {
+pub(super) async fn take(shared: &Shared, window: Window) -> bool {
     shared.admit(&[window]).await.unwrap().admitted
 }
 
@@ -105,52 +105,6 @@ async fn a_shadow_refuses_nobody_and_tells_whom_it_would() {
     // It holds no more than one: what it would have refused has taken nothing of it.
     assert!(second.windows[0].debt <= MINUTE);
     assert!(!shared.admit(&[shadow, real]).await.unwrap().admitted);
-}
-
-#[tokio::test]
-async fn what_was_not_used_comes_back_and_no_more_than_that() {
-    let redis = Redis::start().await;
-    let shared = replica("a", &settings(&redis.url())).await;
-    let window = Window {
-        cost: 60,
-        ..window(&shared, "tokens", 100, MINUTE)
-    };
-    assert!(take(&shared, window).await);
-    assert!(!take(&shared, window).await);
-    shared.settle(&window, -50);
-    soon("what comes back", async {
-        while !take(&shared, window).await {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    })
-    .await;
-    // More than was taken makes it whole, and not more than whole.
-    shared.settle(&window, -100_000);
-    let key = format!("{{spafe}}:{:032x}", window.key);
-    soon("a whole window", async {
-        while redis.ask::<bool>(&["EXISTS", &key]) {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    })
-    .await;
-    let all = Window {
-        cost: 100,
-        ..window
-    };
-    assert!(take(&shared, all).await);
-    // What was used beyond the estimate is owed.
-    shared.settle(&window, 200);
-    let owed = soon("what is owed", async {
-        loop {
-            let level = shared.admit(&[window]).await.unwrap().windows[0];
-            if level.debt > MINUTE {
-                return level.debt;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    })
-    .await;
-    assert!(owed > 2 * MINUTE && owed <= 3 * MINUTE, "{owed:?}");
 }
 
 #[tokio::test]
