@@ -11,8 +11,8 @@ local after = {}
 for i = 1, #KEYS do
     local count, burst, burst_part, cost, cost_part, _, shadow, period = unpack(ARGV, i * 8 - 7, i * 8)
     count, period = tonumber(count), tonumber(period)
-    local from = from_of(period)
-    local moment, part = moment_in(kept[i], count, from)
+    local from = from_of(now, period)
+    local moment, part = moment_in(kept[i], count, period)
     answer[i * 2 + 1] = debt_at(moment, part, from)
     moment, part = moment + cost, part + cost_part
     if part >= count then moment, part = moment + 1, part - count end
@@ -32,6 +32,6 @@ if not admitted then
 end
 for i, to in pairs(after) do
     keep(KEYS[i], to[1], to[2], ARGV[i * 8 - 2])
-    answer[i * 2 + 1] = debt_at(to[1], to[2], from_of(tonumber(ARGV[i * 8])))
+    answer[i * 2 + 1] = debt_at(to[1], to[2], from_of(now, tonumber(ARGV[i * 8])))
 end
 return answer

@@ -7,9 +7,9 @@ local kept = {}
 for i, text in ipairs(redis.call('MGET', unpack(KEYS))) do kept[KEYS[i]] = text end
 for i, key in ipairs(KEYS) do
     local count, cost, cost_part, ttl_max, sign, period = unpack(ARGV, i * 6 - 5, i * 6)
-    count = tonumber(count)
-    local from = from_of(tonumber(period))
-    local moment, part = moment_in(kept[key], count, from)
+    count, period = tonumber(count), tonumber(period)
+    local from = from_of(now, period)
+    local moment, part = moment_in(kept[key], count, period)
     moment, part = moment + sign * cost, part + sign * cost_part
     if part >= count then moment, part = moment + 1, part - count end
     if part < 0 then moment, part = moment - 1, part + count end

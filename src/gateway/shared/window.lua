@@ -12,19 +12,22 @@ local function within_reach(moment)
     return math.min(moment, now + 2251799813685248)
 end
 
--- From where on something is owed: now, or of the calendar the end of the span that now is in.
--- Spans are counted from a Monday, four days after the clock's beginning.
-local function from_of(period)
-    if period == 0 then return now end
-    return now - (now - 345600000000) % period + period
+-- From where on something is owed at a time: then, or of the calendar the end of the span that it
+-- is in. Spans are counted from a Monday, four days after the clock's beginning.
+local function from_of(at, period)
+    if period == 0 then return at end
+    return at - (at - 345600000000) % period + period
 end
 
 -- The moment that was kept, never before that one.
-local function moment_in(text, count, from)
+local function moment_in(text, count, period)
+    local from = from_of(now, period)
     local moment, part, written = string.match(text or '', '^(%d+):(%d+):(%d+)$')
     if not moment then return from, 0 end
-    -- Where the clock has gone back, debts go with it: nobody is locked out.
-    moment, part = moment - math.max(written - now, 0), tonumber(part)
+    -- Where the clock has gone back, debts go with it: nobody is locked out. Of the calendar they
+    -- go to the span that now is in, and within that nowhere: nobody is forgiven anything.
+    local by = math.max(from_of(tonumber(written), period) - from, 0)
+    moment, part = moment - by, tonumber(part)
     if part >= count then moment, part = moment + 1, 0 end
     if moment < from then return from, 0 end
     return within_reach(moment), part

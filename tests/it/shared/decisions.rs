@@ -13,6 +13,7 @@ use crate::kit::{now, soon};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const MONTH: Duration = Duration::from_hours(31 * 24);
+const MONTH_US: u64 = 31 * 24 * 3600 * 1_000_000;
 
 /// Takes a window's cost; true where it was admitted.
 pub(super) async fn take(shared: &Shared, window: Window) -> bool {
@@ -307,6 +308,30 @@ async fn a_budget_that_is_raised_is_raised_by_that_much_for_all_replicas() {
     shared.settle(&Window { cost: 3, ..raised }, -2);
     settled(&shared, Window { cost: 2, ..raised }).await;
     assert!(!take(&shared, Window { cost: 1, ..raised }).await);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_forgives_nothing_of_a_budget() {
+    let redis = Redis::start().await;
+    let shared = replica("a", &settings(&redis.url())).await;
+    let budget = budget(&shared, MONTH);
+    let key = format!("{{spafe}}:{:032x}", budget.key);
+    // By half a second, and by as many spans as it takes.
+    for (back_us, moved_us) in [(500_000, 0), (2 * MONTH_US, 2 * MONTH_US)] {
+        let () = redis.ask(&["DEL", &key]);
+        assert!(take(&shared, Window { cost: 4, ..budget }).await);
+        let text: String = redis.ask(&["GET", &key]);
+        let mut kept: Vec<u64> = text.split(':').map(|part| part.parse().unwrap()).collect();
+        kept[0] += moved_us;
+        kept[2] += back_us;
+        let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
+        let () = redis.ask(&["SET", &key, &kept.join(":")]);
+        let told = shared.admit(&[Window { cost: 2, ..budget }]).await.unwrap();
+        assert!(!told.admitted, "{back_us}");
+        assert!(told.windows[0].wait <= MONTH, "{told:?}");
+        assert!(take(&shared, budget).await, "{back_us}");
+        assert!(!take(&shared, budget).await, "{back_us}");
+    }
 }
 
 /// Waits until a span of the calendar has begun, by the clock that Redis goes by, too.
