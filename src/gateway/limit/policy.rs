@@ -2,7 +2,8 @@
 //!
 //! `[[limits]]` and the limits of `[[keys]]`, compiled once: which of them concern a caller
 //! with or without a key and a model is looked up, and not searched for. A limit's counts are
-//! known by its name, so they are the same ones after a reload, whatever else has changed.
+//! known by its name and their span, so they are the same ones after a reload, whatever else has
+//! changed. In another span they mean something else: who has used up a day has not used up a minute.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub struct Rule {
 pub struct RuleWindow {
     /// Requests, tokens or money.
     pub kind: Kind,
-    /// Tells it from every other limit and kind, the same whenever it is made.
+    /// Tells it from every other limit, kind and span, the same whenever it is made.
     pub number: u64,
     /// How fast it refills.
     pub rate: Rate,
@@ -80,7 +81,7 @@ pub struct RuleWindow {
 /// A bound of a limit on what is in flight.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// As [`RuleWindow::number`].
+    /// Tells it from every other limit and kind, the same whenever it is made.
     pub number: u64,
     /// How many, ≥ 1.
     pub max: u32,
@@ -250,7 +251,7 @@ fn windows(allowance: &Allowance, name: &[&str]) -> Vec<RuleWindow> {
         let window = window?;
         Some(RuleWindow {
             kind,
-            number: number(&[name, &[kind.as_str()]].concat()),
+            number: number(&[name, &[kind.as_str(), &span(&window)]].concat()),
             rate: Rate::new(&window),
             window,
         })
@@ -261,6 +262,11 @@ fn windows(allowance: &Allowance, name: &[&str]) -> Vec<RuleWindow> {
         of(Kind::Cost, allowance.cost),
     ];
     all.into_iter().flatten().collect()
+}
+
+/// Which span a window is of, where that is part of a name.
+pub(super) fn span(window: &Window) -> String {
+    window.per.as_nanos().to_string()
 }
 
 fn room(max: Option<u32>, name: &[&str]) -> Option<Room> {
@@ -364,7 +370,7 @@ concurrent = 1
     }
 
     #[test]
-    fn a_limit_is_known_by_its_name_whatever_else_has_changed() {
+    fn a_limit_is_known_by_its_name_and_its_spans_whatever_else_has_changed() {
         let numbers = |text: &str| -> Vec<u64> {
             let limits = Limits::new(&example(text));
             let rules = limits.early.anonymous.iter();
@@ -373,15 +379,13 @@ concurrent = 1
                 .collect()
         };
         let before = numbers(LIMITS);
-        let swapped = LIMITS.replace("count = 1, per = \"1m\"", "count = 9, per = \"1h\"");
-        assert_eq!(numbers(&swapped), before);
+        let raised = LIMITS.replace("count = 1, per = \"1m\"", "count = 9, per = \"60s\"");
+        assert_eq!(numbers(&raised), before);
         assert_eq!(before.len(), 2);
         assert_ne!(before.first(), before.last());
-        let renamed = LIMITS.replace("strangers", "guests");
-        assert!(
-            numbers(&renamed)
-                .iter()
-                .all(|number| !before.contains(number))
-        );
+        for (from, to) in [("strangers", "guests"), ("\"1m\"", "\"1h\"")] {
+            let other = numbers(&LIMITS.replace(from, to));
+            assert!(other.iter().all(|number| !before.contains(number)), "{to}");
+        }
     }
 }

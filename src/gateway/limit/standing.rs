@@ -85,9 +85,8 @@ impl Limiter {
             }
             for window in &rule.windows {
                 let places = 0..caller.counted(rule.by, number).count();
-                keys.extend(places.map(|place| {
-                    together::key(shared, (rule, window.kind), (client, place), model)
-                }));
+                let key = |place| together::key(shared, (rule, window), (client, place), model);
+                keys.extend(places.map(key));
             }
         }
         shared.forget(&keys).await

@@ -6,6 +6,8 @@ mod places;
 mod settled;
 /// What may be spent in a span of the calendar.
 mod budgets;
+/// Who begins anew after a reload, and who does not.
+mod reloads;
 
 use std::future::Future;
 use std::pin::pin;
@@ -320,31 +322,6 @@ fn who_is_forgiven_begins_anew() {
     assert_eq!(scene.limiter.forgive(&scene.limits, &one, scene.at(0)), 0);
     assert_eq!(scene.admitted(&one, 9, 0), 1);
     assert_eq!(scene.limiter.kept(scene.at(0)).keys, 6);
-}
-
-#[test]
-fn reloads_give_nobody_a_new_bucket() {
-    let limit = |count: u32| {
-        format!(
-            "[[limits]]\nname = \"l\"\nby = \"client\"\nrequests = {{ count = {count}, per = \"1h\" }}"
-        )
-    };
-    let mut scene = Scene::new(&limit(1000));
-    let one = client("192.0.2.1");
-    let mut admitted = 0;
-    for reload in 0..100 {
-        let count = if reload % 2 == 0 { 999 } else { 1000 };
-        scene.reload(&limit(count));
-        admitted += scene.admitted(&one, 50, 10 * reload);
-    }
-    assert!((999..=1050).contains(&admitted), "{admitted}");
-    // A smaller limit is in force with the next request, a larger one as soon.
-    scene.reload(&limit(10));
-    assert!(scene.ask(&one, 2000).is_err());
-    scene.reload("");
-    assert!(scene.ask(&one, 2000).is_ok());
-    scene.reload(&limit(1000));
-    assert!(scene.admitted(&one, 9, 2000) <= 1);
 }
 
 #[test]

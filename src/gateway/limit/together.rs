@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::claims::{self, WindowClaim, WindowClaims};
 use super::gcra::{Rate, Ticks};
-use super::policy::Rule;
+use super::policy::{self, Rule, RuleWindow};
 use super::standing::name_of;
 use super::{Cost, Kind, Level, Limited, Limiter, Question, Reservation};
 use crate::config::limits::By;
@@ -208,7 +208,7 @@ fn window(claim: &WindowClaim<'_>, question: &Question<'_>, shared: &Shared) -> 
     let client = question.asked.client;
     let model = Some(question.asked.model);
     Window {
-        key: key(shared, (of.rule, of.window.kind), (client, of.place), model),
+        key: key(shared, (of.rule, of.window), (client, of.place), model),
         count: of.window.window.count,
         per: of.window.window.per,
         burst: of.window.window.burst,
@@ -223,7 +223,7 @@ fn window(claim: &WindowClaim<'_>, question: &Question<'_>, shared: &Shared) -> 
 /// Under which key replicas count this at that place among a caller's subjects.
 pub(super) fn key(
     shared: &Shared,
-    (rule, kind): (&Rule, Kind),
+    (rule, window): (&Rule, &RuleWindow),
     (client, place): (&Client, usize),
     model: Option<&ModelId>,
 ) -> u128 {
@@ -234,7 +234,8 @@ pub(super) fn key(
     let counted = name_of(rule.by, client, place);
     let parts = [
         rule.name.as_str(),
-        kind.as_str(),
+        window.kind.as_str(),
+        &policy::span(&window.window),
         counted_by(rule.by, client),
         &counted,
         model,

@@ -246,6 +246,22 @@ async fn a_reload_keeps_the_connection_or_makes_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_span_that_is_shortened_begins_anew_for_all_and_a_count_that_is_raised_does_not() {
+    let (redis, upstream) = (Redis::start().await, upstream().await);
+    let setup = setup(&upstream, &redis.url(), TEN, "");
+    let text = setup.text();
+    let gateway = found(setup).await;
+    assert_eq!(served(&gateway, 12).await, 10);
+    replace(&gateway.config, &text.replace("\"1h\"", "\"20m\""));
+    assert_eq!(gateway.reload().await.status, 200);
+    assert_eq!(served(&gateway, 12).await, 10);
+    let raised = text.replace("count = 1, per = \"1h\"", "count = 2, per = \"20m\"");
+    replace(&gateway.config, &raised);
+    assert_eq!(gateway.reload().await.status, 200);
+    assert_eq!(served(&gateway, 2).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_ends_says_so() {
     let (redis, upstream) = (Redis::start().await, upstream().await);
     let keys = "";
