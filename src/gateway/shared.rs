@@ -93,6 +93,19 @@ pub struct Level {
     pub wait: Duration,
     /// When the window is whole again.
     pub debt: Duration,
+    /// By what Redis knows what was taken, where it was.
+    pub receipt: Receipt,
+}
+
+/// By what Redis knows what was taken of a window, in its own words: it alone reads them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// When all of it comes back by itself, if nobody gives anything back.
+    pub moment_us: i64,
+    /// When the window was first taken of.
+    pub begun_us: i64,
+    /// By how much it had been moved back since.
+    pub back_us: i64,
 }
 
 /// Nobody has decided: Redis is not there, and why.
@@ -152,7 +165,9 @@ impl Shared {
             authorities,
             scripts: Scripts::new(&config.hash_tag),
             secret: blake3::derive_key(
-                "spafe: the keys of limits that replicas share",
+                // Windows that are kept in another form have other keys: replicas of two versions
+                // count apart, and none reads what it does not understand.
+                "spafe: the keys of limits that replicas share, in the second form",
                 config.secret.expose().as_bytes(),
             ),
             config: config.clone(),
@@ -250,13 +265,15 @@ impl Shared {
     }
 
     /// Tells Redis by how much more a request has taken of a window in the end, or less, than
-    /// its cost was. Nobody waits for it, and where too many are on their way it is dropped.
-    pub fn settle(&self, window: &Window, more: i64) {
+    /// its cost was. Nobody waits for it, and where too many are on their way it is dropped. What
+    /// time has given back since, or somebody has forgiven, is not given back again.
+    pub fn settle(&self, window: &Window, receipt: Receipt, more: i64) {
         if more == 0 {
             return;
         }
         let correction = Correction {
             window: *window,
+            receipt,
             more,
         };
         if self.corrections.try_send(correction).is_err() {

@@ -19,7 +19,7 @@ use super::standing::name_of;
 use super::{Cost, Kind, Level, Limited, Limiter, Question, Reservation};
 use crate::config::limits::By;
 use crate::gateway::client::Client;
-use crate::gateway::shared::{Shared, Told, Window};
+use crate::gateway::shared::{Receipt, Shared, Told, Window};
 use crate::names::ModelId;
 
 /// What was taken of windows that replicas share.
@@ -34,11 +34,11 @@ pub struct Together {
 struct Taken {
     kind: Kind,
     window: Window,
+    /// By what Redis knows it.
+    receipt: Receipt,
     /// How fast it refills, and when it is full as was told.
     rate: Rate,
     full: Ticks,
-    /// When that was.
-    at: Ticks,
 }
 
 impl Limiter {
@@ -74,17 +74,17 @@ impl Limiter {
         if let Some(limited) = claims::refusal(&ours, &[], now) {
             return Err(limited);
         }
-        let taken = ours.iter().zip(windows);
-        let taken = taken.filter(|(claim, _)| claim.verdict.is_ok());
+        let taken = ours.iter().zip(windows).zip(&told.windows);
+        let taken = taken.filter(|((claim, _), _)| claim.verdict.is_ok());
         let together = Together {
             shared: Arc::clone(shared),
             taken: taken
-                .map(|(claim, window)| Taken {
+                .map(|((claim, window), level)| Taken {
                     kind: claim.of.window.kind,
                     window,
+                    receipt: level.receipt,
                     rate: claim.rate,
                     full: claim.full_with(),
-                    at: now,
                 })
                 .collect(),
         };
@@ -152,9 +152,7 @@ impl Together {
         let estimated = self.taken.iter().filter(|taken| taken.kind.is_estimated());
         for taken in estimated {
             let more = difference(used.of(taken.kind), taken.window.cost);
-            if more > 0 || taken.can_be_given_back(now) {
-                self.shared.settle(&taken.window, more);
-            }
+            self.shared.settle(&taken.window, taken.receipt, more);
         }
         let tokens = self.taken.iter().filter(|taken| taken.kind == Kind::Tokens);
         let told = tokens.filter(|taken| !taken.window.shadow);
@@ -167,19 +165,17 @@ impl Together {
 
     /// Gives everything back.
     pub fn hand_back(&self) {
-        for Taken { window, .. } in &self.taken {
-            self.shared.settle(window, difference(0, window.cost));
+        for Taken {
+            window, receipt, ..
+        } in &self.taken
+        {
+            let all = difference(0, window.cost);
+            self.shared.settle(window, *receipt, all);
         }
     }
 }
 
 impl Taken {
-    /// Whether what it did not use is still missing: of a span of the calendar that is over
-    /// nothing is, and to give it back would forgive what others take of the next one.
-    fn can_be_given_back(&self, now: Ticks) -> bool {
-        !self.rate.is_of_calendar() || self.rate.from(self.at) == self.rate.from(now)
-    }
-
     /// When its window is full if so much was used of it.
     fn full_after(&self, used: u64, now: Ticks) -> Ticks {
         let (each, cost) = (self.rate.each(), self.window.cost);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use super::settlement::Correction;
-use super::{Level, Told, Window};
+use super::{Level, Receipt, Told, Window};
 use crate::config::limits::Window as Allowed;
 
 /// How long a process that says nothing is taken to be there.
@@ -95,11 +95,17 @@ impl Scripts {
 
     /// This is what requests cost beside what they had taken.
     pub(super) fn settle(&self, corrections: &[Correction]) -> Question<'_> {
-        let mut numbers = Vec::with_capacity(6 * corrections.len());
-        for Correction { window, more } in corrections {
+        let mut numbers = Vec::with_capacity(9 * corrections.len());
+        for correction in corrections {
+            let Correction {
+                window,
+                receipt,
+                more,
+            } = correction;
             let step = window.step(more.unsigned_abs().into());
             numbers.extend([window.parts(), step.micros, step.part]);
             numbers.extend([window.kept_ms(), more.signum(), window.period_us()]);
+            numbers.extend([receipt.moment_us, receipt.begun_us, receipt.back_us]);
         }
         let windows = corrections.iter().map(|correction| &correction.window);
         self.question(&self.settle, windows, numbers)
@@ -262,7 +268,7 @@ pub(super) fn told(answer: &Value, windows: usize) -> Option<Told> {
     };
     let (admitted, levels) = answer.split_first()?;
     let admitted = number(admitted)? == 1;
-    let levels: Option<Vec<Level>> = levels.chunks(2).map(level).collect();
+    let levels: Option<Vec<Level>> = levels.chunks(5).map(level).collect();
     let windows_told = levels.filter(|levels| levels.len() == windows)?;
     Some(Told {
         admitted,
@@ -285,13 +291,19 @@ pub(super) fn forgotten(answer: &Value) -> Option<u64> {
     number(answer)
 }
 
-fn level(pair: &[Value]) -> Option<Level> {
-    let [wait, debt] = pair else {
+fn level(told: &[Value]) -> Option<Level> {
+    let [wait, debt, moment, begun, back] = told else {
         return None;
     };
+    let micros = |value| i64::try_from(number(value)?).ok();
     Some(Level {
         wait: Duration::from_micros(number(wait)?),
         debt: Duration::from_micros(number(debt)?),
+        receipt: Receipt {
+            moment_us: micros(moment)?,
+            begun_us: micros(begun)?,
+            back_us: micros(back)?,
+        },
     })
 }
 
@@ -373,15 +385,25 @@ mod tests {
         let answer =
             |numbers: &[i64]| Value::Array(numbers.iter().copied().map(Value::Int).collect());
         let told_by = |numbers: &[i64]| told(&answer(numbers), 2);
-        let level = |wait, debt| Level {
+        let level = |wait, debt, moment_us| Level {
             wait: Duration::from_micros(wait),
             debt: Duration::from_micros(debt),
+            receipt: Receipt {
+                moment_us,
+                begun_us: 2,
+                back_us: 1,
+            },
         };
-        let windows = vec![level(0, 5), level(7, 9)];
+        let windows = vec![level(0, 5, 3), level(7, 9, 4)];
         let admitted = false;
-        assert_eq!(told_by(&[0, 0, 5, 7, 9]), Some(Told { admitted, windows }));
-        for garbage in [&[][..], &[1], &[1, 2, 3], &[1, 2, 3, 4], &[1, 2, 3, 4, -5]] {
-            assert_eq!(told_by(garbage), None, "{garbage:?}");
+        let whole = [0, 0, 5, 3, 2, 1, 7, 9, 4, 2, 1];
+        assert_eq!(told_by(&whole), Some(Told { admitted, windows }));
+        for length in 0..whole.len() {
+            assert_eq!(told_by(&whole[..length]), None, "{length} numbers");
+            let mut garbage = whole;
+            garbage[length] = -5;
+            let is_told = told_by(&garbage).is_some();
+            assert!(!is_told, "{garbage:?}");
         }
         assert_eq!(told(&Value::Okay, 0), None);
         assert_eq!(processes(&Value::Int(3)), Some(3));

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{State, Window};
+use super::{Receipt, State, Window};
 
-/// Corrections that wait, 64 bytes each: a tenth of a second of 40,000 requests.
+/// Corrections that wait, 96 bytes each: a tenth of a second of 40,000 requests.
 pub(super) const WAITING_MAX: usize = 4096;
 /// Corrections of one question: a tenth of a millisecond of Redis's time.
 const TOGETHER_MAX: usize = 64;
@@ -19,6 +19,8 @@ const TOGETHER_MAX: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Correction {
     pub(super) window: Window,
+    /// By what it knows what was taken.
+    pub(super) receipt: Receipt,
     /// How much more was taken of it than its cost; below zero: less.
     pub(super) more: i64,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spafe::gateway::shared::{Shared, Window};
+use spafe::gateway::shared::{Receipt, Shared, Window};
 use tokio::task::JoinSet;
 
 use super::{replica, settings, window};
@@ -127,7 +127,7 @@ async fn no_rounding_adds_up() {
     for _ in 1..700 {
         assert!(take(&shared, window).await);
     }
-    let [moment, part, _] = stored()[..] else {
+    let [moment, part, ..] = stored()[..] else {
         panic!("{:?}", stored())
     };
     let months = i128::try_from(MONTH.as_micros()).unwrap() * 100;
@@ -163,7 +163,7 @@ async fn a_clock_that_goes_back_locks_nobody_out() {
     let seconds: Vec<i64> = redis.ask(&["TIME"]);
     let tomorrow = (seconds[0] + 24 * 3600) * 1_000_000;
     let key = format!("{{spafe}}:{:032x}", window.key);
-    let value = format!("{}:0:{tomorrow}", tomorrow + 30_000_000);
+    let value = format!("{}:0:{tomorrow}:{tomorrow}:0", tomorrow + 30_000_000);
     let () = redis.ask(&["SET", &key, &value]);
     let debt = shared.admit(&[window]).await.unwrap().windows[0].debt;
     assert!(debt <= Duration::from_secs(31), "{debt:?}");
@@ -176,9 +176,13 @@ async fn what_somebody_else_wrote_there_harms_nobody() {
     let shared = replica("a", &settings(&redis.url())).await;
     let window = window(&shared, "all", 60, MINUTE);
     let key = format!("{{spafe}}:{:032x}", window.key);
-    for value in ["", "x", "1:2", "99999999999999999999999:1:1", "-1:0:0"] {
+    let huge = "99999999999999999999999";
+    let after_all = format!("{huge}:1:1:{huge}:{huge}");
+    let written_then = format!("{huge}:{huge}:{huge}:{huge}:{huge}");
+    for value in ["", "x", "1:2", "-1:0:0:0:0", &after_all, &written_then] {
         let () = redis.ask(&["SET", &key, value]);
-        shared.settle(&window, 1);
+        let receipt = Receipt::default();
+        shared.settle(&window, receipt, 1);
         assert!(shared.admit(&[window]).await.is_ok(), "{value}");
     }
     let () = redis.ask(&["DEL", &key]);
@@ -303,9 +307,11 @@ async fn a_budget_that_is_raised_is_raised_by_that_much_for_all_replicas() {
         ..all
     };
     assert!(!take(&shared, Window { cost: 4, ..raised }).await);
-    assert!(take(&shared, Window { cost: 3, ..raised }).await);
+    let three = Window { cost: 3, ..raised };
+    let told = shared.admit(&[three]).await.unwrap();
+    assert!(told.admitted);
     // What was not used is given back exactly.
-    shared.settle(&Window { cost: 3, ..raised }, -2);
+    shared.settle(&three, told.windows[0].receipt, -2);
     settled(&shared, Window { cost: 2, ..raised }).await;
     assert!(!take(&shared, Window { cost: 1, ..raised }).await);
 }
