@@ -36,6 +36,17 @@ fn every_answer_is_as_the_description_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_is_what_the_description_takes() {
+    let upstream = upstream().await;
+    let endpoints = "endpoints = [\"chat.completions\", \"completions\", \"embeddings\", \"images.generations\", \"responses\", \"audio.speech\", \"moderations\", \"rerank\"]";
+    let gateway = Setup::new()
+        .pool("main", &[&base(&upstream)])
+        .model_with("any", &["main"], endpoints)
+        .start();
+    script::python("described.py", &[("SPAFE_URL", &gateway.url(""))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_talks_to_models_in_the_playground() {
     let (gateway, _upstreams) = playground().await;
     script::node("playground.mjs", &[("SPAFE_URL", &gateway.url(""))]);

@@ -6,6 +6,8 @@
 
 /// What do requests and answers look like?
 mod shapes;
+/// What is a chat asked with?
+mod chats;
 /// What can be called?
 mod operations;
 /// And beside chats?

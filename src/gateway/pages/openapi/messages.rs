@@ -11,8 +11,8 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, SchemaGenerator};
-use serde_json::Map;
 
+use super::chats::Object;
 use super::operations::{ASKING, Body, Envelope, JSON, Operation, Root};
 use crate::operation::Operation as Asked;
 
@@ -71,17 +71,14 @@ pub(super) fn declare(generator: &mut SchemaGenerator) {
     generator.subschema_for::<MessageError<'_>>();
 }
 
-type Object = Map<String, serde_json::Value>;
-
 /// A conversation in Anthropic's words.
 #[derive(JsonSchema)]
 struct MessageRequest<'a> {
     /// Which model, exactly as listed.
     #[schemars(length(min = 1))]
     model: Cow<'a, str>,
-    /// How many tokens the answer may have.
-    #[schemars(range(min = 1))]
-    max_tokens: u32,
+    /// How many tokens the answer may have; 0: none, and only the question is read.
+    max_tokens: u64,
     /// The conversation so far.
     #[schemars(length(min = 1))]
     messages: Vec<Turn<'a>>,
@@ -118,6 +115,7 @@ struct Turn<'a> {
 enum Side {
     User,
     Assistant,
+    System,
 }
 
 #[derive(JsonSchema)]

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, SchemaGenerator};
 
+use super::super::chats::{Object, Part};
+
 /// The shapes of these requests.
 pub(in super::super) fn declare(generator: &mut SchemaGenerator) {
     generator.subschema_for::<CompletionRequest<'_>>();
@@ -21,12 +23,39 @@ pub(in super::super) fn declare(generator: &mut SchemaGenerator) {
     generator.subschema_for::<RerankRequest<'_>>();
 }
 
-/// A text, or several.
+/// A text, or several; each as words or as tokens.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 enum Texts<'a> {
     One(Cow<'a, str>),
-    Many(Vec<Cow<'a, str>>),
+    Many(#[schemars(length(min = 1))] Vec<Cow<'a, str>>),
+    Tokens(#[schemars(length(min = 1))] Vec<u32>),
+    ManyInTokens(#[schemars(length(min = 1))] Vec<Vec<u32>>),
+}
+
+/// Texts, or what else a model makes vectors of.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Embedded<'a> {
+    Texts(Texts<'a>),
+    Others(#[schemars(length(min = 1))] Vec<Object>),
+}
+
+/// A text, several, or one of texts and images.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Judged<'a> {
+    One(Cow<'a, str>),
+    Many(#[schemars(length(min = 1))] Vec<Cow<'a, str>>),
+    Parts(#[schemars(length(min = 1))] Vec<Part<'a>>),
+}
+
+/// A text, or an object with one or an image in it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Document<'a> {
+    Text(Cow<'a, str>),
+    Object(Object),
 }
 
 /// A text, or items of a conversation.
@@ -34,7 +63,15 @@ enum Texts<'a> {
 #[schemars(untagged)]
 enum Items<'a> {
     Text(Cow<'a, str>),
-    Items(Vec<serde_json::Map<String, serde_json::Value>>),
+    Items(Vec<Object>),
+}
+
+/// A voice by its name, or one of your own.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Voice<'a> {
+    Name(Cow<'a, str>),
+    Own(Object),
 }
 
 /// A text to go on with.
@@ -56,7 +93,7 @@ struct EmbeddingRequest<'a> {
     #[schemars(length(min = 1))]
     model: Cow<'a, str>,
     /// Which.
-    input: Texts<'a>,
+    input: Embedded<'a>,
 }
 
 /// An image to be made.
@@ -68,6 +105,7 @@ struct ImageRequest<'a> {
     /// What is on it.
     prompt: Cow<'a, str>,
     /// How many.
+    #[schemars(range(min = 1))]
     n: Option<u32>,
     /// How large, such as 1024x1024.
     size: Option<Cow<'a, str>>,
@@ -79,8 +117,10 @@ struct ResponseRequest<'a> {
     /// Which model, exactly as listed.
     #[schemars(length(min = 1))]
     model: Cow<'a, str>,
-    /// A text, or all items so far.
-    input: Items<'a>,
+    /// A text, or all items so far. Where it is not there, `prompt` is.
+    input: Option<Items<'a>>,
+    /// One that the model's maker keeps, by its id.
+    prompt: Option<Object>,
     /// Whether the answer comes as events while it is written.
     stream: Option<bool>,
 }
@@ -93,8 +133,8 @@ struct SpeechRequest<'a> {
     model: Cow<'a, str>,
     /// The text.
     input: Cow<'a, str>,
-    /// Whose voice.
-    voice: Cow<'a, str>,
+    /// Whose voice, where the model has several.
+    voice: Option<Voice<'a>>,
 }
 
 /// Speech to be written down.
@@ -115,7 +155,7 @@ struct ModerationRequest<'a> {
     #[schemars(length(min = 1))]
     model: Cow<'a, str>,
     /// Which.
-    input: Texts<'a>,
+    input: Judged<'a>,
 }
 
 /// Documents to be put in order.
@@ -125,8 +165,8 @@ struct RerankRequest<'a> {
     #[schemars(length(min = 1))]
     model: Cow<'a, str>,
     /// What they are to fit.
-    query: Cow<'a, str>,
+    query: Document<'a>,
     /// The documents.
     #[schemars(length(min = 1))]
-    documents: Vec<Cow<'a, str>>,
+    documents: Vec<Document<'a>>,
 }
