@@ -26,12 +26,18 @@ use super::written::Tokens;
 
 /// What was used.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "these are Anthropic's names")]
 struct Usage {
     input_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
     output_tokens: Option<u64>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+/// What the tokens of an answer are, of which these are a part.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct OutputDetails {
+    thinking_tokens: Option<u64>,
 }
 
 impl Usage {
@@ -46,6 +52,7 @@ impl Usage {
                 .cache_creation_input_tokens
                 .or(self.cache_creation_input_tokens),
             output_tokens: later.output_tokens.or(self.output_tokens),
+            output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
         }
     }
 
@@ -54,12 +61,13 @@ impl Usage {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
         let cache_written = self.cache_creation_input_tokens.unwrap_or(0);
         let fresh = self.input_tokens.unwrap_or(0);
+        let details = self.output_tokens_details;
         Tokens {
             prompt: fresh.saturating_add(cached).saturating_add(cache_written),
             cached,
             cache_written,
             completion: self.output_tokens.unwrap_or(0),
-            reasoning: None,
+            reasoning: details.and_then(|details| details.thinking_tokens),
         }
     }
 }
