@@ -15,6 +15,9 @@ use super::chat::{spoken, tokens};
 use super::script::Script;
 use super::{Options, unix_seconds};
 
+/// The vendor takes no lower bound of an answer.
+const OUTPUT_TOKENS_MIN: u64 = 16;
+
 /// One answer of `responses`.
 struct Response<'a> {
     id: String,
@@ -36,7 +39,8 @@ pub(super) fn answer(body: &Value, options: &Options, number: u64) -> Result<Scr
         Some(Value::Array(items)) => question(items),
         Some(_) => return Err(Refusal::invalid("input", "a text or a list of items")),
     };
-    let most = bounded(body, "max_output_tokens", 1..=u64::MAX)?.unwrap_or(u64::MAX);
+    let most = bounded(body, "max_output_tokens", OUTPUT_TOKENS_MIN..=u64::MAX)?;
+    let most = most.unwrap_or(u64::MAX);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let doing = Doing::of_responses(body)?;
     let said = doing.said(spoken(model, &input).concat());

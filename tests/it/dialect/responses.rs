@@ -128,3 +128,44 @@ async fn failures_inside_and_breaks_are_what_they_are_elsewhere() {
         (400, &json!("stop"))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_wants_less_than_it_ever_says_is_answered_by_another_or_told_so() {
+    let (up, other) = (upstream().await, upstream().await);
+    let keys = "dialect = \"responses\"";
+    let gateway = Setup::new()
+        .pool_with("responses", &[&base(&up)], keys)
+        .pool_with(
+            "drops",
+            &[&base(&up)],
+            &format!("{keys}\nunsupported = \"drop\""),
+        )
+        .pool("openai", &[&base(&other)])
+        .model("o1-pro", &["responses", "openai"])
+        .model("alone", &["responses"])
+        .model("less", &["drops"])
+        .start();
+    let mut client = Connection::open(gateway.address).await;
+    let mut ask = async |model: &str, most: u64| {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": most});
+        client.post("/v1/chat/completions", body.to_string()).await
+    };
+    let answered = ask("o1-pro", 15).await;
+    assert_eq!(answered.status, 200, "{}", answered.text());
+    assert_eq!(answered.field("x-spafe-upstream"), Some("openai"));
+    // A bound that is left out is none, and so it is not left out either.
+    for model in ["alone", "less"] {
+        let refused = ask(model, 15).await;
+        let error = &refused.json()["error"];
+        assert_eq!(
+            (refused.status, &error["code"], &error["param"]),
+            (400, &json!("unsupported_value"), &json!("max_tokens")),
+            "{error}"
+        );
+        let words = error["message"].as_str().unwrap();
+        assert!(words.contains("at least 16"), "{words}");
+    }
+    assert!(up.requests().is_empty());
+    let least = ask("alone", 16).await;
+    assert_eq!(least.json()["choices"][0]["finish_reason"], "length");
+}

@@ -73,7 +73,7 @@ async fn what_is_not_complete_or_kept_elsewhere_is_asked_for_again() {
         ),
         (
             "responses",
-            r#"{"model":"any","input":"a","store":false,"max_output_tokens":1}"#,
+            r#"{"model":"any","input":"a","store":false,"max_output_tokens":16}"#,
             "detail=length",
         ),
         (

@@ -34,7 +34,7 @@ async fn every_stream_comes_whole_and_ends_by_its_own_end() {
         ("responses", RESPONSES, "response.completed"),
         (
             "responses",
-            r#"{"input":"Hi","model":"any","stream":true,"max_output_tokens":2}"#,
+            r#"{"input":"Hi","model":"any","stream":true,"max_output_tokens":16}"#,
             "response.incomplete",
         ),
         (

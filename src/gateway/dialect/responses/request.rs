@@ -1,7 +1,9 @@
 //! What is asked?
 //!
 //! Most members have the same name and meaning in both of OpenAI's protocols; some stand
-//! elsewhere, and some are gone. These are refused or left out, as configured.
+//! elsewhere, and some are gone. These are refused or left out, as configured. Not so what an
+//! answer may be at most: without it an answer could cost anything, and any other bound is not
+//! what was asked for.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -12,7 +14,12 @@ use super::tools::{self, Choice, Format, Tool};
 use crate::config::dialect::Unsupported;
 use crate::gateway::dialect::members::{Members, is_null, number, says_nothing};
 use crate::gateway::dialect::{Asked, Inexpressible};
+use crate::gateway::inspect::Ask;
 
+/// The least that an answer may be bounded by.
+///
+/// Source: the API's own refusal of less (`integer_below_min_value`).
+const OUTPUT_TOKENS_MIN: u64 = 16;
 /// What weights of tokens are asked for with.
 const LOGPROBS: &[&str] = &["message.output_text.logprobs"];
 
@@ -98,7 +105,7 @@ pub(in crate::gateway::dialect) fn body(asked: &Asked<'_>) -> Result<Bytes, Inex
         input: input::items(messages, drops)?,
         store: ask.store,
         stream: ask.stream,
-        max_output_tokens: ask.max_completion_tokens.or(ask.max_tokens),
+        max_output_tokens: output_tokens(ask)?,
         tools: Vec::new(),
         tool_choice: None,
         text: Text::default(),
@@ -115,6 +122,18 @@ pub(in crate::gateway::dialect) fn body(asked: &Asked<'_>) -> Result<Bytes, Inex
     serde_json::to_vec(&body)
         .map(Bytes::from)
         .map_err(|_| Inexpressible::malformed("messages", "must be JSON"))
+}
+
+/// How long the answer may be.
+fn output_tokens(ask: &Ask) -> Result<Option<u64>, Inexpressible> {
+    let (field, most) = match ask.max_completion_tokens {
+        None => ("max_tokens", ask.max_tokens),
+        most => ("max_completion_tokens", most),
+    };
+    match most {
+        Some(..OUTPUT_TOKENS_MIN) => Err(Inexpressible::value(field, "must be at least 16")),
+        most => Ok(most),
+    }
 }
 
 impl<'a> Body<'a> {
