@@ -107,7 +107,9 @@ CHATS = {
         "messages": parts({"type": "video_url", "video_url": {"url": "https://a.example/v.mp4"}})
     },
 }
+SYSTEM_INSIDE = [*HI, {"role": "system", "content": "From now on, in verse."}]
 MESSAGES = {
+    "system inside": {"max_tokens": 50, "messages": SYSTEM_INSIDE},
     "plain": {"max_tokens": 50, "messages": HI},
     "streamed": {"max_tokens": 50, "messages": HI, "stream": True},
     "system": {"max_tokens": 50, "messages": HI, "system": [{"type": "text", "text": "Be brief."}]},
@@ -129,7 +131,6 @@ MESSAGES = {
         "tools": [{"name": "weather", "input_schema": {"type": "object"}}],
     },
 }
-SYSTEM_INSIDE = [*HI, {"role": "system", "content": "From now on, in verse."}]
 FURTHER = {
     "/completions": [
         {"prompt": "Once"},
@@ -179,10 +180,7 @@ FURTHER = {
 }
 # What the simulator, or OpenAI's protocol, has no answer for, and an upstream may.
 ELSEWHERE = {
-    "/messages": [
-        {"max_tokens": 50, "messages": SYSTEM_INSIDE},
-        {"max_tokens": 0, "messages": HI},
-    ],
+    "/messages": [{"max_tokens": 0, "messages": HI}],
     "/messages/count_tokens": [{"messages": HI}, {"messages": SYSTEM_INSIDE}],
     "/responses": [
         {"prompt": {"id": "pmpt_1", "variables": {"city": "Rome"}}},

@@ -329,6 +329,9 @@ name = "pattern"
 by = "client+model"
 models = ["m*"]
 concurrent = 1
+[[models]]
+id = "other-one"
+pools = ["p"]
 "#;
 
     fn client(key: Option<&str>, config: &Config) -> Client {
