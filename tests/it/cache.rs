@@ -9,6 +9,8 @@ mod kept;
 mod together;
 /// Streams that are shared.
 mod streams;
+/// Who may not have what another asked for.
+mod keys;
 /// What is not fresh any more.
 mod stale;
 /// What an operator sees and does.

@@ -187,6 +187,10 @@ impl<T: Clone> Flight<T> {
     /// Boards anew, for one who has waited for this flight in vain. All of them share what the
     /// first of them boarded, even where it has landed before the last of them was woken: else
     /// a thousand who learn of a failure one after the other would ask time and again.
+    ///
+    /// Nobody joins this one from here on, though it may go on: what is boarded is held by it,
+    /// and a flight that found itself, or one that found it, would hold itself for ever. Closed
+    /// before it looks, each holds only flights that were closed later or not at all.
     pub fn board_again<F>(
         &self,
         suits: impl Fn(Form) -> bool,
@@ -200,6 +204,7 @@ impl<T: Clone> Flight<T> {
                 board()
             }
             None => {
+                self.close();
                 let boarded = board();
                 if let Boarded::Leads(flight) | Boarded::Joins(flight) = &boarded {
                     *again = Some(Arc::clone(flight));

@@ -134,6 +134,41 @@ fn whoever_waited_in_vain_asks_again_with_all_the_others() {
     });
 }
 
+/// A stream, which is open to others for as long as anybody has it.
+fn stream(flights: &Arc<Flights<u64>>) -> Boarded<u64, u64> {
+    let begin = |_| (WHOLE, std::future::ready(0).boxed());
+    flights.board(Key::from_bytes([7; 32]), |_| true, || None, begin)
+}
+
+fn boarded(boarded: Boarded<u64, u64>) -> Arc<Flight<u64>> {
+    match boarded {
+        Boarded::Leads(flight) | Boarded::Joins(flight) => flight,
+        Boarded::Landed(_) => panic!("nothing is kept"),
+    }
+}
+
+#[test]
+fn whoever_cannot_have_what_goes_on_leaves_nothing_that_holds_itself() {
+    check(|| {
+        let flights = Arc::<Flights<u64>>::default();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let threads = [(); 3].map(|()| {
+            let (flights, seen) = (Arc::clone(&flights), Arc::clone(&seen));
+            Box::new(move || {
+                let first = boarded(stream(&flights));
+                let second = boarded(first.board_again(|_| true, || stream(&flights)));
+                let third = boarded(second.board_again(|_| true, || stream(&flights)));
+                let all = [&first, &second, &third].map(Arc::downgrade);
+                seen.lock().unwrap().extend(all);
+            }) as Box<dyn FnOnce() + Send>
+        });
+        together(threads);
+        let held = seen.lock().unwrap();
+        assert!(held.iter().all(|flight| flight.strong_count() == 0));
+        assert_eq!(flights.open(), 0);
+    });
+}
+
 #[test]
 fn one_stands_in_for_who_began_it() {
     check(|| {

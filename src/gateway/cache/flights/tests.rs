@@ -208,3 +208,18 @@ async fn who_waited_in_vain_shares_one_second_work_however_late_it_comes() {
     drop(first);
     assert_eq!(held.strong_count(), 0);
 }
+
+#[tokio::test]
+async fn who_cannot_have_what_still_goes_on_begins_anew_and_holds_it_no_longer() {
+    let flights = flights();
+    // A stream: its beginning has come, and it is open to its end.
+    let (_tell, work, dropped) = told();
+    let first = leads(board(&flights, 1, work));
+    let again = |work| first.board_again(|_| true, || board(&flights, 1, work));
+    let second = leads(again(told().1));
+    assert!(!Arc::ptr_eq(&first, &second));
+    drop(joins(again(told().1)));
+    drop((first, second));
+    assert!(dropped.load(Ordering::Relaxed), "it holds itself");
+    assert_eq!(flights.open(), 0);
+}
