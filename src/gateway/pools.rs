@@ -11,6 +11,8 @@ pub mod target;
 pub mod registry;
 /// Whom does a pool give?
 mod pick;
+/// How many may be in flight at a pool?
+pub mod capacity;
 /// Which endpoint is next?
 pub mod balance;
 /// May an endpoint be asked?
@@ -53,7 +55,7 @@ use crate::config::{self, ApiKey};
 use crate::names::{PoolName, Secret};
 use balance::Place;
 use balance::turns::Turns;
-use health::{EjectionReason, Learned, Verdict, View};
+use health::{EjectionReason, Learned, View};
 use registry::{PoolState, Registry};
 use slots::{Full, Places, Slot};
 use target::{Endpoint, EndpointState, Target};
@@ -226,34 +228,12 @@ impl Pool {
     /// Where there is none and the queue is full, or none became free.
     pub async fn enter(&self, client: u64, deadline: Instant, now: Instant) -> Result<Slot, Full> {
         let places = Places {
-            in_flight_max: self.capacity(now),
+            capacity: self.capacity(now),
             queue_max: self.concurrency.queue_max,
         };
         let patience = now.checked_add(self.concurrency.queue_wait);
         let until = patience.map_or(deadline, |patience| patience.min(deadline));
         self.state.slots.enter(client, places, until).await
-    }
-
-    /// How many may be in flight: what those who may be asked take together, up to
-    /// `pool_max`. So that whoever has a place finds a target with room, and waits in the
-    /// one queue where none has any. Where nobody may be asked there is nothing to wait
-    /// for, and it is for the choice of a target to say so.
-    pub fn capacity(&self, now: Instant) -> usize {
-        let Concurrency { pool_max, .. } = self.concurrency;
-        let places = self.places.load();
-        let room = |asked: fn(Verdict) -> bool| -> usize {
-            let endpoints = places.iter().map(|place| &place.endpoint);
-            let asked = endpoints.filter(|endpoint| {
-                let look = endpoint.state.health.look(now, self.view());
-                asked(look.verdict)
-            });
-            asked.fold(0, |sum: usize, endpoint| {
-                sum.saturating_add(endpoint.state.room.bound(&self.concurrency))
-            })
-        };
-        let asked = [Verdict::may_be_asked, Verdict::may_be_asked_in_need];
-        let room = asked.into_iter().map(room).find(|room| *room > 0);
-        room.map_or(pool_max, |room| room.min(pool_max))
     }
 
     /// Whether any target could be asked now.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use crate::gateway::pools::capacity::Capacity;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::sys;
 
@@ -41,10 +42,10 @@ pub struct Slot {
 }
 
 /// How much may be given out, and how much may wait.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Places {
     /// Slots at a time.
-    pub in_flight_max: usize,
+    pub capacity: Capacity,
     /// Who may wait for one, all clients together.
     pub queue_max: usize,
 }
@@ -62,9 +63,9 @@ pub struct Full {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Slots given out. Above `in_flight_max` only where that was lowered.
+    /// Slots given out. More than `capacity` has only where that was lowered.
     in_flight: usize,
-    in_flight_max: usize,
+    capacity: Capacity,
     /// `waiting = Σ lines.len()`
     waiting: usize,
     /// Whose turn it is: every key of `lines`, once.
@@ -120,10 +121,10 @@ impl Slots {
     }
 
     /// Takes a new number of slots; those who wait get what it adds.
-    pub fn allow(self: &Arc<Self>, in_flight_max: usize) {
+    pub fn allow(self: &Arc<Self>, capacity: Capacity) {
         let granted = {
             let mut queue = self.lock();
-            queue.in_flight_max = in_flight_max;
+            queue.capacity = capacity;
             queue.grant()
         };
         self.give(granted);
@@ -143,10 +144,10 @@ impl Slots {
 
     fn line_up(self: &Arc<Self>, client: u64, places: Places) -> Result<Entry, Full> {
         let mut queue = self.lock();
-        queue.in_flight_max = places.in_flight_max;
+        queue.capacity = places.capacity;
         // Those who wait already are first.
         let granted = queue.grant();
-        if queue.waiting == 0 && queue.in_flight < queue.in_flight_max {
+        if queue.waiting == 0 && queue.has_room() {
             queue.in_flight += 1;
             drop(queue);
             self.give(granted);
@@ -230,7 +231,8 @@ impl Queue {
     /// Those whose turn has come, counted as in flight. Allocates only where there are any.
     fn grant(&mut self) -> Vec<Waiter> {
         let mut granted = Vec::new();
-        while self.in_flight < self.in_flight_max {
+        // Who waits is asked for first: it costs less, and as a rule nobody does.
+        while self.waiting > 0 && self.has_room() {
             let Some(waiter) = self.next() else {
                 break;
             };
@@ -238,6 +240,10 @@ impl Queue {
             granted.push(waiter);
         }
         granted
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight < self.capacity.slots()
     }
 
     /// The first in the line whose turn it is.

@@ -1,7 +1,11 @@
 //! Whom does a pool give, and whom never?
 
+/// Who has a place?
+mod places;
+
 use proptest::prelude::*;
 
+use super::health::Verdict;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -120,12 +120,16 @@ impl Visit<'_> {
             (Taken::Whole { bytes, .. }, Some(head)) => {
                 relay::whole(self.session, head, bytes).await
             }
-            (Taken::Through((mut through, _place)), Some(head)) => {
+            (Taken::Through((mut through, place)), Some(head)) => {
                 let delivered =
                     relay::through(self.session, departure, head, &mut through, stay).await;
                 if delivered.how == Delivery::Complete {
                     Box::pin(through.finish()).await;
+                } else {
+                    drop(through);
                 }
+                // Last, as anywhere: who is next is given it by what is in flight then.
+                drop(place);
                 delivered
             }
             (Taken::Said(events), head) => {

@@ -209,3 +209,44 @@ async fn the_target_with_room_is_asked_where_another_is_full() {
     let (one, other) = held.await.unwrap();
     assert_eq!((one.status, other.status), (200, 200));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_at_a_target_that_cools_take_no_room_from_the_others() {
+    let gate = Gate::new();
+    let (tired, fresh) = (upstream().await, upstream().await);
+    let keys = concurrency_of("target_max = 3, queue_max = 0");
+    let gateway = Setup::new()
+        .pool_with("p", &[&base(&tired), &base(&fresh)], &keys)
+        .model("m", &["p"])
+        .start();
+    let first = chunk("Hello");
+    let first_bytes = first.len() + "data: \n\n".len();
+    let stream = Script::sse(&[&first, &stop(0)]).hold_after(first_bytes, &gate);
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        for up in [&tired, &fresh] {
+            up.default(stream.clone());
+        }
+        let mut client = Connection::open(gateway.address).await;
+        let asked = post(CHAT, &[], ask("m", true).as_bytes());
+        client.send(asked).await;
+        let head = client.head().await;
+        client.piece(&head).await.unwrap();
+        streams.push((client, head));
+    }
+    assert_eq!((tired.requests().len(), fresh.requests().len()), (2, 2));
+    let busy = Script::json(429, "{}").header("Retry-After", "30");
+    tired.default(busy);
+    fresh.default(completion("There is room here."));
+    for _ in 0..4 {
+        let answer = chat(gateway.address, "m", false).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(tired.requests().len(), 3);
+    gate.open();
+    for (mut client, head) in streams {
+        while client.piece(&head).await.is_some() {}
+    }
+    let in_flight = "spafe_pool_in_flight{pool=\"p\"}";
+    gateway.counts(in_flight, 0).await;
+}

@@ -13,7 +13,7 @@ enum Manner {
 
 fn places(in_flight_max: usize) -> Places {
     Places {
-        in_flight_max,
+        capacity: in_flight_max.into(),
         queue_max: 3,
     }
 }
@@ -75,7 +75,7 @@ fn whoever_waits_hears_of_places_that_are_new() {
         // Until the last of them has lined up, each says anew that there is none.
         let raise: Box<dyn FnOnce() + Send> = Box::new(move || {
             while Arc::strong_count(&raised) > 2 {
-                raised.allow(1);
+                raised.allow(1.into());
                 shuttle::thread::yield_now();
             }
         });
@@ -93,7 +93,7 @@ fn a_place_on_its_way_to_one_who_leaves_comes_back() {
         let give: Box<dyn FnOnce() + Send> = Box::new(move || {
             let granted = {
                 let mut queue = giver.lock();
-                queue.in_flight_max = 1;
+                queue.capacity = 1.into();
                 queue.grant()
             };
             // Chosen, and not yet told: this is where a place could be lost.

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn places(in_flight_max: usize, queue_max: usize) -> Places {
     Places {
-        in_flight_max,
+        capacity: in_flight_max.into(),
         queue_max,
     }
 }
@@ -49,10 +49,10 @@ fn at_once(slots: &Arc<Slots>, client: u64, places: Places) -> Result<Slot, Full
 fn check_order(clients: &[u64], expected: &[usize]) {
     let slots = Arc::new(Slots::default());
     let one = places(1, clients.len());
-    let mut held = at_once(&slots, 99, one).ok();
+    let mut held = at_once(&slots, 99, one.clone()).ok();
     let mut waiting: Vec<_> = clients
         .iter()
-        .map(|client| Some(asked(&slots, *client, one)))
+        .map(|client| Some(asked(&slots, *client, one.clone())))
         .collect();
     let mut order = Vec::new();
     while order.len() < clients.len() {
@@ -107,13 +107,13 @@ async fn waiting_ends_in_time_and_leaves_nothing() {
 async fn whoever_leaves_is_out_of_the_queue_at_once() {
     let slots = Arc::new(Slots::default());
     let one = places(1, 2);
-    let held = at_once(&slots, 1, one).unwrap();
-    let first = asked(&slots, 1, one);
-    let mut second = asked(&slots, 2, one);
-    assert!(at_once(&slots, 3, one).is_err());
+    let held = at_once(&slots, 1, one.clone()).unwrap();
+    let first = asked(&slots, 1, one.clone());
+    let mut second = asked(&slots, 2, one.clone());
+    assert!(at_once(&slots, 3, one.clone()).is_err());
     drop(first);
     assert_eq!(slots.waiting(), 1);
-    let third = asked(&slots, 3, one);
+    let third = asked(&slots, 3, one.clone());
     drop(held);
     let second = look(&mut second).unwrap().unwrap();
     assert!(second.waited().is_some());
@@ -127,9 +127,9 @@ async fn whoever_leaves_is_out_of_the_queue_at_once() {
 async fn a_place_that_was_given_to_one_who_left_is_passed_on() {
     let slots = Arc::new(Slots::default());
     let one = places(1, 8);
-    let held = at_once(&slots, 1, one).unwrap();
-    let first = asked(&slots, 1, one);
-    let mut second = asked(&slots, 2, one);
+    let held = at_once(&slots, 1, one.clone()).unwrap();
+    let first = asked(&slots, 1, one.clone());
+    let mut second = asked(&slots, 2, one.clone());
     drop(held);
     // It is the first one's now, who has not looked and never will.
     drop(first);
@@ -143,17 +143,20 @@ async fn a_place_that_was_given_to_one_who_left_is_passed_on() {
 async fn a_full_queue_makes_room_for_a_client_with_a_shorter_line() {
     let slots = Arc::new(Slots::default());
     let bounds = places(1, 4);
-    let held = at_once(&slots, 1, bounds).unwrap();
-    let mut backlog: Vec<_> = (0..4).map(|_| asked(&slots, 1, bounds)).collect();
-    assert!(at_once(&slots, 1, bounds).is_err(), "its own line is it");
-    let other = asked(&slots, 2, bounds);
+    let held = at_once(&slots, 1, bounds.clone()).unwrap();
+    let mut backlog: Vec<_> = (0..4).map(|_| asked(&slots, 1, bounds.clone())).collect();
+    assert!(
+        at_once(&slots, 1, bounds.clone()).is_err(),
+        "its own line is it"
+    );
+    let other = asked(&slots, 2, bounds.clone());
     let newest = look(&mut backlog[3]).unwrap().unwrap_err();
     assert_eq!(newest, Full { waited: true });
     assert!(look(&mut backlog[2]).is_none());
-    let another = asked(&slots, 2, bounds);
+    let another = asked(&slots, 2, bounds.clone());
     assert!(look(&mut backlog[2]).unwrap().is_err());
     // Two and two: nobody has a backlog beside the other.
-    assert!(at_once(&slots, 2, bounds).is_err());
+    assert!(at_once(&slots, 2, bounds.clone()).is_err());
     assert_eq!(slots.waiting(), 4);
     drop((held, backlog, other, another));
     assert_eq!((slots.in_flight(), slots.waiting()), (0, 0));
@@ -167,10 +170,10 @@ async fn a_new_bound_holds_at_once() {
         .collect();
     let mut third = asked(&slots, 1, places(2, 8));
     let mut fourth = asked(&slots, 1, places(2, 8));
-    slots.allow(3);
+    slots.allow(3.into());
     let third = look(&mut third).unwrap();
     assert!(look(&mut fourth).is_none());
-    slots.allow(1);
+    slots.allow(1.into());
     drop(held);
     assert!(look(&mut fourth).is_none(), "one is in flight, and one may");
     drop(third);

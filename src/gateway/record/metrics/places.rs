@@ -46,7 +46,7 @@ impl Places {
             ),
             in_flight_limit: new.gauges(
                 "spafe_pool_in_flight_limit",
-                "Places of a pool, by what its targets take now.",
+                "Places of a pool, by what its targets take and have now.",
                 pool,
             ),
             queue: new.gauges(
@@ -84,7 +84,7 @@ impl Places {
         let slots = &pool.state.slots;
         for (gauges, count) in [
             (&self.in_flight, slots.in_flight()),
-            (&self.in_flight_limit, pool.capacity(now)),
+            (&self.in_flight_limit, pool.capacity(now).slots()),
             (&self.queue, slots.waiting()),
             (&self.queue_limit, pool.concurrency.queue_max),
         ] {
