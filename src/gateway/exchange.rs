@@ -212,13 +212,16 @@ impl Exchange {
             let Some(next) = asking.enter(&mut course, next, &mut place, now).await else {
                 continue;
             };
-            // This attempt is among those that the course counts.
-            if course.asked(&next.leg.pool) > 1 {
-                next.leg.metrics.retries.inc();
-            }
             if !next.wait.is_zero() {
                 let until = (now + next.wait).min(question.deadline);
                 tokio::time::sleep_until(until.into()).await;
+            }
+            let Some(next) = course.begin(next, sys::instant(), sys::chance()) else {
+                continue;
+            };
+            // This attempt is among those that the course counts.
+            if course.asked(&next.leg.pool) > 1 {
+                next.leg.metrics.retries.inc();
             }
             let answered = match asking.hedged_after(&next) {
                 None => {
@@ -273,8 +276,8 @@ struct Asking<'a> {
 }
 
 impl<'q> Asking<'q> {
-    /// Sees to it that the request has a place at the pool it asks next, and whom it asks
-    /// has room; `None` where that is not so. It has one place at a time.
+    /// Sees to it that the request has a place at the pool it asks next; `None` where there is
+    /// none. It has one place at a time.
     async fn enter(
         &self,
         course: &mut Course<'q>,
@@ -297,10 +300,6 @@ impl<'q> Asking<'q> {
             if waited.is_some() {
                 next = course.anew(&next, sys::instant(), sys::chance())?;
             }
-        }
-        if !next.endpoint.has_room(&next.leg.pool.concurrency) {
-            course.full(&next);
-            return None;
         }
         Some(next)
     }

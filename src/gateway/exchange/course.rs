@@ -11,6 +11,8 @@
 //! of which is kept for the models in its place where there are any; and a pool that was
 //! asked already is asked again only as far as its budget goes.
 
+/// Does an attempt begin?
+mod begin;
 /// What names the target of a request where the balancer hashes?
 mod key;
 /// Is an attempt paid for?
@@ -68,6 +70,8 @@ pub(super) struct Next<'a> {
     pub leg: &'a Leg,
     /// Where.
     pub endpoint: Arc<Endpoint>,
+    /// As what it was named: [`Verdict::Fit`], or else in need.
+    pub wanted: Verdict,
     /// How long to wait before.
     pub wait: Duration,
 }
@@ -104,7 +108,8 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Who is next, if anyone is. It counts as tried from here on.
+    /// Who is next, if anyone is. It counts as tried from here on, as long as the attempt
+    /// begins.
     pub(super) fn next(&mut self, now: Instant, chance: u64) -> Option<Next<'a>> {
         let next = self.find(now, chance)?;
         self.take(&next);
@@ -122,14 +127,16 @@ impl<'a> Course<'a> {
             return None;
         }
         let mut next = first.clone();
-        next.endpoint = self.untried((first.plan, first.leg), Verdict::Fit, now, chance)?;
+        next.wanted = Verdict::Fit;
+        next.endpoint = self.untried((first.plan, first.leg), next.wanted, now, chance)?;
         if !next.endpoint.has_room(&first.leg.pool.concurrency) {
             return None;
         }
         next.wait = Duration::ZERO;
         let pool = &first.leg.pool;
         // It has no free ones: all of them are more than callers asked for.
-        if !pool.state.hedges.spend(0, now) {
+        let paid = pool.state.hedges.spend(0, now);
+        if !paid || !pool.begins(&next.endpoint, now) {
             return None;
         }
         self.take(&next);
@@ -173,31 +180,6 @@ impl<'a> Course<'a> {
             self.failure = Some(error);
         }
         goes_on
-    }
-
-    /// There was no place for this attempt, which was not begun; its pool is passed over.
-    pub(super) fn full(&mut self, next: &Next<'a>) {
-        self.tried.pop();
-        self.full.push(&next.leg.pool);
-    }
-
-    /// The leg's dialect has no words for the request: nobody there is asked, and the attempt
-    /// does not count.
-    pub(super) fn unfit(&mut self, next: &Next<'a>, what: Inexpressible) {
-        self.tried.pop();
-        self.unfit.push(next.leg);
-        self.inexpressible.get_or_insert(what);
-    }
-
-    /// The same pool's next, chosen again: while a place was waited for, others came and went.
-    pub(super) fn anew(&mut self, next: &Next<'a>, now: Instant, chance: u64) -> Option<Next<'a>> {
-        self.tried.pop();
-        let mut next = next.clone();
-        next.endpoint = [Verdict::Fit, Verdict::Ejected]
-            .into_iter()
-            .find_map(|wanted| self.untried((next.plan, next.leg), wanted, now, chance))?;
-        self.take(&next);
-        Some(next)
     }
 
     /// What the caller is told when nobody is left: that nobody has words for what it asks, how
@@ -290,6 +272,7 @@ impl<'a> Course<'a> {
                 number,
                 leg,
                 endpoint,
+                wanted,
                 wait: self.backoff(asked, chance),
             })
         })
@@ -319,6 +302,7 @@ impl<'a> Course<'a> {
                 number,
                 leg,
                 endpoint: Arc::clone(&last.endpoint),
+                wanted: Verdict::Fit,
                 wait: self.backoff(asked, chance),
             })
         })

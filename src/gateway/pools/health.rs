@@ -150,13 +150,18 @@ impl Health {
         look
     }
 
-    /// Claims the one request that tries whether its rest is over. True for one only.
-    pub(super) fn claim(&self, now: Instant, lasts: Duration) -> bool {
+    /// Whether a request begins here. Where a rest is over it claims to be the one that tries
+    /// whether it is, for so long: true for one only.
+    pub(super) fn begins(&self, now: Instant, lasts: Duration) -> bool {
+        if !self.troubled.load(Ordering::Acquire) {
+            return true;
+        }
         let mut state = self.lock();
-        let Some(rest) = &mut state.rest else {
-            return false;
+        let over = state.rest.as_mut().filter(|rest| now >= rest.until);
+        let Some(rest) = over else {
+            return true;
         };
-        let free = now >= rest.until && !rest.is_claimed(now);
+        let free = !rest.is_claimed(now);
         if free {
             rest.claimed_until = Some(now + lasts);
         }

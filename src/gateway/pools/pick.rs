@@ -3,6 +3,10 @@
 //! Health says who may be asked, the room of each who has some, and the balance chooses
 //! among those: three questions that are never asked in one breath. Whoever walks on after
 //! a failure asks again, with whom it has tried.
+//!
+//! Who is named is not asked yet: there may be no place, no budget and no words for it. So
+//! naming one whose rest is over claims nothing, and whoever is sent there says so as it
+//! begins.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +42,13 @@ impl Pool {
         place.map(|place| Arc::clone(&place.endpoint))
     }
 
+    /// Whether a request begins at an endpoint that was named as one that serves. Where its
+    /// rest is over, this is the one request that tries whether it is; false where another
+    /// does already, which may have been named it at the same time.
+    pub fn begins(&self, endpoint: &Endpoint, now: Instant) -> bool {
+        endpoint.state.health.begins(now, self.probe_lasts)
+    }
+
     /// Who serves next. Health says who may be asked, the balance who of them is.
     fn fit<'a>(
         &self,
@@ -54,24 +65,23 @@ impl Pool {
             match look.verdict {
                 // The others have nobody to stand behind.
                 Verdict::Fit if places.len() == 1 => return Some(place),
-                Verdict::Fit if !place.endpoint.has_room(&self.concurrency) => full.push(place),
+                Verdict::Fit | Verdict::Due if !place.endpoint.has_room(&self.concurrency) => {
+                    full.push(place);
+                }
                 Verdict::Fit if place.is_in_share(look.share, choice.chance) => fit.push(place),
                 Verdict::Fit => growing.push(place),
                 Verdict::Due => due = due.or(Some(place)),
                 _ => {}
             }
         }
-        let offered = [fit, growing, full]
-            .into_iter()
-            .find(|some| !some.is_empty());
+        let mut offered = [fit, growing].into_iter().filter(|some| !some.is_empty());
+        let offered = offered.next();
         // A request that failed already does not try whether a rest is over, if it need not.
-        let may_try = tried.is_empty() || offered.is_none();
-        if let Some(due) = due.filter(|_| may_try)
-            && due.endpoint.state.health.claim(now, self.probe_lasts)
-        {
-            return Some(due);
+        if due.is_some() && (tried.is_empty() || offered.is_none()) {
+            return due;
         }
-        balance::choose(self.method, &self.turns, &offered?, choice, now)
+        let offered = offered.unwrap_or(full);
+        balance::choose(self.method, &self.turns, &offered, choice, now)
     }
 
     /// Who is asked where nobody is fit: of those that are equally bad, by the balance.

@@ -2,6 +2,8 @@
 
 /// Who has a place?
 mod places;
+/// Who tries whether a rest is over?
+mod probes;
 
 use proptest::prelude::*;
 
@@ -154,23 +156,6 @@ fn who_is_busy_or_refuses_our_credential_is_not_asked_even_in_need() {
 }
 
 #[test]
-fn a_target_that_is_silent_for_longer_than_its_rest_rests_again() {
-    let start = crate::sys::instant();
-    let pool = pool(&[1, 1], "");
-    falls(&pool, 0, start);
-    let over = start + 12 * SECOND;
-    let probe = pool.pick(&[], Verdict::Fit, chance(0), over).unwrap();
-    assert_eq!(probe.address.port(), endpoint(&pool, 0).address.port());
-    // One is enough to find that out, up to the deadline of a first event.
-    let next = pool.pick(&[], Verdict::Fit, chance(0), over + 25 * SECOND);
-    assert_ne!(port(next), Some(probe.address.port()));
-    // And it is heard also when its claim has passed.
-    let heard = over + 300 * SECOND;
-    let change = pool.learn(&probe, Lesson::Failed, heard, 1 << 63);
-    assert!(matches!(change, Some(Change::Ejected(..))), "{change:?}");
-}
-
-#[test]
 fn what_an_old_credential_comes_to_says_nothing_of_the_new_one() {
     let now = crate::sys::instant();
     let mut config = config::example("").pools.remove(0);
@@ -184,25 +169,6 @@ fn what_an_old_credential_comes_to_says_nothing_of_the_new_one() {
     assert!(new.is_usable(now));
     let refused = new.learn(&endpoint(&new, 0), Lesson::Refused, now, 0);
     assert_eq!(refused, Some(Change::Refused));
-}
-
-#[test]
-fn a_request_that_failed_already_does_not_probe() {
-    let start = crate::sys::instant();
-    let pool = pool(&[1, 1, 1], "");
-    falls(&pool, 0, start);
-    let now = start + 10 * SECOND;
-    let tried = [endpoint(&pool, 1)];
-    assert_eq!(
-        port(pool.pick(&tried, Verdict::Fit, chance(0), now)),
-        Some(3)
-    );
-    // Unless nobody else is left.
-    let tried = [endpoint(&pool, 1), endpoint(&pool, 2)];
-    assert_eq!(
-        port(pool.pick(&tried, Verdict::Fit, chance(0), now)),
-        Some(1)
-    );
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use spafe::simulator::record::Request;
 use spafe::simulator::script::Script;
 use spafe::simulator::{Simulator, When};
 
-use crate::kit::client::chat;
+use crate::kit::client::{Connection, chat};
 use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::pair::{Upstream, WIRES, completion};
 use crate::kit::soon;
@@ -95,6 +96,36 @@ async fn an_ejected_target_is_probed_by_one_request_and_comes_back() {
     })
     .await;
     gateway.counts(&state(&falling, "fit"), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_not_sent_tries_no_rest_in_anothers_place() {
+    let (falling, steady) = (upstream().await, upstream().await);
+    falling.default(failing());
+    let gateway = gateway(
+        &[&falling, &steady],
+        &format!("dialect = \"anthropic\"\n{KEYS}"),
+    );
+    let ask = async |more: Value| {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let mut client = Connection::open(gateway.address).await;
+        let answer = client.post("/v1/chat/completions", body.to_string()).await;
+        answer.status
+    };
+    for _ in 0..8 {
+        assert_eq!(ask(json!({})).await, 200);
+    }
+    assert_eq!(falling.requests().len(), 3);
+    // Its rest is over, and this has no words in its protocol.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let unsaid = json!({"logit_bias": {"50256": -100}});
+    assert_eq!(ask(unsaid).await, 400);
+    assert_eq!(falling.requests().len(), 3);
+    assert_eq!(ask(json!({})).await, 200);
+    assert_eq!(falling.requests().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,8 @@
 //! Courses over made-up pools: who is next after which failure.
 
+/// Who tries whether a rest is over?
+mod probes;
+
 use bytes::Bytes;
 use http::StatusCode;
 use proptest::prelude::*;

