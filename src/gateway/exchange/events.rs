@@ -176,7 +176,8 @@ impl EventStream {
         }
     }
 
-    /// Waits for what comes next; whole events are appended to `out`.
+    /// Waits for what comes next; whole events are appended to `out`. A call that is dropped
+    /// has taken nothing.
     ///
     /// # Errors
     /// Where the stream breaks. What had been appended before stays valid.
@@ -198,6 +199,13 @@ impl EventStream {
             self.came = sys::instant();
             self.told = self.came;
             return Ok(Next::Slices);
+        }
+        // Who waited for a picture to be kept has left.
+        if self.putting.as_ref().is_some_and(|it| it.is_unshown()) {
+            self.show(out).await;
+            if !out.is_empty() {
+                return Ok(Next::Slices);
+            }
         }
         loop {
             let facts = self.scanner.facts();
@@ -241,8 +249,16 @@ impl EventStream {
         let Some(putting) = &mut self.putting else {
             return self.scanner.feed(slice, out);
         };
-        let put = putting.take(&slice);
-        let said = putting.shown(put, sys::instant()).await;
+        putting.take(&slice);
+        self.show(out).await;
+    }
+
+    /// Appends what was put into other words, once its pictures are kept.
+    async fn show(&mut self, out: &mut Vec<Bytes>) {
+        let Some(putting) = &mut self.putting else {
+            return;
+        };
+        let said = putting.shown(sys::instant()).await;
         if !said.is_empty() {
             self.scanner.feed(said, out);
         }

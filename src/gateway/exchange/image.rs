@@ -80,7 +80,7 @@ impl Album {
     pub(super) async fn fill(
         album: Option<&Self>,
         said: &[u8],
-        pictures: Vec<dialect::Picture>,
+        pictures: &[dialect::Picture],
         deadline: Instant,
     ) -> Result<Bytes, AttemptError> {
         let album = album.ok_or_else(|| {
@@ -97,9 +97,9 @@ impl Album {
             let address = format!("{}/images/{id}", album.base_url);
             // It stands in a text of JSON.
             let address = serde_json::to_string(&address).unwrap_or_default();
-            filled.extend_from_slice(said.get(rest..at).unwrap_or_default());
+            filled.extend_from_slice(said.get(rest..*at).unwrap_or_default());
             filled.extend_from_slice(address.trim_matches('"').as_bytes());
-            rest = at;
+            rest = *at;
         }
         filled.extend_from_slice(said.get(rest..).unwrap_or_default());
         Ok(filled.into())

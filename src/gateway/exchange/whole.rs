@@ -103,7 +103,7 @@ pub(super) async fn read(
         bytes = if pictures.is_empty() {
             put
         } else {
-            Box::pin(Album::fill(album.as_ref(), &put, pictures, deadline)).await?
+            Box::pin(Album::fill(album.as_ref(), &put, &pictures, deadline)).await?
         };
     }
     match Glance::of(operation, &bytes) {

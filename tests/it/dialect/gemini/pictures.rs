@@ -3,10 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use spafe::simulator::script::Script;
+use spafe::simulator::When;
+use spafe::simulator::script::{Gate, Script};
 
-use super::{before, chunks, message, post_chat, said, setup};
-use crate::kit::client::{Answer, Connection};
+use super::{CHAT, asked, before, chunks, message, post_chat, said, setup};
+use crate::kit::client::{Answer, Connection, post};
 use crate::kit::gateway::Gateway;
 use crate::kit::upstream::upstream;
 
@@ -130,4 +131,56 @@ async fn an_answer_with_a_picture_that_is_gone_is_not_given_again() {
     assert_eq!(up.requests().len(), asked + 1);
     let path = shown(new["content"].as_str().unwrap())[0].to_owned();
     assert_eq!(fetched(&gateway, &path).await.status, 200);
+}
+
+/// A caller who has had the beginning of a stream.
+async fn begun(gateway: &Gateway, id: &str) -> (Connection, Answer) {
+    let mut client = Connection::open(gateway.address).await;
+    let body = asked(json!({"stream": true}));
+    let line = format!("X-Request-Id: {id}");
+    client.send(post(CHAT, &[&line], body.as_bytes())).await;
+    let mut stream = client.head().await;
+    stream.body = client.piece(&stream).await.unwrap();
+    (client, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_while_a_picture_is_kept_takes_it_from_nobody_else() {
+    let (up, bucket) = (upstream().await, upstream().await);
+    let (shows, keeps) = (Gate::new(), Gate::new());
+    for _ in 0..2 {
+        let kept = Script::body(200, "text/plain", "").header("ETag", "\"1\"");
+        bucket.push_when(When::Path(".png".to_owned()), kept.hold_head(&keeps));
+    }
+    let words = json!({"candidates": [{"content": {"parts": [{"text": "Here:"}]}}]});
+    let words_bytes = format!("data: {words}\n\n").len();
+    let [drawn, end] = picture(&STANDARD.encode(b"\x89PNG\r\n\x1a\n of a bucket"));
+    up.push(stream(&[words, drawn, end]).hold_after(words_bytes, &shows));
+    let endpoint = format!("AWS_ENDPOINT={}", bucket.url());
+    let gateway = setup(&up)
+        .started_by(&[
+            "/usr/bin/env",
+            &endpoint,
+            "AWS_ALLOW_HTTP=true",
+            "AWS_ACCESS_KEY_ID=of-nobody",
+            "AWS_SECRET_ACCESS_KEY=of-nobody",
+        ])
+        .tables("[cache]\n[images]\nstore = \"s3://pictures\"")
+        .model("gemini", &["google"])
+        .start();
+    // The first reads on for both.
+    let (first, _) = begun(&gateway, "leaver").await;
+    let (mut second, mut stream) = begun(&gateway, "reader").await;
+    assert_eq!(up.requests().len(), 1);
+    shows.open();
+    while bucket.next_request().await.unwrap().method != "PUT" {}
+    first.reset();
+    gateway.logged("leaver").await;
+    keeps.open();
+    while let Some(piece) = second.piece(&stream).await {
+        stream.body.extend(piece);
+    }
+    let content = said(&chunks(&stream));
+    assert_eq!(shown(&content).len(), 1, "{content}");
+    assert!(stream.text().ends_with("data: [DONE]\n\n"));
 }
