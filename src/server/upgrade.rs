@@ -13,7 +13,9 @@
 //!    requests has.
 //!
 //! Where the new process dies before its word, the old one reads an end, says so and goes
-//! on as if nothing had been.
+//! on as if nothing had been. Where the old one has waited for too long, it says that it serves
+//! on, and the new one ends. Where it goes without a word, it was told to stop, or has died, and
+//! the new one serves: whether its process still exists says nothing, for it may be finishing.
 
 /// The folder that nobody else may enter.
 mod folder;
@@ -23,13 +25,13 @@ use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
-use rustix::process::{Pid, test_kill_process};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
@@ -42,6 +44,9 @@ pub(super) const MEETING: Duration = Duration::from_mins(1);
 /// How long the new process may take from the sockets to its word: it looks nothing up and
 /// reads no more than certificates.
 const WORD_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the new process waits for the end of the talk behind its word: it is read at once,
+/// unless that process stands still.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the new process looks whether it is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The kernel passes 253 at most.
@@ -52,6 +57,8 @@ const LIST_BYTES_MAX: usize = 8 * 1024;
 const MANAGED: &str = "manager:";
 /// What the new process says when it serves.
 const WORD: &[u8] = b"serving\n";
+/// What the old one says when it has given the new one up, and serves on.
+const GIVEN_UP: &[u8] = b"given up\n";
 
 /// Why a process was not replaced.
 #[derive(Debug, Error)]
@@ -121,9 +128,12 @@ pub(super) async fn offer(
     let descriptors: Vec<BorrowedFd<'_>> = kept.iter().map(|(_, socket)| socket).collect();
     // Where we are told to stop while we wait, they may be in use when we end.
     kept.lend(true);
-    let taken = hand_over(&mut stream, &list, &descriptors).await;
-    kept.lend(taken.is_ok());
-    taken?;
+    if let Err(error) = hand_over(&mut stream, &list, &descriptors).await {
+        // Nobody hears it where the new one has died.
+        let _ = stream.write_all(GIVEN_UP).await;
+        kept.lend(false);
+        return Err(error);
+    }
     let pid = stream.peer_cred()?.pid();
     Ok(Successor { pid })
 }
@@ -176,19 +186,23 @@ pub(super) async fn take(
 }
 
 impl Predecessor {
-    /// Tells it that we serve. It may have been ended meanwhile; then we serve all the more.
+    /// Tells it that we serve, and hears whether that is how it is to be. It may have been ended
+    /// meanwhile; then we serve all the more.
     ///
     /// # Errors
     /// Where it has given us up, and serves on.
     pub(super) async fn serving(mut self) -> Result<(), UpgradeError> {
-        let Err(error) = self.0.write_all(WORD).await else {
-            return Ok(());
-        };
-        let pid = self.0.peer_cred()?.pid().and_then(Pid::from_raw);
-        if pid.is_some_and(|pid| test_kill_process(pid).is_ok()) {
+        let told = self.0.write_all(WORD).await;
+        // It may give us up while we say it, so it is heard however that went.
+        let mut heard = Vec::with_capacity(GIVEN_UP.len());
+        let hearing = self.0.take(GIVEN_UP.len() as u64);
+        let _ = tokio::time::timeout(END_TIMEOUT, pin!(hearing).read_to_end(&mut heard)).await;
+        if heard == GIVEN_UP {
             return Err(UpgradeError::GivenUp);
         }
-        tracing::warn!(%error, "the process that was replaced is gone already");
+        if let Err(error) = told {
+            tracing::warn!(%error, "the process that was replaced did not wait: it is ending, or gone");
+        }
         Ok(())
     }
 }

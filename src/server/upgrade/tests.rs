@@ -50,15 +50,31 @@ async fn a_new_process_that_was_given_up_does_not_serve_beside_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let run_dir = folder.path().join("run");
     let (kept, _) = listening(&mut Given::default());
+    let new = async {
+        let (_, mut predecessor) = take(&run_dir, LONG).await.unwrap();
+        // Anything but the word is as good as a minute without it.
+        predecessor.0.write_all(&[b'?'; WORD.len()]).await.unwrap();
+        predecessor
+    };
+    let (offered, predecessor) = tokio::join!(offer(&run_dir, &kept, LONG), new);
+    assert!(matches!(offered, Err(UpgradeError::Died)), "{offered:?}");
+    let said = predecessor.serving().await;
+    assert!(matches!(said, Err(UpgradeError::GivenUp)), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_new_process_serves_where_the_old_one_ends_without_a_word_though_it_is_still_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_dir = folder.path().join("run");
+    let (kept, _) = listening(&mut Given::default());
     let offered = async { offer(&run_dir, &kept, LONG).await };
     let (_, predecessor) = tokio::select! {
         taken = take(&run_dir, LONG) => taken.unwrap(),
-        // It is dropped with the sockets handed over and the word not said.
+        // It is told to stop with the sockets handed over and the word not said.
         _ = offered => panic!("nobody has said that they serve"),
     };
     // This process is the old one as well, and is there.
-    let said = predecessor.serving().await;
-    assert!(matches!(said, Err(UpgradeError::GivenUp)), "{said:?}");
+    predecessor.serving().await.unwrap();
 }
 
 #[tokio::test]

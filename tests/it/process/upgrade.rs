@@ -9,6 +9,7 @@ use spafe::simulator::Simulator;
 use spafe::simulator::script::Gate;
 
 use crate::kit::client::{Connection, ask};
+use crate::kit::dns::{NameServer, Said, addresses};
 use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::http2::Http2;
 use crate::kit::load::{Load, MANY, OpenStream, held_stream};
@@ -119,6 +120,35 @@ async fn a_replaced_process_can_be_told_to_stop() {
     let rest = stream.rest().await;
     assert!(rest.contains("\"overloaded\""), "{rest}");
     assert_eq!(scene.gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_told_to_stop_while_the_new_one_starts_leaves_that_serving() {
+    let names = NameServer::start(addresses(&["127.0.0.1"])).await;
+    // Asked once by each process, at its start.
+    let table = names.table().replace("\"1s\"", "\"1h\"");
+    let setup = Setup::new()
+        .tables(&table)
+        .pool("named", &["http://up.test:1/v1"])
+        .model("named", &["named"]);
+    let mut scene = scene(setup).await;
+    let stream = OpenStream::open(scene.gateway.address, "streams").await;
+    // The new one has the sockets when it asks, and waits for an answer before it serves.
+    names.says(Said::Silence);
+    scene.gateway.signal(Signal::QUIT);
+    let told_to_stop = async {
+        names.asked(1).await;
+        scene.gateway.signal(Signal::TERM);
+        scene.gateway.says("no new connections").await;
+    };
+    let (new, ()) = tokio::join!(scene.gateway.successor(), told_to_stop);
+    // There is nobody else any more who would answer.
+    assert_eq!(served(&new).await, 200);
+    scene.gate.open();
+    let rest = stream.rest().await;
+    assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    assert_eq!(scene.gateway.ended().await.code(), Some(0));
+    assert_eq!(served(&new).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
