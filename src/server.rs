@@ -235,14 +235,13 @@ async fn serve(
     drop(in_force);
     let running = stop::Running {
         gateway,
-        kept,
         accepting: stop_accepting,
         admin: stop_admin,
         supervisor,
     };
-    let told = running.until_told(&mut signals).await;
+    let told = running.until_told(&kept, &mut signals).await;
     let gateway = Arc::clone(&running.gateway);
-    running.end(told, signals).await;
+    running.end(told, kept, signals).await;
     accepting.abort();
     let in_force = gateway.snapshot.load_full();
     if let Some(shared) = &in_force.shared {

@@ -3,7 +3,7 @@
 //! Bound here with the standard library, or taken from whoever has bound them before us:
 //! the service manager, or the process that we replace. pingora gets them as descriptors.
 //! A second hold on each is kept, for the process that will replace us, and so that a
-//! socket is not closed while a client waits in it.
+//! socket is not closed while a client waits in it. It ends when that process has replaced us.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};

@@ -58,7 +58,6 @@ pub(super) enum Told {
 /// What there is to be ended.
 pub(super) struct Running {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) kept: Kept,
     /// True: the listeners accept nothing any more.
     pub(super) accepting: watch::Sender<bool>,
     /// True: the admin listener does not, either.
@@ -103,7 +102,7 @@ impl Signals {
 
 impl Running {
     /// Serves until there is a reason to end.
-    pub(super) async fn until_told(&self, signals: &mut Signals) -> Told {
+    pub(super) async fn until_told(&self, kept: &Kept, signals: &mut Signals) -> Told {
         loop {
             if signals.next().await == Kind::Stop {
                 return Told::ToStop;
@@ -115,7 +114,7 @@ impl Running {
             );
             tokio::select! {
                 () = signals.stop() => return Told::ToStop,
-                taken = upgrade::offer(&run_dir, &self.kept, upgrade::MEETING) => match taken {
+                taken = upgrade::offer(&run_dir, kept, upgrade::MEETING) => match taken {
                     Ok(successor) => return Told::Replaced(successor),
                     Err(error) => tracing::error!(%error, "not replaced: this process serves on"),
                 }
@@ -124,14 +123,19 @@ impl Running {
     }
 
     /// Ends everything, and returns when it has ended.
-    pub(super) async fn end(self, told: Told, mut signals: Signals) {
+    pub(super) async fn end(self, told: Told, kept: Kept, mut signals: Signals) {
         match told {
             Told::ToStop => {
                 signals.end_at_once_next_time();
-                self.stay_a_while().await;
+                self.stay_a_while(&kept).await;
+                // Now the sockets are closed.
+                drop(kept);
             }
             Told::Replaced(successor) => {
                 self.retire(&successor);
+                // They are the other one's alone. Should it end while we finish, its clients
+                // are refused, and do not wait at sockets that nobody accepts from.
+                drop(kept);
                 tokio::select! {
                     () = self.last_answers() => return,
                     () = signals.stop() => {}
@@ -139,11 +143,8 @@ impl Running {
                 signals.end_at_once_next_time();
             }
         }
-        let Self { gateway, kept, .. } = self;
-        // Now the sockets are closed.
-        drop(kept);
-        let outlook = &gateway.outlook;
-        let timeout = gateway.snapshot.load().config.server.drain_timeout;
+        let outlook = &self.gateway.outlook;
+        let timeout = self.gateway.snapshot.load().config.server.drain_timeout;
         tracing::info!("no new connections; requests in flight have {timeout:?}");
         outlook.enter(Phase::Draining);
         if tokio::time::timeout(timeout, quiet(outlook)).await.is_err() {
@@ -156,7 +157,7 @@ impl Running {
     }
 
     /// Is there for those who have not heard yet that we go.
-    async fn stay_a_while(&self) {
+    async fn stay_a_while(&self, kept: &Kept) {
         let delay = self.gateway.snapshot.load().config.server.drain_delay;
         tracing::info!(
             "stopping: not ready any more, serving for {delay:?} still; a second signal ends at once"
@@ -164,7 +165,7 @@ impl Running {
         self.supervisor.tell("STOPPING=1");
         self.gateway.outlook.enter(Phase::Leaving);
         tokio::time::sleep(delay).await;
-        self.kept.let_nobody_in().await;
+        kept.let_nobody_in().await;
         self.stop_accepting();
     }
 

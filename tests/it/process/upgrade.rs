@@ -7,10 +7,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use spafe::simulator::Simulator;
 use spafe::simulator::script::Gate;
+use tokio::net::TcpStream;
 
 use crate::kit::client::{Connection, ask};
 use crate::kit::dns::{NameServer, Said, addresses};
-use crate::kit::gateway::{Gateway, Setup};
+use crate::kit::gateway::{Gateway, LOOK_AGAIN, Setup};
 use crate::kit::http2::Http2;
 use crate::kit::load::{Load, MANY, OpenStream, held_stream};
 use crate::kit::program::spafe;
@@ -149,6 +150,32 @@ async fn a_process_that_is_told_to_stop_while_the_new_one_starts_leaves_that_ser
     assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
     assert_eq!(scene.gateway.ended().await.code(), Some(0));
     assert_eq!(served(&new).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_free_when_the_new_process_is_gone_however_long_the_old_one_lasts() {
+    let mut scene = scene(Setup::new()).await;
+    let addresses = [scene.gateway.address, scene.gateway.admin];
+    let stream = OpenStream::open(scene.gateway.address, "streams").await;
+    scene.gateway.signal(Signal::QUIT);
+    let new = scene.gateway.successor().await;
+    scene.gateway.says("replaced").await;
+    // Killed.
+    drop(new);
+    for address in addresses {
+        soon("clients to be refused", async {
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await;
+    }
+    let again = scene.gateway.again().await;
+    assert_eq!(served(&again).await, 200);
+    scene.gate.open();
+    let rest = stream.rest().await;
+    assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    assert_eq!(scene.gateway.ended().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
