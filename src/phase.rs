@@ -3,7 +3,8 @@
 //! It starts, serves, leaves, drains and is over, in this order and never back. The
 //! server moves on; everybody else looks, which is one load, so that a stream can look
 //! as often as it likes. Whoever works for a client holds a [`Busy`], and the process
-//! ends when nobody does.
+//! ends when nobody does. On a connection of HTTP/2 the work is over before the answer has
+//! left, so each is a [`Carrier`], which says whether it has something left to write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,6 +46,9 @@ struct Shared {
     place: AtomicUsize,
     phase: watch::Sender<Phase>,
     busy: AtomicUsize,
+    carriers: AtomicUsize,
+    /// ≤ `carriers`
+    laden: AtomicUsize,
 }
 
 impl Default for Outlook {
@@ -53,6 +57,8 @@ impl Default for Outlook {
             place: AtomicUsize::new(0),
             phase: watch::Sender::new(Phase::Starting),
             busy: AtomicUsize::new(0),
+            carriers: AtomicUsize::new(0),
+            laden: AtomicUsize::new(0),
         }))
     }
 }
@@ -102,6 +108,28 @@ impl Outlook {
     pub fn busy_count(&self) -> usize {
         self.0.busy.load(Ordering::Relaxed)
     }
+
+    /// A connection of HTTP/2 begins; it lasts until the guard is dropped.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        self.0.carriers.fetch_add(1, Ordering::Relaxed);
+        Carrier {
+            shared: Arc::clone(&self.0),
+            is_laden: false,
+        }
+    }
+
+    /// How many connections of HTTP/2 there are.
+    #[must_use]
+    pub fn carrier_count(&self) -> usize {
+        self.0.carriers.load(Ordering::Relaxed)
+    }
+
+    /// How many of them have something to write that their clients do not take yet.
+    #[must_use]
+    pub fn laden_count(&self) -> usize {
+        self.0.laden.load(Ordering::Relaxed)
+    }
 }
 
 /// Somebody works for a client.
@@ -111,6 +139,36 @@ pub struct Busy(Arc<Shared>);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection of HTTP/2, which is given answers and writes them later.
+#[derive(Debug)]
+pub struct Carrier {
+    shared: Arc<Shared>,
+    is_laden: bool,
+}
+
+impl Carrier {
+    /// Whether it has something to write that its client does not take yet.
+    pub fn is_laden(&mut self, is_laden: bool) {
+        if is_laden == self.is_laden {
+            return;
+        }
+        self.is_laden = is_laden;
+        let laden = &self.shared.laden;
+        if is_laden {
+            laden.fetch_add(1, Ordering::Relaxed);
+        } else {
+            laden.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        self.is_laden(false);
+        self.shared.carriers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -146,5 +204,23 @@ mod tests {
         assert_eq!(outlook.clone().busy_count(), 1);
         drop(work);
         assert_eq!(outlook.busy_count(), 0);
+    }
+
+    #[test]
+    fn what_a_connection_has_left_to_write_is_counted_until_it_has_or_is_gone() {
+        let outlook = Outlook::default();
+        let counts = || (outlook.carrier_count(), outlook.laden_count());
+        let [mut one, mut other] = [outlook.carrier(), outlook.carrier()];
+        for is_laden in [true, true] {
+            one.is_laden(is_laden);
+            other.is_laden(is_laden);
+        }
+        assert_eq!(counts(), (2, 2));
+        one.is_laden(false);
+        assert_eq!(counts(), (2, 1));
+        drop(other);
+        assert_eq!(counts(), (1, 0));
+        drop(one);
+        assert_eq!(counts(), (0, 0));
     }
 }

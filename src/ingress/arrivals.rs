@@ -283,7 +283,7 @@ impl ServerApp for Counted {
             self.arrivals.place(&mut *stream).await.ok()?
         };
         let allowed = self.ingress.limit(|bounds| bounds.head_timeout);
-        let stream = http2::watched(stream, allowed, &self.arrivals.gateway.metrics);
+        let stream = http2::watched(stream, allowed, &self.arrivals.gateway);
         self.ingress.process_new(stream, shutdown).await
     }
 }

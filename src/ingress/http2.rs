@@ -7,6 +7,9 @@
 //!
 //! HTTP/2 begins with 24 bytes of the client's, and pingora waits for them without end; what
 //! it bounds is a connection that has begun. So reading fails where they are not there in time.
+//!
+//! An answer is over for whoever gave it when h2 has it, which keeps it until the client takes it.
+//! So it is told when a client does not, and a process that ends waits.
 
 /// What is too much?
 mod conduct;
@@ -29,8 +32,10 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::gateway::Gateway;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::arriving::Excess;
+use crate::phase::Carrier;
 use crate::sys;
 use conduct::Conduct;
 use frames::{Frame, Frames};
@@ -43,6 +48,8 @@ const PREFACE_BYTES: u32 = 24;
 pub(super) struct Watched {
     stream: Stream,
     metrics: Arc<Metrics>,
+    /// What a process that ends sees of it.
+    carrier: Carrier,
     /// Until when the preface has to be here; `None` once it is.
     begins_by: Option<Pin<Box<Sleep>>>,
     came: Frames,
@@ -55,13 +62,14 @@ pub(super) struct Watched {
 }
 
 /// This connection; where it is to speak HTTP/2, it has so long to begin, and is counted.
-pub(super) fn watched(stream: Stream, allowed: Duration, metrics: &Arc<Metrics>) -> Stream {
+pub(super) fn watched(stream: Stream, allowed: Duration, gateway: &Gateway) -> Stream {
     if stream.selected_alpn_proto() != Some(ALPN::H2) {
         return stream;
     }
     Box::new(Watched {
         stream,
-        metrics: Arc::clone(metrics),
+        metrics: Arc::clone(&gateway.metrics),
+        carrier: gateway.outlook.carrier(),
         begins_by: Some(Box::pin(tokio::time::sleep(allowed))),
         came: Frames::behind(PREFACE_BYTES),
         sent: Frames::behind(0),
@@ -95,6 +103,15 @@ impl Watched {
             self.excess = Some(excess);
             self.metrics.arriving.ended(excess).inc();
         }
+    }
+
+    /// Notes where the client does not take what it is sent. h2 writes as long as it has something
+    /// and flushes behind it, so until it has flushed there may be more.
+    fn noting<T>(&mut self, sent: Poll<T>) -> Poll<T> {
+        if sent.is_pending() {
+            self.carrier.is_laden(true);
+        }
+        sent
     }
 
     /// Tells the client that it is over, as far as it takes that at once; and h2, which
@@ -167,13 +184,18 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, buf))?;
+        let written = Pin::new(&mut *self.stream).poll_write(cx, buf);
+        let written = ready!(self.noting(written))?;
         self.count_sent(buf.get(..written).unwrap_or(buf));
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut *self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.carrier.is_laden(false);
+        }
+        self.noting(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -185,7 +207,8 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs))?;
+        let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs);
+        let written = ready!(self.noting(written))?;
         let mut rest = written;
         for buf in bufs {
             let of_this = rest.min(buf.len());

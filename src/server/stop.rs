@@ -3,7 +3,8 @@
 //! Told to stop, it first stays: whoever sends requests here has to learn that it goes,
 //! from `/readyz` and from `Connection: close`, and until then everything is served. Then
 //! nobody comes in any more, idle connections end, and what is in flight has its time.
-//! What does not end within it is told so, by a status or by an event. A process that was
+//! What does not end within it is told so, by a status or by an event. Answers that HTTP/2 has
+//! and has not written yet are in flight, too. A process that was
 //! replaced has nobody to warn: it stops accepting at once, and its streams have the time
 //! that they always have.
 
@@ -24,6 +25,9 @@ use crate::server::upgrade::{self, Successor};
 /// Nobody has worked for so long when the last answer is out: what was accepted or is
 /// being said in a TLS handshake has come to us by then.
 const QUIET: Duration = Duration::from_millis(100);
+/// And for so long where there are connections of HTTP/2, as one of HTTP/1 has to be read to its
+/// end. They end when their clients have heard that they are to; some clients never answer.
+const PARTING: Duration = Duration::from_secs(2);
 /// How often it is looked whether somebody works.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long the word that an answer will not be finished may take: a look of each request
@@ -144,16 +148,25 @@ impl Running {
             }
         }
         let outlook = &self.gateway.outlook;
-        let timeout = self.gateway.snapshot.load().config.server.drain_timeout;
+        let timeout = self.drain_timeout();
         tracing::info!("no new connections; requests in flight have {timeout:?}");
         outlook.enter(Phase::Draining);
-        if tokio::time::timeout(timeout, quiet(outlook)).await.is_err() {
-            let left = outlook.busy_count();
-            tracing::warn!("{left} requests are not finished and are told so");
+        if tokio::time::timeout(timeout, quiet(outlook, timeout))
+            .await
+            .is_err()
+        {
+            let (left, laden) = (outlook.busy_count(), outlook.laden_count());
+            tracing::warn!(
+                "{left} requests are not finished and are told so; {laden} connections have not taken all that was answered"
+            );
             outlook.enter(Phase::Over);
             // Who does not hear it would not hear it later.
-            let _ = tokio::time::timeout(FAREWELL, quiet(outlook)).await;
+            let _ = tokio::time::timeout(FAREWELL, quiet(outlook, FAREWELL)).await;
         }
+    }
+
+    fn drain_timeout(&self) -> Duration {
+        self.gateway.snapshot.load().config.server.drain_timeout
     }
 
     /// Is there for those who have not heard yet that we go.
@@ -188,7 +201,7 @@ impl Running {
         let delay = self.gateway.snapshot.load().config.server.drain_delay;
         tokio::time::sleep(delay).await;
         outlook.enter(Phase::Draining);
-        quiet(outlook).await;
+        quiet(outlook, self.drain_timeout()).await;
     }
 
     fn stop_accepting(&self) {
@@ -209,14 +222,61 @@ pub(super) async fn lasts(accepting: &mut JoinHandle<()>) -> io::Result<()> {
     }
 }
 
-/// Waits until nobody works for a client.
-async fn quiet(outlook: &Outlook) {
-    let mut left = QUIET;
-    while !left.is_zero() {
-        tokio::time::sleep(LOOK_AGAIN).await;
-        left = match outlook.busy_count() {
-            0 => left.saturating_sub(LOOK_AGAIN),
-            _ => QUIET,
+/// Waits until nobody works for a client, and what was answered is written; for that there is so
+/// much time once nobody works.
+async fn quiet(outlook: &Outlook, reading: Duration) {
+    let (mut answered, mut written) = (Duration::ZERO, Duration::ZERO);
+    loop {
+        let enough = match outlook.carrier_count() {
+            0 => QUIET,
+            _ => PARTING,
         };
+        if written >= enough || answered >= reading {
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+        answered += LOOK_AGAIN;
+        written += LOOK_AGAIN;
+        if outlook.busy_count() > 0 {
+            (answered, written) = (Duration::ZERO, Duration::ZERO);
+        } else if outlook.laden_count() > 0 {
+            written = Duration::ZERO;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_mins(1);
+
+    /// Whether it is waited for longer than would be for nothing.
+    async fn is_waited_for(outlook: &Outlook, reading: Duration) -> bool {
+        let enough = tokio::time::timeout(5 * QUIET, quiet(outlook, reading)).await;
+        enough.is_err()
+    }
+
+    #[tokio::test]
+    async fn whoever_works_is_waited_for_and_what_is_answered_has_its_time_to_be_read() {
+        let outlook = Outlook::default();
+        assert!(!is_waited_for(&outlook, LONG).await);
+        let busy = outlook.busy();
+        assert!(is_waited_for(&outlook, SHORT).await);
+        let mut carrier = outlook.carrier();
+        carrier.is_laden(true);
+        drop(busy);
+        assert!(is_waited_for(&outlook, LONG).await);
+        assert!(!is_waited_for(&outlook, SHORT).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_part_is_waited_for_for_a_while() {
+        let outlook = Outlook::default();
+        let _carrier = outlook.carrier();
+        assert!(is_waited_for(&outlook, LONG).await);
+        let parted = tokio::time::timeout(3 * PARTING, quiet(&outlook, LONG)).await;
+        assert!(parted.is_ok());
     }
 }

@@ -7,6 +7,7 @@ use spafe::simulator::Simulator;
 use spafe::simulator::script::{Gate, Script};
 
 use crate::kit::client::{Connection, ask, post};
+use crate::kit::frames::{self, Frames, INITIAL_WINDOW_SIZE};
 use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::http2::Http2;
 use crate::kit::load::{Load, MANY, OpenStream, held_stream};
@@ -14,6 +15,9 @@ use crate::kit::now;
 use crate::kit::upstream::{always, base, upstream};
 
 const PATH: &str = "/v1/chat/completions";
+
+/// By then a process has ended that has nothing to wait for.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Upstreams whose answers wait for a gate, and one that answers at once.
 struct Upstreams {
@@ -181,6 +185,107 @@ async fn over_http2_what_was_begun_is_finished_and_the_connection_is_left() {
     // The client was sent away: it keeps nothing that would have to be waited for.
     client.ended().await;
     assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_over_http2_that_are_read_late_are_whole() {
+    // More than the kernel takes.
+    let mut late = Late::ask(40).await;
+    late.is_answered().await;
+    late.stop().await;
+    // Longer than for what has left.
+    late.is_waited_for(Duration::from_secs(3)).await;
+    late.read().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_over_http2_is_whole_whatever_its_client_says_behind_it() {
+    // The kernel has all of it, and would throw it away at what is said to a process that is gone.
+    let mut late = Late::ask(1).await;
+    late.is_answered().await;
+    late.stop().await;
+    late.is_waited_for(SOON).await;
+    late.client.offer(&frames::window(0, 1)).await;
+    late.read().await;
+}
+
+/// A client of HTTP/2 that has room for everything and reads nothing until it wants to.
+struct Late {
+    client: Frames,
+    streams: Vec<u32>,
+    answer_bytes: usize,
+    gateway: Gateway,
+    gate: Gate,
+    _upstream: Simulator,
+}
+
+impl Late {
+    /// Asks on so many streams; the answers wait for the gate.
+    async fn ask(streams: usize) -> Self {
+        const ROOM: u32 = 64 * 1024 * 1024;
+        // Less than h2 takes for a stream before it leaves.
+        let text = format!("{{\"id\":\"x\",\"text\":\"{}\"}}", "x".repeat(300 * 1024));
+        let gate = Gate::new();
+        let upstream = always(Script::json(200, text.clone()).hold_head(&gate)).await;
+        let gateway = Setup::new()
+            .tls()
+            .tables(MANY)
+            .pool("large", &[&base(&upstream)])
+            .model("large", &["large"])
+            .start();
+        let mut client = Frames::open_with(&gateway, &[(INITIAL_WINDOW_SIZE, ROOM)]).await;
+        client.offer(&frames::window(0, ROOM)).await;
+        let streams: Vec<u32> = (1..).step_by(2).take(streams).collect();
+        for stream in &streams {
+            let head = frames::headers(*stream, 0, frames::post(PATH));
+            let body = frames::last(*stream, ask("large", false));
+            client.offer(&[head, body].concat()).await;
+        }
+        for _ in &streams {
+            upstream.next_request().await.unwrap();
+        }
+        Self {
+            client,
+            streams,
+            answer_bytes: text.len(),
+            gateway,
+            gate,
+            _upstream: upstream,
+        }
+    }
+
+    /// Lets all be answered, as far as the gateway knows.
+    async fn is_answered(&self) {
+        self.gate.open();
+        self.gateway.request_log(self.streams.len()).await;
+    }
+
+    async fn stop(&self) {
+        self.gateway.signal(Signal::TERM);
+        self.gateway.says("no new connections").await;
+    }
+
+    /// Sees that for so long the gateway does not end, while nothing is read.
+    async fn is_waited_for(&mut self, time: Duration) {
+        let ended = tokio::time::timeout(time, self.gateway.ended()).await;
+        assert!(ended.is_err(), "it ended before its answers were read");
+    }
+
+    /// Reads all answers, which are whole, and leaves; then the gateway ends.
+    async fn read(mut self) {
+        let count = self.streams.len();
+        let told = self
+            .client
+            .until("every answer", |told| told.ended.len() == count);
+        let told = told.await;
+        for stream in &self.streams {
+            assert_eq!(told.statuses.get(stream), Some(&200), "{stream}");
+            let bytes = told.bodies.get(stream).map(|(bytes, _)| *bytes);
+            assert_eq!(bytes, Some(self.answer_bytes), "{stream}");
+        }
+        drop(self.client);
+        assert_eq!(self.gateway.ended().await.code(), Some(0));
+    }
 }
 
 /// Waits until the process says that it takes no more requests.
