@@ -41,7 +41,8 @@ use crate::gateway::refusal::Refusal;
 use crate::sys;
 use alarms::Alarms;
 
-/// How long a connection that ends is still read and flushed, so that its client reads our answer.
+/// How long a connection that ends is still read and flushed, so that its client reads our answer;
+/// one of HTTP/2 for as long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long before that there is for a small body that nobody wants, so that its connection goes
 /// on. What was sent with its head has come by then, from however far away.

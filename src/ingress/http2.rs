@@ -32,6 +32,7 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use super::DRAIN_TIMEOUT;
 use crate::gateway::Gateway;
 use crate::gateway::record::metrics::Metrics;
 use crate::gateway::record::outcome::arriving::Excess;
@@ -59,6 +60,8 @@ pub(super) struct Watched {
     excess: Option<Excess>,
     /// Its client was told so.
     is_told: bool,
+    /// Until when its client is still read, once our end is closed.
+    parting: Option<Pin<Box<Sleep>>>,
 }
 
 /// This connection; where it is to speak HTTP/2, it has so long to begin, and is counted.
@@ -76,6 +79,7 @@ pub(super) fn watched(stream: Stream, allowed: Duration, gateway: &Gateway) -> S
         conduct: Conduct::new(),
         excess: None,
         is_told: false,
+        parting: None,
     })
 }
 
@@ -198,8 +202,25 @@ impl AsyncWrite for Watched {
         self.noting(flushed)
     }
 
+    /// Closes our end, and reads, unheard, what the client still says until it has closed its own
+    /// or has had its time: said to nobody, it would make the kernel drop what it has not sent yet.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
+        let Self {
+            stream, parting, ..
+        } = &mut *self;
+        if parting.is_none() {
+            ready!(Pin::new(&mut **stream).poll_shutdown(cx))?;
+        }
+        let parting = parting.get_or_insert_with(|| Box::pin(tokio::time::sleep(DRAIN_TIMEOUT)));
+        while parting.as_mut().poll(cx).is_pending() {
+            let mut unheard = [0; 1024];
+            let mut unheard = ReadBuf::new(&mut unheard);
+            let read = ready!(Pin::new(&mut **stream).poll_read(cx, &mut unheard));
+            if read.is_err() || unheard.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(

@@ -11,8 +11,8 @@ use crate::kit::frames::{self, Frames, INITIAL_WINDOW_SIZE};
 use crate::kit::gateway::{Gateway, Setup};
 use crate::kit::http2::Http2;
 use crate::kit::load::{Load, MANY, OpenStream, held_stream};
-use crate::kit::now;
 use crate::kit::upstream::{always, base, upstream};
+use crate::kit::{now, soon};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -209,6 +209,18 @@ async fn an_answer_over_http2_is_whole_whatever_its_client_says_behind_it() {
     late.read().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_answer_of_a_connection_of_http2_is_whole_whatever_its_client_says_behind_it() {
+    let mut late = Late::ask(1).await;
+    late.stop().await;
+    late.hears_that_it_should_go().await;
+    // The connection is over with this answer: h2 closes it.
+    late.is_answered().await;
+    late.is_waited_for(SOON).await;
+    late.client.offer(&frames::window(0, 1)).await;
+    late.read().await;
+}
+
 /// A client of HTTP/2 that has room for everything and reads nothing until it wants to.
 struct Late {
     client: Frames,
@@ -263,6 +275,21 @@ impl Late {
     async fn stop(&self) {
         self.gateway.signal(Signal::TERM);
         self.gateway.says("no new connections").await;
+    }
+
+    /// Answers the PING behind GOAWAY, as a library does.
+    async fn hears_that_it_should_go(&mut self) {
+        let asked = async {
+            loop {
+                let frame = self.client.next().await.unwrap();
+                if (frame.kind, frame.flags) == (frames::PING, 0) {
+                    return frame.payload;
+                }
+            }
+        };
+        let payload = soon("a PING", asked).await;
+        let heard = frames::frame(frames::PING, frames::ACK, 0, payload);
+        self.client.offer(&heard).await;
     }
 
     /// Sees that for so long the gateway does not end, while nothing is read.
