@@ -38,6 +38,7 @@ use crate::config::bounds::Bounds;
 use crate::deadline::{until, within};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
+use crate::phase::Phase;
 use crate::sys;
 use alarms::Alarms;
 
@@ -147,10 +148,18 @@ impl HttpServerApp for Ingress {
         // It tells when to stop accepting; requests go by the gateway's outlook.
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        let outlook = &self.gateway.outlook;
+        if outlook.phase() >= Phase::Finishing
+            && let ServerSession::H2(stream) = &mut session
+        {
+            // A client that has not heard that it is to go, or does not care. Nothing was begun,
+            // so it may ask elsewhere: RFC 9113, 8.7.
+            stream.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+            return None;
+        }
         session.set_write_timeout(Some(self.limit(|bounds| bounds.write_stall)));
         let first =
             session.get_keepalive_reuses_remaining() == self.options.keepalive_request_limit;
-        let outlook = &self.gateway.outlook;
         // Whoever connects has a request; an idle connection may never have another.
         let mut busy = first.then(|| outlook.busy());
         let kept = Alarms::kept(&mut session);

@@ -1,6 +1,6 @@
 //! Does the process go on?
 //!
-//! It starts, serves, leaves, drains and is over, in this order and never back. The
+//! It starts, serves, leaves, drains, finishes and is over, in this order and never back. The
 //! server moves on; everybody else looks, which is one load, so that a stream can look
 //! as often as it likes. Whoever works for a client holds a [`Busy`], and the process
 //! ends when nobody does. On a connection of HTTP/2 the work is over before the answer has
@@ -22,16 +22,19 @@ pub enum Phase {
     Leaving,
     /// Idle connections end; what is in flight has its time.
     Draining,
+    /// No request begins any more, on whatever connection.
+    Finishing,
     /// What is still in flight is told that it will not be finished.
     Over,
 }
 
 impl Phase {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Starting,
         Self::Serving,
         Self::Leaving,
         Self::Draining,
+        Self::Finishing,
         Self::Over,
     ];
 }

@@ -28,6 +28,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// And for so long where there are connections of HTTP/2, as one of HTTP/1 has to be read to its
 /// end. They end when their clients have heard that they are to; some clients never answer.
 const PARTING: Duration = Duration::from_secs(2);
+/// How long a client of HTTP/2 has to hear that it begins nothing more. It is told when nobody is
+/// accepted any more, and what it had sent by then is on its way for no longer.
+const LAST_BEGINNINGS: Duration = Duration::from_secs(2);
 /// How often it is looked whether somebody works.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long the word that an answer will not be finished may take: a look of each request
@@ -150,7 +153,7 @@ impl Running {
         let outlook = &self.gateway.outlook;
         let timeout = self.drain_timeout();
         tracing::info!("no new connections; requests in flight have {timeout:?}");
-        outlook.enter(Phase::Draining);
+        drain(outlook);
         if tokio::time::timeout(timeout, quiet(outlook, timeout))
             .await
             .is_err()
@@ -200,7 +203,7 @@ impl Running {
         outlook.enter(Phase::Leaving);
         let delay = self.gateway.snapshot.load().config.server.drain_delay;
         tokio::time::sleep(delay).await;
-        outlook.enter(Phase::Draining);
+        drain(outlook);
         quiet(outlook, self.drain_timeout()).await;
     }
 
@@ -220,6 +223,17 @@ pub(super) async fn lasts(accepting: &mut JoinHandle<()>) -> io::Result<()> {
         Err(_) => Ok(()),
         Ok(_) => Err(io::Error::other("the listeners ended")),
     }
+}
+
+/// Idle connections end, and soon nothing begins on others, either: a client that never hears of
+/// it would keep the process for as long as it asks.
+fn drain(outlook: &Outlook) {
+    outlook.enter(Phase::Draining);
+    let outlook = outlook.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(LAST_BEGINNINGS).await;
+        outlook.enter(Phase::Finishing);
+    });
 }
 
 /// Waits until nobody works for a client, and what was answered is written; for that there is so

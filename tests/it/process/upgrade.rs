@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::kit::client::{Connection, ask};
 use crate::kit::dns::{NameServer, Said, addresses};
+use crate::kit::frames::{Frames, REFUSED_STREAM, Told, headers, last, post, window};
 use crate::kit::gateway::{Gateway, LOOK_AGAIN, Setup};
 use crate::kit::http2::Http2;
 use crate::kit::load::{Load, MANY, OpenStream, held_stream};
@@ -176,6 +177,50 @@ async fn an_address_is_free_when_the_new_process_is_gone_however_long_the_old_on
     let rest = stream.rest().await;
     assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
     assert_eq!(scene.gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_hear_that_it_should_go_begins_nothing_more() {
+    let mut scene = scene(Setup::new().tls()).await;
+    // By frames: nobody answers the PING behind GOAWAY, so any stream may still be begun.
+    let mut client = Frames::open(&scene.gateway).await;
+    let request = |stream: u32, model: &str, streams: bool| {
+        let body = ask(model, streams);
+        [headers(stream, 0, post(PATH)), last(stream, body)].concat()
+    };
+    // There is room for all that is asked for.
+    client.offer(&window(0, 1 << 30)).await;
+    client.offer(&request(1, "streams", true)).await;
+    client
+        .until("a stream", |told| told.bodies.contains_key(&1))
+        .await;
+    scene.gateway.signal(Signal::QUIT);
+    let _new = scene.gateway.successor().await;
+    scene.gateway.says("replaced").await;
+    let mut stream = 1;
+    soon("a request to be refused", async {
+        while client.told.resets.is_empty() {
+            stream += 2;
+            client.offer(&request(stream, "quick", false)).await;
+            let over = |told: &Told| told.answered(stream) || told.resets.contains_key(&stream);
+            client.until("an answer", over).await;
+        }
+    })
+    .await;
+    // It was not begun, so it may be sent elsewhere; and all before it were answered.
+    assert_eq!(client.told.resets, [(stream, REFUSED_STREAM)].into());
+    scene.gate.open();
+    let asking_on = async {
+        while !client.told.closed {
+            stream += 2;
+            client.offer(&request(stream, "quick", false)).await;
+            let over = |told: &Told| told.resets.contains_key(&stream);
+            client.until("a refusal", over).await;
+        }
+    };
+    let (status, ()) = tokio::join!(scene.gateway.ended(), asking_on);
+    assert_eq!(status.code(), Some(0));
+    assert!(client.told.answered(1), "{:?}", client.told);
 }
 
 #[tokio::test(flavor = "multi_thread")]
