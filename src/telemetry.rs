@@ -191,7 +191,7 @@ mod tests {
         };
         for is_terminal in [false, true] {
             let lines = logged(None, is_terminal, act);
-            for part in ["203.0.113", "2001:db8", "4711"] {
+            for part in ["203.0.113", "2001:db8", ":4711"] {
                 assert!(!lines.contains(part), "{part}: {lines}");
             }
             assert_eq!(
