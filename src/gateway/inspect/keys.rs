@@ -7,7 +7,6 @@
 //! spelled as that, is refused. Of the latter only the outermost object is judged:
 //! what lies deeper is the upstream's.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
@@ -165,7 +164,7 @@ pub(super) struct Duplicates {
 
 impl Duplicates {
     /// A key that stands twice among these.
-    pub(super) fn find<'k>(&mut self, keys: &'k [Cow<'_, str>]) -> Option<&'k str> {
+    pub(super) fn find<'k>(&mut self, keys: &[&'k [u8]]) -> Option<&'k [u8]> {
         if keys.len() <= PAIRWISE_MAX {
             return twice_pairwise(keys);
         }
@@ -173,19 +172,16 @@ impl Duplicates {
             return None;
         }
         let mut seen = HashSet::with_capacity_and_hasher(keys.len(), RandomState::new());
-        keys.iter()
-            .map(AsRef::as_ref)
-            .find(|key: &&str| !seen.insert(*key))
+        keys.iter().copied().find(|key| !seen.insert(*key))
     }
 
-    fn may_stand_twice(&mut self, keys: &[Cow<'_, str>]) -> bool {
+    fn may_stand_twice(&mut self, keys: &[&[u8]]) -> bool {
         let seed = *self
             .seed
             .get_or_insert_with(|| RandomState::new().hash_one(keys.len()));
         self.table.clear();
         self.table.resize(keys.len().next_power_of_two() * 2, 0);
-        keys.iter()
-            .any(|key| !self.insert(print(key.as_bytes(), seed)))
+        keys.iter().any(|key| !self.insert(print(key, seed)))
     }
 
     /// Keeps a print; `false` where it is there already.
@@ -207,14 +203,10 @@ impl Duplicates {
     }
 }
 
-fn twice_pairwise<'k>(keys: &'k [Cow<'_, str>]) -> Option<&'k str> {
+fn twice_pairwise<'k>(keys: &[&'k [u8]]) -> Option<&'k [u8]> {
     let mut rest = keys;
     while let Some((key, others)) = rest.split_first() {
-        let key: &str = key;
-        if others
-            .iter()
-            .any(|other| other.len() == key.len() && other.as_bytes() == key.as_bytes())
-        {
+        if others.contains(key) {
             return Some(key);
         }
         rest = others;

@@ -6,16 +6,16 @@
 //! are compared when their object closes. Nearly all bytes of a body are inside
 //! strings, and those are skipped many at a time (`plain.rs`).
 
-/// What does a key say that is written with escapes?
+/// Which keys stand in the objects that are open?
 mod key;
 /// What is a string, and what is a number?
 mod scalar;
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::keys::Duplicates;
 use super::{Bounds, Fault, InspectError};
+use key::{Keys, Mark};
 
 /// Where a value stands and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +43,13 @@ pub(super) enum Kind {
 
 /// Reads one object: `begin`, then `key` and `value` in turn until there is no key, then `end`.
 pub(super) struct Scanner<'a> {
-    text: &'a str,
     bytes: &'a [u8],
     /// Everything before this is read.
     at: usize,
     bounds: Bounds,
     /// The open arrays and objects, outermost first.
     open: Vec<Open>,
-    /// The keys read so far of every open object, outermost first.
-    keys: Vec<Cow<'a, str>>,
+    keys: Keys<'a>,
     duplicates: Duplicates,
 }
 
@@ -59,7 +57,7 @@ enum Open {
     Array,
     Object {
         /// Its keys are those from here on, once what it encloses is closed.
-        first_key: usize,
+        keys: Mark,
     },
 }
 
@@ -74,12 +72,11 @@ enum Next {
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str, bounds: Bounds) -> Self {
         Self {
-            text,
             bytes: text.as_bytes(),
             at: 0,
             bounds,
             open: Vec::with_capacity(8),
-            keys: Vec::with_capacity(24),
+            keys: Keys::new(text.as_bytes()),
             duplicates: Duplicates::default(),
         }
     }
@@ -87,7 +84,7 @@ impl<'a> Scanner<'a> {
     /// Reads the opening brace of the outermost object.
     pub(super) fn begin(&mut self) -> Result<(), InspectError> {
         match self.peek_token() {
-            Some(b'{') => self.descend(Open::Object { first_key: 0 }),
+            Some(b'{') => self.descend_into_object(),
             Some(_) => Err(self.fail(Fault::NotAnObject)),
             None => Err(self.fail(Fault::Empty)),
         }
@@ -102,12 +99,11 @@ impl<'a> Scanner<'a> {
         if token == Some(b'}') {
             return Ok(None);
         }
-        if !self.keys.is_empty() {
+        if self.keys.count(self.innermost()) > 0 {
             self.expect(token, b',')?;
         }
         self.member_key()?;
-        let key = self.keys.last().map_or("", |key| key.as_ref());
-        recognise(key, self.at).map(Some)
+        recognise(self.keys.last(), self.at).map(Some)
     }
 
     /// Reads the closing brace of the outermost object, and that nothing follows it.
@@ -115,12 +111,16 @@ impl<'a> Scanner<'a> {
         mut self,
         name: impl FnOnce(&str) -> Option<&'static str>,
     ) -> Result<(), InspectError> {
-        if let Some(duplicate) = self.duplicates.find(&self.keys) {
+        let keys = self.keys.texts(self.innermost());
+        let duplicate = self.duplicates.find(&keys);
+        if let Some(duplicate) = duplicate {
+            let duplicate = std::str::from_utf8(duplicate).unwrap_or_default();
             return Err(InspectError::DuplicateKey {
                 param: name(duplicate),
                 offset: self.at,
             });
         }
+        drop(keys);
         self.at += 1;
         match self.peek_token() {
             None => Ok(()),
@@ -152,12 +152,11 @@ impl<'a> Scanner<'a> {
     fn opening(&mut self) -> Result<Kind, InspectError> {
         match self.peek_token() {
             Some(b'"') => {
-                let escaped = self.string()?;
+                let escaped = self.string(true)?;
                 Ok(Kind::String { escaped })
             }
             Some(b'{') => {
-                let first_key = self.keys.len();
-                self.descend(Open::Object { first_key })?;
+                self.descend_into_object()?;
                 Ok(Kind::Object)
             }
             Some(b'[') => {
@@ -202,6 +201,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    fn descend_into_object(&mut self) -> Result<(), InspectError> {
+        let keys = self.keys.mark();
+        self.descend(Open::Object { keys })
+    }
+
     fn descend(&mut self, open: Open) -> Result<(), InspectError> {
         if self.open.len() >= self.bounds.depth_max {
             return Err(self.fail(Fault::TooDeep));
@@ -212,15 +216,14 @@ impl<'a> Scanner<'a> {
     }
 
     fn close(&mut self) -> Result<(), InspectError> {
-        if let Some(Open::Object { first_key }) = self.open.pop() {
-            let keys = self.keys.get(first_key..).unwrap_or_default();
-            if self.duplicates.find(keys).is_some() {
+        if let Some(Open::Object { keys }) = self.open.pop() {
+            if self.duplicates.find(&self.keys.texts(keys)).is_some() {
                 return Err(InspectError::DuplicateKey {
                     param: None,
                     offset: self.at,
                 });
             }
-            self.keys.truncate(first_key);
+            self.keys.truncate(keys);
         }
         self.at += 1;
         Ok(())
@@ -233,24 +236,23 @@ impl<'a> Scanner<'a> {
             return Err(self.unexpected(token));
         }
         let start = self.at;
-        let escaped = self.string()?;
-        let written = self.text.get(start + 1..self.at - 1).unwrap_or_default();
-        let key = if escaped {
-            let decoded = key::decoded(written);
-            Cow::Owned(decoded.ok_or_else(|| self.fail(Fault::SurrogateInKey))?)
-        } else {
-            Cow::Borrowed(written)
-        };
-        let first_key = match self.open.last() {
-            Some(Open::Object { first_key }) => *first_key,
-            Some(Open::Array) | None => 0,
-        };
-        if self.keys.len() - first_key >= self.bounds.keys_max {
+        let escaped = self.string(false)?;
+        if self.keys.count(self.innermost()) >= self.bounds.keys_max {
             return Err(self.fail(Fault::TooManyKeys));
         }
-        self.keys.push(key);
+        // The escapes are known to be right but for half a surrogate pair.
+        let read = self.keys.push(start + 1, self.at - 1, escaped);
+        read.ok_or_else(|| self.fail(Fault::SurrogateInKey))?;
         let token = self.peek_token();
         self.expect(token, b':')
+    }
+
+    /// Where the keys of the innermost object begin.
+    fn innermost(&self) -> Mark {
+        match self.open.last() {
+            Some(Open::Object { keys }) => *keys,
+            Some(Open::Array) | None => Mark::default(),
+        }
     }
 
     fn literal(&mut self, word: &[u8], kind: Kind) -> Result<Kind, InspectError> {

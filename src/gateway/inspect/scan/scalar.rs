@@ -9,10 +9,9 @@ use crate::gateway::inspect::plain::{escapes_len, plain_len};
 use crate::gateway::inspect::{Fault, InspectError};
 
 impl Scanner<'_> {
-    /// Reads a string and tells whether it holds an escape.
-    pub(super) fn string(&mut self) -> Result<bool, InspectError> {
+    /// Reads a string, which may be long with many escapes, and tells whether it holds one.
+    pub(super) fn string(&mut self, mut may_be_long: bool) -> Result<bool, InspectError> {
         let mut escaped = false;
-        let mut may_be_long = true;
         self.at += 1;
         loop {
             self.at += plain_len(self.bytes.get(self.at..).unwrap_or_default());
