@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::models::hint;
 use super::node::Node;
 use super::pools::secret;
 use super::server::pem;
-use super::structure::nearest;
 use super::{Findings, Outside};
 use crate::config::ApiKey;
 use crate::config::file::clients::Clients;
@@ -191,12 +191,9 @@ fn concerns_somebody(root: &Node<'_, '_>, limit: &Node<'_, '_>, findings: &mut F
         if ids.is_empty() || ids.iter().any(|id| lists(&one, id)) {
             continue;
         }
-        let hint = nearest(name, &ids).map_or_else(
-            || "add it to [[models]] or name one that is there".to_owned(),
-            |near| format!("did you mean {near}?"),
-        );
         let message = format!(
-            "concerns no model: limits know models by their `id`, or what a pattern of models is written as; {hint}"
+            "concerns no model: limits know models by their `id`, or what a pattern of models is written as; {}",
+            hint(name, &ids)
         );
         findings.add(&listed, message);
     }

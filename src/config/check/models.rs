@@ -78,6 +78,14 @@ impl<'a> Known<'a> {
     }
 }
 
+/// What to do about a name of a model that is not there.
+pub(super) fn hint(name: &str, known: &[&str]) -> String {
+    nearest(name, known).map_or_else(
+        || "add it to [[models]] or name one that is there".to_owned(),
+        |near| format!("did you mean {near}?"),
+    )
+}
+
 fn fallbacks_can_answer(
     model: &Node<'_, '_>,
     list: &str,
@@ -101,10 +109,7 @@ fn fallbacks_can_answer(
             match known.modality(name) {
                 None => {
                     let names: Vec<&str> = known.exact.keys().copied().collect();
-                    let hint = nearest(name, &names).map_or_else(
-                        || "add it to [[models]] or name one that is there".to_owned(),
-                        |near| format!("did you mean {near}?"),
-                    );
+                    let hint = hint(name, &names);
                     findings.add(
                         &fallback,
                         format!("names a model that does not exist; {hint}"),

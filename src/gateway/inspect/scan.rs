@@ -111,16 +111,7 @@ impl<'a> Scanner<'a> {
         mut self,
         name: impl FnOnce(&str) -> Option<&'static str>,
     ) -> Result<(), InspectError> {
-        let keys = self.keys.texts(self.innermost());
-        let duplicate = self.duplicates.find(&keys);
-        if let Some(duplicate) = duplicate {
-            let duplicate = std::str::from_utf8(duplicate).unwrap_or_default();
-            return Err(InspectError::DuplicateKey {
-                param: name(duplicate),
-                offset: self.at,
-            });
-        }
-        drop(keys);
+        self.differ(self.innermost(), name)?;
         self.at += 1;
         match self.peek_token() {
             None => Ok(()),
@@ -217,16 +208,27 @@ impl<'a> Scanner<'a> {
 
     fn close(&mut self) -> Result<(), InspectError> {
         if let Some(Open::Object { keys }) = self.open.pop() {
-            if self.duplicates.find(&self.keys.texts(keys)).is_some() {
-                return Err(InspectError::DuplicateKey {
-                    param: None,
-                    offset: self.at,
-                });
-            }
+            self.differ(keys, |_| None)?;
             self.keys.truncate(keys);
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// None of the keys from there on stands twice; one that does is told by this name.
+    fn differ(
+        &mut self,
+        keys: Mark,
+        name: impl FnOnce(&str) -> Option<&'static str>,
+    ) -> Result<(), InspectError> {
+        let keys = self.keys.texts(keys);
+        match self.duplicates.find(&keys) {
+            None => Ok(()),
+            Some(key) => Err(InspectError::DuplicateKey {
+                param: name(std::str::from_utf8(key).unwrap_or_default()),
+                offset: self.at,
+            }),
+        }
     }
 
     /// Reads a key and its colon, and puts the key on the stack.

@@ -251,7 +251,7 @@ fn windows(allowance: &Allowance, name: &[&str]) -> Vec<RuleWindow> {
         let window = window?;
         Some(RuleWindow {
             kind,
-            number: number(&[name, &[kind.as_str(), &span(&window)]].concat()),
+            number: number(&[name, &[kind.as_str(), &window.per.as_nanos().to_string()]].concat()),
             rate: Rate::new(&window),
             window,
         })
@@ -262,11 +262,6 @@ fn windows(allowance: &Allowance, name: &[&str]) -> Vec<RuleWindow> {
         of(Kind::Cost, allowance.cost),
     ];
     all.into_iter().flatten().collect()
-}
-
-/// Which span a window is of, where that is part of a name.
-pub(super) fn span(window: &Window) -> String {
-    window.per.as_nanos().to_string()
 }
 
 fn room(max: Option<u32>, name: &[&str]) -> Option<Room> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::claims::{self, WindowClaim, WindowClaims};
 use super::gcra::{Rate, Ticks};
-use super::policy::{self, Rule, RuleWindow};
+use super::policy::{Rule, RuleWindow};
 use super::standing::name_of;
 use super::{Cost, Kind, Level, Limited, Limiter, Question, Reservation};
 use crate::config::limits::By;
@@ -228,15 +228,16 @@ pub(super) fn key(
         By::Client | By::Key | By::Global => "",
     };
     let counted = name_of(rule.by, client, place);
-    let parts = [
-        rule.name.as_str(),
-        window.kind.as_str(),
-        &policy::span(&window.window),
-        counted_by(rule.by, client),
-        &counted,
-        model,
-    ];
-    shared.key(&parts.map(str::as_bytes))
+    // Another span is another window.
+    let span = window.window.per.as_nanos().to_be_bytes();
+    shared.key(&[
+        rule.name.as_str().as_bytes(),
+        window.kind.as_str().as_bytes(),
+        &span,
+        counted_by(rule.by, client).as_bytes(),
+        counted.as_bytes(),
+        model.as_bytes(),
+    ])
 }
 
 fn counted_by(by: By, client: &Client) -> &'static str {

@@ -128,15 +128,27 @@ async fn where_a_chat_cannot_say_it_only_who_speaks_the_same_is_asked() {
         .pool_with("anthropic", &[&base(&anthropic)], "dialect = \"anthropic\"")
         .model("both", &["openai", "anthropic"])
         .start();
-    let mut body: Value = serde_json::from_str(&super::asked("both", json!({}))).unwrap();
+    let plain: Value = serde_json::from_str(&super::asked("both", json!({}))).unwrap();
+    // It answers with nothing where none is wanted.
+    let said = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "both", "content": [],
+        "stop_reason": "max_tokens", "stop_sequence": null,
+        "usage": {"input_tokens": 3, "output_tokens": 0},
+    });
+    anthropic.default(Script::json(200, said.to_string()));
     for (name, value, pool) in [
         ("stream", json!(false), "openai"),
         ("top_k", json!(5), "anthropic"),
+        ("max_tokens", json!(0), "anthropic"),
     ] {
+        let mut body = plain.clone();
         body[name] = value;
         let mut client = Connection::open(gateway.address).await;
         let answer = client.post("/v1/messages", body.to_string()).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.field("x-spafe-upstream"), Some(pool));
     }
+    let sent = anthropic.requests().pop().unwrap();
+    let sent: Value = serde_json::from_slice(&sent.body).unwrap();
+    assert_eq!(sent["max_tokens"], 0);
 }

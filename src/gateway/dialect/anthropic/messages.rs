@@ -185,12 +185,13 @@ fn call<'a>(call: &'a RawValue, path: &str) -> Result<Block<'a>, Inexpressible> 
 /// How a call is known here: of letters, digits, `_` and `-` alone. Another vendor's id is put into
 /// these, each into one of its own; nobody who reads the answer meets it again.
 fn id(told: &RawValue) -> Cow<'_, RawValue> {
-    let inside = told.get().trim_matches('"');
+    // However it is written: a call and its result may do so in two ways.
+    let said = text(told).unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if !inside.is_empty() && inside.bytes().all(is_plain) {
+    if !said.is_empty() && said.bytes().all(is_plain) {
         return Cow::Borrowed(told);
     }
-    let put = format!("\"id_{}\"", URL_SAFE_NO_PAD.encode(inside));
+    let put = format!("\"id_{}\"", URL_SAFE_NO_PAD.encode(&*said));
     RawValue::from_string(put).map_or(Cow::Borrowed(told), Cow::Owned)
 }
 
