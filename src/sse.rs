@@ -77,8 +77,6 @@ enum Line {
 pub struct Facts {
     /// Events with data.
     pub events: u64,
-    /// Events of comments only, such as `: keep-alive`.
-    pub comments: u64,
     /// What the first event with data is.
     pub first_event: Option<First>,
     /// `data: [DONE]` was seen, or an error, behind which nothing is of the answer.
@@ -259,7 +257,7 @@ impl Scanner {
         }
         if event_bytes > self.event_bytes_max {
             self.facts.add_oversized();
-        } else if start == 0 && self.held.len() > 0 {
+        } else if start == 0 && self.held.len() != 0 {
             let end = slice.get(..end).unwrap_or_default();
             let event = self.held.joined(end);
             self.facts.add(&event, self.typed);
@@ -291,10 +289,6 @@ impl Facts {
         };
         let first = match event {
             Event::Blank => return,
-            Event::Comment => {
-                self.comments += 1;
-                return;
-            }
             Event::Done => {
                 self.done = true;
                 First::Done

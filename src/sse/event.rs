@@ -22,10 +22,8 @@ use crate::openai::Usage;
 /// What one event says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event<'a> {
-    /// Nothing: empty lines, or fields without data.
+    /// Nothing: empty lines, comments, or fields without data.
     Blank,
-    /// Comments only.
-    Comment,
     /// `[DONE]`
     Done,
     /// A JSON object without an error, or one that was not looked at.
@@ -48,8 +46,7 @@ pub(super) struct News {
 /// Reads an event whole.
 pub(super) fn read(event: &[u8]) -> Event<'_> {
     match data(event) {
-        Data::Blank => Event::Blank,
-        Data::Comment => Event::Comment,
+        Data::Blank | Data::Comment => Event::Blank,
         Data::Text(text) if is_done(&text) => Event::Done,
         Data::Text(text) => parse(text),
     }
@@ -58,8 +55,7 @@ pub(super) fn read(event: &[u8]) -> Event<'_> {
 /// Reads an event as far as it may tell anything but more text.
 pub(super) fn glance(event: &[u8]) -> Event<'_> {
     match data(event) {
-        Data::Blank => Event::Blank,
-        Data::Comment => Event::Comment,
+        Data::Blank | Data::Comment => Event::Blank,
         Data::Text(text) if is_done(&text) => Event::Done,
         Data::Text(text) if may_tell(&text) => parse(text),
         Data::Text(_) => Event::Chunk(News::default()),
@@ -85,7 +81,7 @@ pub(super) fn only_tells_usage(event: &[u8]) -> bool {
 }
 
 pub(super) fn is_done(text: &[u8]) -> bool {
-    text.len() < 16 && text.trim_ascii() == b"[DONE]"
+    text.trim_ascii() == b"[DONE]"
 }
 
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
@@ -93,7 +89,7 @@ static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 
 /// Whether a text may hold a finish, an error or a count of tokens.
-fn may_tell(text: &[u8]) -> bool {
+pub(super) fn may_tell(text: &[u8]) -> bool {
     [&FINISH, &USAGE, &ERROR]
         .into_iter()
         .any(|finder| has_value(text, finder))

@@ -136,12 +136,29 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_is_counted() {
+        let mut splitter = Splitter::new(100);
+        let mut waits = |slice: &str| {
+            let fed = splitter.feed(slice.as_bytes(), |_| Ok::<_, TooLong>(()));
+            fed.map(|()| splitter.held_bytes())
+        };
+        assert_eq!(waits("data: 1"), Ok(7));
+        assert_eq!(waits("2\n"), Ok(9));
+        assert_eq!(waits("\n"), Ok(0));
+        assert_eq!(waits("data: 3\n\n: p"), Ok(3));
+    }
+
+    #[test]
     fn no_more_waits_than_is_allowed() {
         assert_eq!(
             events(&[b"data: 12\n\n"], 10),
             (vec!["12".to_owned()], false)
         );
         assert_eq!(events(&[b"data: 123\n\n"], 10), (vec![], true));
+        // It is as long as where a cut takes its last `\n` away.
+        let crlf: &[u8] = b"data: 1\r\n\r\n";
+        assert_eq!(events(&[crlf], 10), (vec!["1".to_owned()], false));
+        assert_eq!(events(&[crlf], 9), (vec![], true));
         assert_eq!(events(&[b"data: 1", b"2345"], 10), (vec![], true));
         let before = (vec!["1".to_owned()], true);
         assert_eq!(events(&[b"data: 1\n\ndata: 12345678\n"], 10), before);

@@ -106,6 +106,19 @@ fn the_end_of_a_crlf_follows_at_once() {
 }
 
 #[test]
+fn behind_the_last_event_only_the_end_of_its_crlf_goes_out() {
+    let last = "data: [DONE]\r\n\r";
+    let sent = |behind: &[&'static str]| {
+        let slices = [&[last], behind].concat();
+        run(EVENT_BYTES_MAX, slices.iter().map(|slice| slice.as_bytes())).out
+    };
+    let ended = [last, "\n"].concat();
+    assert_eq!(sent(&["", "\n", "\n"]), ended.as_bytes());
+    assert_eq!(sent(&["\n\n"]), ended.as_bytes());
+    assert_eq!(sent(&["x", "\n"]), last.as_bytes());
+}
+
+#[test]
 fn whole_events_of_one_read_go_out_as_one_slice_uncopied() {
     let read = Bytes::from(format!("{CHUNK}{CHUNK}{CHUNK}data: {{"));
     let mut scanner = Scanner::new(EVENT_BYTES_MAX);
@@ -139,7 +152,6 @@ fn a_stream_as_the_contract_shows_it() {
     };
     let expected = Facts {
         events: 4,
-        comments: 0,
         first_event: Some(First::Chunk),
         done: true,
         error: false,
@@ -299,6 +311,25 @@ fn later_events_are_read_where_they_tell_something() {
     );
 }
 
+/// It would be right as well, and slow.
+#[test]
+fn text_that_only_goes_on_is_not_parsed() {
+    for text in [
+        r#"{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}],"usage":null}"#,
+        r#"{"choices":[{"delta":{"content":"the usage"},"finish_reason" : null}]}"#,
+        "{}",
+    ] {
+        assert!(!event::may_tell(text.as_bytes()), "{text}");
+    }
+    for text in [
+        r#"{"choices":[{"finish_reason":"stop"}]}"#,
+        r#"{"usage":null,"x":{"usage":{}}}"#,
+        r#"{"error":"no"}"#,
+    ] {
+        assert!(event::may_tell(text.as_bytes()), "{text}");
+    }
+}
+
 #[test]
 fn a_chat_about_the_protocol_fools_nobody() {
     for content in [
@@ -352,6 +383,32 @@ fn an_event_that_is_too_long_goes_out_as_it_comes() {
         out.concat(),
         b"data: {}\n\ndata: 67890123456789x\n\ndata:[DONE]\n\n"
     );
+}
+
+#[test]
+fn an_event_as_long_as_one_may_be_is_read() {
+    let longest = CHUNK.len();
+    let whole = run(longest, [CHUNK.as_bytes()]);
+    let bytewise = run(longest, CHUNK.as_bytes().chunks(1));
+    assert!(matches!(whole.facts.first_event, Some(First::Chunk)));
+    assert_eq!(whole, bytewise);
+    assert!(run(longest - 1, [CHUNK.as_bytes()]).facts.oversized);
+}
+
+#[test]
+fn an_event_in_many_slices_does_not_go_out_in_many() {
+    let sent = |size: usize| {
+        let mut scanner = Scanner::new(EVENT_BYTES_MAX);
+        let mut out = Vec::new();
+        for slice in CHUNK.as_bytes().chunks(size) {
+            scanner.feed(Bytes::copy_from_slice(slice), &mut out);
+        }
+        assert_eq!(out.concat(), CHUNK.as_bytes());
+        out.len()
+    };
+    assert!(sent(1) <= 18);
+    // A few stay as they came.
+    assert_eq!(sent(CHUNK.len().div_ceil(5)), 5);
 }
 
 #[test]

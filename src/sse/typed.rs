@@ -42,8 +42,7 @@ struct Response<'a> {
 /// may be so.
 pub(super) fn read<'a>(event: &'a [u8], last: &[&str], only_last: bool) -> (Event<'a>, bool) {
     let text = match data(event) {
-        Data::Blank => return (Event::Blank, false),
-        Data::Comment => return (Event::Comment, false),
+        Data::Blank | Data::Comment => return (Event::Blank, false),
         Data::Text(text) if is_done(&text) => return (Event::Done, false),
         Data::Text(text) => text,
     };
@@ -140,6 +139,34 @@ mod tests {
         assert!(!scanner.facts().done);
         assert_eq!(scanner.facts().first_event, Some(First::Chunk));
         assert!(!scanner.facts().every_choice_finished(1));
+    }
+
+    #[test]
+    fn as_many_answers_as_there_are_to_be_end_it() {
+        let mut scanner = Scanner::new(1 << 20).typed(LAST, 2);
+        for is_over in [false, true] {
+            let answer = Bytes::from([CREATED, COMPLETED].concat());
+            scanner.feed(answer, &mut Vec::new());
+            assert_eq!(scanner.facts().done, is_over);
+        }
+    }
+
+    #[test]
+    fn a_terminator_ends_it_as_well() {
+        let (scanner, out) = scanned(&[CREATED, "data: [DONE]\n\n", DELTA].concat(), 0);
+        assert!(scanner.facts().done);
+        assert_eq!(scanner.facts().ended, 0);
+        assert_eq!(out, [CREATED, "data: [DONE]\n\n"].concat().as_bytes());
+    }
+
+    /// It would be right as well, and slow.
+    #[test]
+    fn text_that_only_goes_on_is_not_parsed() {
+        let may_be = |event: &str| super::may_be_last(event.as_bytes(), LAST);
+        assert!(!may_be(CREATED.replace("\"error\":null,", "").as_str()));
+        assert!(!may_be(DELTA));
+        assert!(!may_be("{\"type\":\"response.completed_part\"}"));
+        assert!(may_be(COMPLETED) && may_be(FAILED) && may_be(ERROR));
     }
 
     #[test]

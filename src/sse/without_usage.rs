@@ -70,7 +70,7 @@ impl WithoutUsage {
     fn is_withheld(&mut self, end: &[u8]) -> bool {
         if std::mem::take(&mut self.passing) {
             false
-        } else if self.held.len() > 0 {
+        } else if self.held.len() != 0 {
             only_tells_usage(&self.held.joined(end))
         } else {
             only_tells_usage(end)

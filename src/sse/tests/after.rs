@@ -56,6 +56,7 @@ fn only_the_event_that_counts_tokens_is_withheld() {
     kept(r#"data: {"choices":[{"delta":{"content":"\"usage\":{}"}}]}"#);
     kept(r#"data: {"choices":[],"usage":{"#);
     kept(r#"data: [[],{"usage":{}}]"#);
+    kept(r#"data: [null,null,[],{"usage":{}}]"#);
     kept(r#": {"choices":[],"usage":{}}"#);
     let withheld = |event: &str| {
         check(
@@ -127,6 +128,18 @@ fn slices_go_out_uncopied_and_as_few_as_they_came() {
     assert_eq!(out.len(), 2);
     assert_eq!(out[0].as_ptr(), slice.as_ptr());
     assert_eq!(out[1].as_ptr_range().end, slice.as_ptr_range().end);
+}
+
+#[test]
+fn as_much_as_may_wait_does() {
+    let begin = r#"data: {"choices":[],"usage":{},"x":""#;
+    let end = "\"}";
+    for (bytes, waits) in [(16 * 1024, true), (16 * 1024 + 1, false)] {
+        let padding = "x".repeat(bytes - begin.len() - end.len());
+        let event = [begin, &padding, end].concat();
+        let out = filter([event.as_bytes(), b"\n\n"]);
+        assert_eq!(out.is_empty(), waits, "{bytes}");
+    }
 }
 
 #[test]
