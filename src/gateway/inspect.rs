@@ -395,20 +395,4 @@ impl InspectError {
             | Self::AboveCap { field, .. } => Some(field.name()),
         }
     }
-
-    /// Where in the body the fault lies, for the log.
-    #[must_use]
-    pub fn offset(&self) -> Option<usize> {
-        match self {
-            Self::Json { offset, .. }
-            | Self::Form { offset, .. }
-            | Self::DuplicateKey { offset, .. }
-            | Self::FoldedKey { offset, .. }
-            | Self::Steering { offset, .. }
-            | Self::UnknownField { offset }
-            | Self::AboveCap { offset, .. }
-            | Self::InvalidValue { offset, .. } => Some(*offset),
-            Self::MissingField { .. } => None,
-        }
-    }
 }

@@ -78,6 +78,21 @@ fn a_form_is_read_wherever_its_fields_stand() {
 }
 
 #[test]
+fn a_recording_counts_as_a_picture_does_whatever_its_bytes() {
+    let tokens = |file: &str, bytes_per_token| {
+        let body = form(&[&field("model", "m"), &FILE.replace("RIFF", file)]);
+        let ask = read(body.as_bytes()).unwrap();
+        ask.question_tokens(body.as_bytes(), bytes_per_token)
+    };
+    let text = form(&[&field("model", "m"), FILE]).len() - b"RIFF\0\r\n\r\n-- b".len();
+    let text = u64::try_from(text).unwrap();
+    for file in ["RIFF", &"RIFF".repeat(1000)] {
+        assert_eq!(tokens(file, 4), text.div_ceil(4) + 1000);
+        assert_eq!(tokens(file, 0), text + 1000);
+    }
+}
+
+#[test]
 fn a_name_stands_once_in_one_spelling() {
     let model = field("model", "a");
     let twice = form(&[&model, FILE, &field("model", "b")]);
@@ -143,19 +158,64 @@ fn a_boundary_stands_between_parts_and_nowhere_else() {
         (format!("{whole}epilogue"), FormFault::Trailing),
         (format!("{whole}\r\n"), FormFault::Trailing),
         (format!("--b\r\n{whole}"), FormFault::Delimiter),
+        (whole.replace("a\r\n--b", "a--b"), FormFault::Delimiter),
+        ("--bx".to_owned(), FormFault::Delimiter),
+        ("--b".to_owned(), FormFault::Truncated),
+        ("--b\r".to_owned(), FormFault::Truncated),
+        ("--b-".to_owned(), FormFault::Truncated),
+        ("--b\r\n".to_owned(), FormFault::Truncated),
+        ("--b\r\n\r\n--b--".to_owned(), FormFault::Head),
     ] {
-        match read(body.as_bytes()) {
-            Err(InspectError::Form { fault: found, .. }) => assert_eq!(found, fault, "{body}"),
-            other => panic!("{other:?}: {body}"),
-        }
+        assert_eq!(place(&body).0, fault, "{body}");
     }
+    assert_eq!(place("--b\r\n\r\n--b--"), (FormFault::Head, 5));
+    assert_eq!(place("--b--\r\nx"), (FormFault::Trailing, 5));
+    assert_eq!(place("--b\r\na"), (FormFault::Truncated, 6));
     for end in 0..whole.len() - 2 {
         assert!(read(&whole.as_bytes()[..end]).is_err(), "{end}");
     }
-    let many = field("x", "1").repeat(PARTS_MAX + 1);
-    let fault = FormFault::TooManyParts;
-    let found = read(form(&[&many]).as_bytes());
-    assert!(matches!(found, Err(InspectError::Form { fault: found, .. }) if found == fault));
+    let with = |more: usize| form(&[&model, FILE, &field("x", "1").repeat(more)]);
+    assert_eq!(code(&with(PARTS_MAX - 2)), Ok(()));
+    assert_eq!(place(&with(PARTS_MAX - 1)).0, FormFault::TooManyParts);
+}
+
+/// What is wrong with a form, and where.
+fn place(body: &str) -> (FormFault, usize) {
+    match read(body.as_bytes()) {
+        Err(InspectError::Form { fault, offset }) => (fault, offset),
+        other => panic!("{other:?}: {body}"),
+    }
+}
+
+#[test]
+fn who_asks_is_read_and_what_is_no_text_is_refused() {
+    let (model, user) = (field("model", "a"), field("user", "u"));
+    let ask = read(form(&[&model, &user, FILE]).as_bytes()).unwrap();
+    assert_eq!(ask.user.as_deref(), Some("u"));
+    let other = FILE.replace("filename=\"a.wav\"", "filename*=utf-8''a.wav");
+    assert_eq!(code(&form(&[&model, &other])), Ok(()));
+    let empty = FILE.replace("RIFF\0\r\n\r\n-- b", "");
+    let nothing = form(&[&model, &empty]);
+    assert_eq!(code(&nothing), Err(("invalid_value", Some("file"))));
+    let mut binary = form(&[&model, &user, FILE]).into_bytes();
+    let at = binary.windows(3).position(|it| it == b"\nu\r").unwrap();
+    binary[at + 1] = 0xff;
+    let error = read(&binary).unwrap_err();
+    assert_eq!(
+        (error.code(), error.param()),
+        ("invalid_value", Some("user"))
+    );
+}
+
+#[test]
+fn a_head_is_as_long_as_it_may_be() {
+    let with = |bytes: usize| {
+        let head = "Content-Disposition: form-data; name=\"model\"\r\nX: ";
+        let padding = "a".repeat(bytes - head.len() - 4);
+        form(&[&format!("--b\r\n{head}{padding}\r\n\r\na\r\n"), FILE])
+    };
+    assert_eq!(code(&with(HEAD_BYTES_MAX)), Ok(()));
+    assert_eq!(place(&with(HEAD_BYTES_MAX + 1)), (FormFault::Head, 5));
 }
 
 #[test]
@@ -166,7 +226,10 @@ fn a_head_is_one_that_all_read_alike() {
         "content-disposition:form-data;name=model",
         "Content-Type: text/plain; charset=UTF-8\r\nContent-Disposition: form-data; name=\"model\"",
         "Content-Disposition: form-data; name=\"model\"\r\nContent-Length: 1\r\nContent-Transfer-Encoding: binary",
-        "Content-Disposition: form-data; name=\"model\"\r\nX-Note: any",
+        "Content-Disposition: form-data; name=\"model\"\r\nX-Note: a\tb",
+        "Content-Disposition: form-data; name=\"model\"\r\nContent-Transfer-Encoding: 8BIT",
+        "Content-Type: text/plain; charset=us-ascii\r\nContent-Disposition: form-data; name=\"model\"",
+        "Content-Type: text/plain\r\nContent-Disposition: Form-Data ; Name=model",
     ] {
         assert_eq!(code(&with(fine)), Ok(()), "{fine}");
     }
@@ -190,6 +253,13 @@ fn a_head_is_one_that_all_read_alike() {
         "Content-Disposition : form-data; name=\"model\"",
         "Content-Disposition: form-data;\r\n name=\"model\"",
         "Content-Disposition: form-data; name=\"model\"\nX: y",
+        "Content-Disposition: form-data; name=\"model\"\r\nX: \u{1}",
+        "Content-Disposition: form-data; name=\"model\"\r\nX_Y: z",
+        "Content-Disposition: form-data; name=\"model\"\r\n: z",
+        "Content-Disposition: form-data; name=\"model\"; filename=a; filename=b",
+        "Content-Disposition: form-data; name=\"model\"\r\nContent-Length: +1",
+        "Content-Disposition: form-data; name=\"model\"\r\nContent-Length: 1\r\nContent-Length: 1",
+        "Content-Type: text/plain\r\nContent-Type: text/plain\r\nContent-Disposition: form-data; name=\"model\"",
         "Content-Disposition: form-data; name=\"model\"\r\nContent-Length: 2",
         "Content-Disposition: form-data; name=\"model\"\r\nContent-Transfer-Encoding: base64",
         "Content-Disposition: form-data; name=\"model\"\r\nContent-Type: multipart/mixed; boundary=c",
