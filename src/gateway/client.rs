@@ -121,7 +121,7 @@ impl Clients {
     /// Whether this is a proxy whose word is taken: many people's address.
     #[must_use]
     pub fn is_proxy(&self, address: IpAddr) -> bool {
-        !self.trusted.is_empty() && self.trusted.contains(address.to_canonical())
+        self.trusted.contains(address.to_canonical())
     }
 
     /// How many times one client's share an address has, ≥ 1.

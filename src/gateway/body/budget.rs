@@ -119,7 +119,16 @@ mod tests {
         drop(first);
         assert_eq!(budget.held_bytes(), 40);
         second.grow(60).unwrap();
+        second.shrink(30);
+        assert_eq!(budget.held_bytes(), 70);
+        // No more of it than it has, though others have some as well.
+        let mut third = budget.share(100);
+        third.grow(10).unwrap();
+        second.shrink(80);
+        assert_eq!(budget.held_bytes(), 10);
         drop(second);
+        assert_eq!(budget.held_bytes(), 10);
+        drop(third);
         assert_eq!(budget.held_bytes(), 0);
     }
 

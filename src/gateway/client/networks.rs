@@ -31,11 +31,6 @@ impl Networks {
         }
     }
 
-    /// Whether there is no address in it at all.
-    pub(super) fn is_empty(&self) -> bool {
-        self.v4.0.is_empty() && self.v6.0.is_empty()
-    }
-
     /// Whether it has this address, which is no IPv4 one in IPv6 clothes.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         let ranges = if address.is_ipv4() {

@@ -188,6 +188,7 @@ pub fn network(address: Ipv6Addr, prefix_bits: u32) -> Ipv6Addr {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
     use std::sync::Arc;
 
     use super::*;
@@ -270,6 +271,31 @@ mod tests {
         assert_eq!(here.id(), there.id());
         there.key = key("team-b", 8);
         assert_ne!(here.id(), there.id());
+    }
+
+    #[test]
+    fn each_bit_of_an_address_changes_about_half_of_its_number() {
+        const TIMES: u32 = 64;
+        let mut random = fastrand::Rng::with_seed(7);
+        for bit in 0..128 {
+            let changed = (0..TIMES).map(|_| {
+                let address = random.u128(..);
+                (mixed(address) ^ mixed(address ^ (1 << bit))).count_ones()
+            });
+            let changed: u32 = changed.sum();
+            assert!(
+                (28 * TIMES..=36 * TIMES).contains(&changed),
+                "{bit}: {changed}"
+            );
+        }
+    }
+
+    #[test]
+    fn tables_tell_clients_apart() {
+        let hasher = crate::sys::hasher();
+        let hash = |address: &str| hasher.hash_one(client(address, 1).id());
+        assert_eq!(hash("203.0.113.5"), hash("203.0.113.5"));
+        assert_ne!(hash("203.0.113.5"), hash("203.0.113.6"));
     }
 
     #[test]

@@ -120,3 +120,51 @@ impl Cost {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_windows_that_is_told_of_which_less_is_left() {
+        let level = |limit, remaining| {
+            Some(Level {
+                limit,
+                remaining,
+                reset: Duration::from_secs(limit),
+            })
+        };
+        let of = |one, other| {
+            let quota = |level| Quota {
+                requests: level,
+                ..Quota::default()
+            };
+            quota(one).tighter(quota(other)).requests
+        };
+        let (much, little) = (level(10, 9), level(20, 3));
+        assert_eq!(of(much, little), little);
+        assert_eq!(of(little, much), little);
+        // Of two alike the first.
+        assert_eq!(of(level(10, 3), little), level(10, 3));
+        assert_eq!((of(None, much), of(much, None)), (much, much));
+        assert_eq!(of(None, None), None);
+    }
+
+    #[test]
+    fn each_kind_has_a_word_and_a_cost_of_its_own() {
+        let cost = Cost {
+            requests: 3,
+            tokens: 5,
+            usd: Usd::nanos(7),
+        };
+        let told = Kind::ALL.map(|kind| (kind.as_str(), cost.of(kind), kind.is_estimated()));
+        let expected = [
+            ("requests", 3, false),
+            ("tokens", 15, true),
+            ("cost", 7, true),
+            ("concurrent", 1, false),
+            ("streams", 1, false),
+        ];
+        assert_eq!(told, expected);
+    }
+}

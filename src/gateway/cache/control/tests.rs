@@ -72,6 +72,42 @@ fn a_body_allows_memory_unless_nobody_else_could_be_given_its_answer() {
 }
 
 #[test]
+fn only_of_chats_a_stream_is_made_of_an_answer() {
+    let mut config = config();
+    config.policy.store_streams = true;
+    let allowed = |operation: Operation, members: &str| {
+        let mut ask = ask(members);
+        ask.operation = operation;
+        let facts = Facts {
+            config: &config,
+            policy: &config.policy,
+            ask: &ask,
+            is_anonymous: true,
+        };
+        Allowed::of(&facts, &HeaderMap::new())
+    };
+    let nothing = Allowed::nothing(Bypass::Endpoint);
+    for operation in Operation::ALL {
+        let expected = if operation.is_kept() { ALL } else { nothing };
+        assert_eq!(allowed(operation, ""), expected, "{operation:?}");
+        let is_chat = operation == Operation::Chat;
+        let expected = if is_chat { ALL } else { nothing };
+        assert_eq!(
+            allowed(operation, r#","stream":true"#),
+            expected,
+            "{operation:?}"
+        );
+    }
+}
+
+#[test]
+fn each_reason_has_a_word_of_its_own() {
+    let words = Bypass::ALL.map(Bypass::as_str);
+    let expected = "disabled anonymous no_store store user n temperature endpoint";
+    assert_eq!(words.join(" "), expected);
+}
+
+#[test]
 fn a_temperature_is_held_against_the_bound_and_is_1_where_it_is_not_said() {
     #[track_caller]
     fn check(max: Option<f64>, members: &str, is_kept: bool) {
