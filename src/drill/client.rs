@@ -140,6 +140,11 @@ impl Seen {
         body.get("error").cloned()
     }
 
+    /// What an upstream sent of a stream, an error of its own included.
+    pub(super) fn without_comments(&self) -> Vec<u8> {
+        without_comments(&self.body).0
+    }
+
     /// Reads the body as events.
     pub(super) fn stream(&self) -> Stream {
         const DONE: &[u8] = b"data: [DONE]";
@@ -287,6 +292,9 @@ mod tests {
             body: body.into(),
             ..Seen::default()
         };
+        let error = "data: {\"error\":{\"code\":\"c\"}}\n\n";
+        let upstreams = format!("data: {{\"a\":1}}\n\n{error}");
+        assert_eq!(seen.without_comments(), upstreams.as_bytes());
         let stream = seen.stream();
         assert_eq!(stream.events, b"data: {\"a\":1}\n\n");
         assert_eq!(
