@@ -93,6 +93,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_long_one_ends_at_its_quote_and_tells_of_its_escapes() {
+        let (text, behind) = ("word ".repeat(20), "x".repeat(100));
+        for (text, escaped) in [
+            (text.clone(), false),
+            (format!("{text}\\n{text}"), true),
+            (format!("\\\"{text}"), true),
+        ] {
+            let len = text.len() + 2;
+            let found = Literal::at(format!("\"{text}\"{behind}").as_bytes());
+            assert_eq!(found, Some(Literal { len, escaped }), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn its_end_is_found_whatever_stands_in_it_and_behind_it(

@@ -36,11 +36,30 @@ fn a_burst_and_then_one_by_one() {
 fn more_for_many_is_the_same_span() {
     let one = rate(60, Duration::from_mins(1), 60);
     let many = one.times(16);
-    assert_eq!(many.burst(), 960);
+    assert_eq!((many.burst(), one.span()), (960, at(60_000)));
     assert_eq!(many.span(), one.span());
     let share = one.shared_by(4);
     assert_eq!((share.burst(), share.span()), (15, one.span()));
     assert_eq!(one.shared_by(100).burst(), 1);
+}
+
+#[test]
+fn who_owes_nothing_waits_for_no_span_to_end() {
+    let day = Rate::new(&Window {
+        count: 3,
+        per: Duration::from_hours(24),
+        burst: 3,
+        calendar: true,
+    });
+    let now = at(3_600_000);
+    let level = |full| day.level(full, now);
+    let untouched = level(Ticks::default());
+    assert_eq!((untouched.remaining, untouched.reset), (3, Duration::ZERO));
+    let taken = level(day.take(Ticks::default(), 1, now).unwrap());
+    assert_eq!(
+        (taken.remaining, taken.reset),
+        (2, Duration::from_hours(23))
+    );
 }
 
 #[test]

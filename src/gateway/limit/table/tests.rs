@@ -55,6 +55,36 @@ fn all_windows_or_none() {
 }
 
 #[test]
+fn who_knows_better_says_what_is_left() {
+    let table = Table::new(1024);
+    let mine = claim(7, 60, 1);
+    table.mirror(&mine, at(10_001), at(1));
+    assert_eq!(
+        (remaining(&table, 7, 60, at(1)), table.live(at(1))),
+        (50, 1)
+    );
+    take(&table, &[mine], at(1)).unwrap();
+    assert_eq!(remaining(&table, 7, 60, at(1)), 49);
+    table.mirror(&mine, at(1), at(1));
+    assert_eq!(
+        (remaining(&table, 7, 60, at(1)), table.live(at(1))),
+        (60, 0)
+    );
+}
+
+#[test]
+fn what_is_forgotten_was_taken_or_not() {
+    let table = Table::new(1024);
+    assert!(!table.forget(7, at(1)));
+    take(&table, &[claim(7, 60, 1)], at(1)).unwrap();
+    assert!(table.forget(7, at(1)));
+    assert_eq!(remaining(&table, 7, 60, at(1)), 60);
+    take(&table, &[claim(7, 60, 1)], at(1)).unwrap();
+    // By now it has come back.
+    assert!(!table.forget(7, at(1001)));
+}
+
+#[test]
 fn two_windows_of_one_set_are_two_windows() {
     // One set holds them all, and locks itself once.
     let table = Table::new(WAYS);
