@@ -270,3 +270,59 @@ fn is_invisible(letter: char) -> bool {
             | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}'
             | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn texts() -> Vec<String> {
+        let short = (0..1000).map(|number| format!("{number:x}"));
+        let long = (0..1000).map(|number| format!("a longer key, {number}, and more behind it"));
+        short.chain(long).collect()
+    }
+
+    /// With equal prints it would be right as well, and slow.
+    #[test]
+    fn of_many_keys_most_are_told_apart_by_their_prints() {
+        let texts = texts();
+        let mut keys: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+        let mut duplicates = Duplicates::default();
+        assert!(!duplicates.may_stand_twice(&keys));
+        assert_eq!(duplicates.find(&keys), None);
+        keys[1700] = keys[30];
+        assert!(duplicates.may_stand_twice(&keys));
+        assert_eq!(duplicates.find(&keys), Some(b"1e".as_slice()));
+    }
+
+    #[test]
+    fn few_keys_are_compared_as_they_are() {
+        let texts = texts();
+        let mut keys: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+        keys.truncate(PAIRWISE_MAX);
+        let mut duplicates = Duplicates::default();
+        assert_eq!(duplicates.find(&keys), None);
+        keys[9] = keys[3];
+        assert_eq!(duplicates.find(&keys), Some(b"3".as_slice()));
+        assert!(duplicates.seed.is_none());
+    }
+
+    #[test]
+    fn prints_differ_by_each_letter_and_in_all_of_their_bits() {
+        let texts = texts();
+        for seed in [0, 1, u64::MAX, 0x0123_4567_89AB_CDEF] {
+            let prints: HashSet<u64> = texts.iter().map(|it| print(it.as_bytes(), seed)).collect();
+            assert_eq!(prints.len(), texts.len());
+            // The lowest bit is always set, so that none is 0.
+            assert!(prints.iter().all(|print| print & 1 == 1));
+            for bit in 1..64 {
+                let set = prints.iter().filter(|print| *print >> bit & 1 == 1).count();
+                let expected = texts.len() * 2 / 5..texts.len() * 3 / 5;
+                assert!(expected.contains(&set), "{set} of bit {bit}, seed {seed}");
+            }
+        }
+        let lengths: HashSet<u64> = (0..100).map(|length| print(&vec![0; length], 7)).collect();
+        assert_eq!(lengths.len(), 100);
+    }
+}

@@ -185,6 +185,36 @@ fn a_flood_forgets_those_who_asked_least() {
 }
 
 #[test]
+fn who_makes_room_is_who_has_used_the_smaller_part() {
+    let now = at(1000);
+    let state = |owed_ms: u64, per: Duration, named: bool| State {
+        full: Ticks::of(Duration::from_millis(1000 + owed_ms)),
+        span: span(rate(60, per)),
+        named,
+        ..State::begin(now)
+    };
+    let hour = Duration::from_hours(1);
+    let half_of_a_minute = state(30_000, MINUTE, false);
+    let little_of_an_hour = state(60_000, hour, false);
+    assert!(little_of_an_hour.says_less(&half_of_a_minute, now).is_lt());
+    assert!(half_of_a_minute.says_less(&little_of_an_hour, now).is_gt());
+    // By now nothing is owed.
+    let named = state(0, MINUTE, true);
+    assert!(named.says_less(&little_of_an_hour, now).is_lt());
+}
+
+#[test]
+fn whoever_owes_nothing_any_more_makes_room_unnoticed() {
+    let table = Table::new(1024);
+    flood(&table, 0, 2000, at(0));
+    let before = table.evictions();
+    assert!(before > 0);
+    // By then each has what it took.
+    flood(&table, 2000, 1, at(1000));
+    assert_eq!(table.evictions(), before);
+}
+
+#[test]
 fn what_the_configuration_names_outlives_any_flood() {
     let table = Table::new(1024);
     let mut named = claim(1 << 40, 1_000_000, 1);
