@@ -74,3 +74,21 @@ fn special_marks(word: u64) -> u64 {
     let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     below(word, 0x20) | equal(b'"') | equal(b'\\')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_ordinary_or_special_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let special = byte < b' ' || byte == b'"' || byte == b'\\';
+            for before in 0..100 {
+                let mut bytes = vec![b'a'; before + 1];
+                bytes[before] = byte;
+                let expected = if special { before } else { before + 1 };
+                assert_eq!(plain_len(&bytes), expected, "{byte:#04x} behind {before}");
+            }
+        }
+    }
+}

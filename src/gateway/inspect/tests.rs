@@ -18,6 +18,8 @@ mod images;
 mod members;
 /// What is JSON.
 mod json;
+/// What it is about.
+mod subjects;
 
 use proptest::prelude::*;
 use serde_json::Value;

@@ -48,10 +48,9 @@ pub(super) fn integer(
     let Some(value) = said(value) else {
         return Ok(None);
     };
-    let literal = text.get(value.span.clone()).unwrap_or_default();
-    let digits = value.kind == Kind::Number && literal.bytes().all(|byte| byte.is_ascii_digit());
-    match literal.parse() {
-        Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
+    // Of what JSON writes, only a number of digits alone is read by this.
+    match text.get(value.span.clone()).unwrap_or_default().parse() {
+        Ok(number) if range.contains(&number) => Ok(Some(number)),
         _ => Err(invalid(field, value)),
     }
 }

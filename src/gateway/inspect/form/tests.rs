@@ -18,7 +18,12 @@ const WITHIN: Within<'_> = Within {
 
 fn read(body: &[u8]) -> Result<Ask, InspectError> {
     let boundary = Boundary::of(b"multipart/form-data; boundary=b").unwrap();
-    inspect_form(Operation::Transcriptions, body, boundary, &WITHIN)
+    let read = inspect_form(Operation::Transcriptions, body, boundary, &WITHIN);
+    if let Err(error) = &read {
+        let message = error.message();
+        assert!(message.ends_with('.'), "{message}");
+    }
+    read
 }
 
 fn field(name: &str, value: &str) -> String {
@@ -121,6 +126,8 @@ fn what_is_needed_is_there() {
     let model = field("model", "a");
     assert_eq!(code(&form(&[FILE])), Err(("missing_field", Some("model"))));
     assert_eq!(code(&form(&[&model])), Err(("missing_field", Some("file"))));
+    let message = read(form(&[&model]).as_bytes()).unwrap_err().message();
+    assert!(message.contains("`file`"), "{message}");
     assert_eq!(code(&form(&[])), Err(("missing_field", Some("model"))));
     let empty = form(&[&field("model", ""), FILE]);
     assert_eq!(code(&empty), Err(("invalid_value", Some("model"))));

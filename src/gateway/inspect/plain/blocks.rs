@@ -63,7 +63,7 @@ pub(in crate::gateway::inspect) fn read(bytes: &[u8]) -> Blocks {
         } else {
             targets & !(masks.quotes | masks.backslashes | letters(block))
         };
-        if masks.controls & inside != 0 || !escapes_are_valid(bytes, at, others) {
+        if masks.controls & inside != 0 || !are_numbered(bytes, at, others) {
             return Blocks::Doubt;
         }
         escaped |= masks.backslashes & inside != 0;
@@ -102,19 +102,16 @@ fn letters(block: &[u8; BLOCK]) -> u64 {
     mask
 }
 
-/// Whether each of these bytes may follow a backslash, with four digits behind a `u`.
-fn escapes_are_valid(bytes: &[u8], block_at: usize, mut targets: u64) -> bool {
+/// Whether each of these bytes, which follow a backslash, is a `u` before four digits.
+fn are_numbered(bytes: &[u8], block_at: usize, mut targets: u64) -> bool {
     while targets != 0 {
         let at = block_at + targets.trailing_zeros() as usize;
         targets &= targets - 1;
-        let valid = match bytes.get(at) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
-            Some(b'u') => bytes
-                .get(at + 1..at + 5)
-                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-            _ => false,
+        let digits = match bytes.get(at) {
+            Some(b'u') => bytes.get(at + 1..at + 5),
+            _ => None,
         };
-        if !valid {
+        if !digits.is_some_and(|four| four.iter().all(u8::is_ascii_hexdigit)) {
             return false;
         }
     }
@@ -205,6 +202,14 @@ mod tests {
             prop::collection::vec(byte, 1..12),
         ];
         prop::collection::vec(run, 0..24).prop_map(|runs| runs.concat())
+    }
+
+    #[test]
+    fn what_a_block_ends_in_is_escaped_in_the_next_and_no_further() {
+        let text = "a".repeat(BLOCK - 1);
+        let body = format!("{text}\\\"{text}\"{text}");
+        let (len, escaped) = (2 * BLOCK, true);
+        assert_eq!(read(body.as_bytes()), Blocks::End { len, escaped });
     }
 
     proptest! {

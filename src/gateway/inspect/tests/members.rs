@@ -280,3 +280,16 @@ fn keys_of_an_object_are_bounded() {
     let keys: Vec<String> = (0..500_000).map(|key| format!("\"{key}\":0")).collect();
     value(&format!("{{{}}}", keys.join(",")), JSON);
 }
+
+/// Some of it is read in blocks, the rest singly.
+#[test]
+fn a_long_text_with_an_escape_is_read_whole_wherever_the_body_ends() {
+    for length in 0..200 {
+        for escape in ["\\n", "\\u00e9", "\\\\"] {
+            let text = format!("{escape}{}{escape}", "a".repeat(length));
+            let body = format!(r#"{{"model":"m","messages":[],"user":"{text}"}}"#);
+            let expected: String = serde_json::from_str(&format!("\"{text}\"")).unwrap();
+            assert_eq!(ask(&body).user.as_deref(), Some(&*expected), "{length}");
+        }
+    }
+}
