@@ -119,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn it_is_added_up_to_what_can_be_counted_and_taken_away_down_to_nothing() {
+        let mut usd = Usd::nanos(5);
+        usd += Usd::nanos(7);
+        assert_eq!(usd, Usd::nanos(12));
+        usd -= Usd::nanos(4);
+        assert_eq!(usd, Usd::nanos(8));
+        usd -= Usd::nanos(9);
+        assert_eq!(usd, Usd::ZERO);
+        usd += Usd::nanos(u64::MAX);
+        usd += Usd::nanos(1);
+        assert_eq!(usd, Usd::nanos(u64::MAX));
+    }
+
+    #[test]
     fn in_json_it_has_no_more_digits_than_it_needs() {
         let json = serde_json::to_string(&[Usd::nanos(12_345), Usd::dollars(0.1), Usd::ZERO]);
         assert_eq!(json.unwrap(), "[0.000012345,0.1,0.0]");

@@ -178,6 +178,14 @@ mod tests {
     fn what_has_no_price_is_told_where_that_matters() {
         let budget = "[[limits]]\nname = \"b\"\nby = \"global\"\ncost = { usd = 1, per = \"1d\" }";
         assert_eq!(crate::config::example("").unpriced_in_words(), None);
+        let mut one_of_two = crate::config::example("");
+        let mut other = one_of_two.models[0].clone();
+        other.price = Some(GPT_4O);
+        one_of_two.models.push(other);
+        assert_eq!(
+            one_of_two.unpriced_in_words().unwrap(),
+            "1 of 2 models have no price at some pool; what they cost there is not counted: m"
+        );
         let told = crate::config::example(budget).unpriced_in_words().unwrap();
         assert_eq!(
             told,

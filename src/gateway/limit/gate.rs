@@ -202,6 +202,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_spread_over_all_shards_by_bits_of_their_own() {
+        let gate = Gate::default();
+        for number in 0..10 * SHARDS as u64 {
+            let mut claims = [Claim::new((), number << 32, 1)];
+            gate.look(&mut claims).take(&claims);
+        }
+        for shard in &gate.shards {
+            assert_eq!(shard.lock().unwrap().len(), 10);
+        }
+        assert_eq!(shard(0xFFFF_FFFF), 0);
+    }
+
+    #[test]
     fn a_place_everywhere_or_nowhere() {
         let gate = Gate::default();
         let mut first = take(&gate, &[(1, 2), (2, 1), (4, 9)]).unwrap();

@@ -146,6 +146,8 @@ fn forwarded_is_read_as_its_standard_says() {
     for unknown in [
         "for=unknown",
         "for=_hidden",
+        "for=203.0.113.7:_",
+        "for=203.0.113.7:",
         "for=\"_hidden:80\"",
         "proto=https",
         "for",

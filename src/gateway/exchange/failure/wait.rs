@@ -63,7 +63,8 @@ pub fn spent(headers: &HeaderMap) -> Option<Duration> {
     let waits = KINDS.iter().filter_map(|(remaining, reset)| {
         let nothing = headers.get(remaining)?.as_bytes().trim_ascii() == b"0";
         let reset = headers.get(reset).filter(|_| nothing)?;
-        span(reset.to_str().ok()?.trim())
+        // Not `to_str`, which takes ASCII only: Go writes `µs`.
+        span(std::str::from_utf8(reset.as_bytes()).ok()?.trim())
     });
     let longest = waits.max()?;
     Some(longest.clamp(*WAIT.start(), *WAIT.end()))
@@ -136,7 +137,7 @@ mod tests {
             );
             headers.insert(
                 "x-ratelimit-reset-requests",
-                HeaderValue::from_static(reset),
+                HeaderValue::from_bytes(reset.as_bytes()).unwrap(),
             );
             spent(&headers).map(|wait| wait.as_millis())
         };
@@ -144,6 +145,8 @@ mod tests {
         assert_eq!(spent("0", "6s"), Some(6_000));
         assert_eq!(spent("0", "1m2.5s"), Some(62_500));
         assert_eq!(spent("0", "120ms"), Some(1_000));
+        assert_eq!(spent("0", "4s999999µs"), Some(4_999));
+        assert_eq!(spent("0", "4s2000us"), Some(4_002));
         assert_eq!(spent("0", "17"), Some(17_000));
         assert_eq!(spent("0", "9h0m0s"), Some(120_000));
         assert_eq!(spent("0", "soon"), None);
