@@ -1,12 +1,15 @@
 //! What each operation is asked about, and how its answer is wanted.
 
 use super::*;
+use crate::operation::Operation::{
+    Chat, Completions, Counting, Embeddings, Images, Moderations, Rerank, Responses, Speech,
+};
 
-/// What is read of this body by a gateway that takes so many inputs.
-fn read(operation: Operation, body: &str, inputs_max: usize) -> Result<Ask, InspectError> {
+/// What is read of this body by a gateway that takes three inputs at once.
+fn read(operation: Operation, body: &str) -> Result<Ask, InspectError> {
     let within = Within {
         bounds: &BOUNDS,
-        inputs_max,
+        inputs_max: 3,
         caps: None,
     };
     inspect_for(operation, body.as_bytes(), &within)
@@ -16,7 +19,7 @@ fn read(operation: Operation, body: &str, inputs_max: usize) -> Result<Ask, Insp
 #[track_caller]
 fn with(operation: Operation, members: &str) -> Ask {
     let body = format!(r#"{{"model":"m",{members}}}"#);
-    let read = read(operation, &body, 3);
+    let read = read(operation, &body);
     read.unwrap_or_else(|error| panic!("{operation:?}, {body}: {error}"))
 }
 
@@ -24,7 +27,7 @@ fn with(operation: Operation, members: &str) -> Ask {
 #[track_caller]
 fn refused(operation: Operation, members: &str, code: &str, field: &str) {
     let body = format!(r#"{{"model":"m"{members}}}"#);
-    let error = read(operation, &body, 3).unwrap_err();
+    let error = read(operation, &body).unwrap_err();
     let told = (error.code(), error.param());
     assert_eq!(told, (code, Some(field)), "{operation:?}, {body}");
     let message = error.message();
@@ -33,9 +36,6 @@ fn refused(operation: Operation, members: &str, code: &str, field: &str) {
 
 #[test]
 fn what_it_is_about_is_found_and_counted() {
-    use Operation::{
-        Chat, Completions, Counting, Embeddings, Images, Moderations, Rerank, Responses, Speech,
-    };
     for (operation, before, subject, inputs) in [
         (Chat, "", r#""messages":[1, 2, 3, 4]"#, 1),
         (Counting, "", r#""messages":[]"#, 1),
@@ -67,9 +67,6 @@ fn what_it_is_about_is_found_and_counted() {
 
 #[test]
 fn without_it_there_is_nothing_to_answer() {
-    use Operation::{
-        Chat, Completions, Counting, Embeddings, Images, Moderations, Rerank, Responses, Speech,
-    };
     for (operation, field) in [
         (Chat, "messages"),
         (Counting, "messages"),
@@ -105,7 +102,6 @@ fn without_it_there_is_nothing_to_answer() {
 
 #[test]
 fn a_stream_is_what_each_of_them_calls_one() {
-    use Operation::{Chat, Embeddings, Responses, Speech};
     for (operation, members, expected) in [
         (Chat, r#""messages":[]"#, false),
         (Chat, r#""messages":[],"stream":false"#, false),
@@ -141,7 +137,6 @@ fn a_stream_is_what_each_of_them_calls_one() {
 
 #[test]
 fn of_responses_all_is_kept_of_which_nothing_is_said() {
-    use Operation::{Chat, Responses};
     for (operation, members, expected) in [
         (Chat, r#""messages":[]"#, false),
         (Chat, r#""messages":[],"store":true"#, true),
